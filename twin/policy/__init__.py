@@ -1,0 +1,19 @@
+"""The placement policy that production imports: standard library and numpy only; no clock, no randomness, no IO."""
+
+from twin.policy.baselines import first_fit, random_healthy
+from twin.policy.decisions import Decision, Placement, Reason, Refusal, Wait
+from twin.policy.protocol import JobRequest, Policy
+from twin.policy.snapshot import FacilitySnapshot
+
+__all__ = [
+    "Decision",
+    "FacilitySnapshot",
+    "JobRequest",
+    "Placement",
+    "Policy",
+    "Reason",
+    "Refusal",
+    "Wait",
+    "first_fit",
+    "random_healthy",
+]

@@ -1,0 +1,67 @@
+"""The traditional pipeline as policies: any healthy node, in name order or at random. Blind to power and heat."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from twin.policy.decisions import Decision, Placement, Reason, Refusal, Wait
+from twin.policy.protocol import JobRequest, Policy
+from twin.policy.snapshot import FacilitySnapshot
+
+
+def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Iterable[int], reason: Reason) -> Decision:
+    """Place a request on healthy production racks, taken in ``order`` (rack indices).
+
+    A request that fits one rack and asks for it stays in one; a larger one takes whole free trays rack by rack.
+    """
+    usable = snapshot.rack_healthy & snapshot.rack_production
+    installed = snapshot.rack_trays[snapshot.rack_production]
+    if request.trays > int(installed.sum()) or (request.one_rack and request.trays > int(installed.max(initial=0))):
+        return Refusal(request.id, Reason.LARGER_THAN_HALL, f"{request.trays} trays asked, {int(installed.sum())} installed")
+    free = np.where(usable, snapshot.rack_free_trays, 0)
+    if request.one_rack:
+        for rack in order:
+            if free[rack] >= request.trays:
+                return Placement(request.id, ((snapshot.rack_names[rack], request.trays),), reason)
+        return Wait(request.id, Reason.WAIT_FOR_TRAYS, f"no rack has {request.trays} free trays")
+    if int(free.sum()) < request.trays:
+        return Wait(request.id, Reason.WAIT_FOR_TRAYS, f"{request.trays} asked, {int(free.sum())} free")
+    chosen: list[tuple[str, int]] = []
+    wanted = request.trays
+    for rack in order:
+        take = min(wanted, int(free[rack]))
+        if take > 0:
+            chosen.append((snapshot.rack_names[rack], take))
+            wanted -= take
+        if wanted == 0:
+            break
+    return Placement(request.id, tuple(chosen), reason)
+
+
+def first_fit(snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
+    """The first healthy racks in name order that have room."""
+    order = sorted(range(len(snapshot.rack_names)), key=snapshot.rack_names.__getitem__)
+    return fill(snapshot, request, order, Reason.PLACED_FIRST_FIT), state
+
+
+def random_healthy(seed: int = 0) -> Policy:
+    """A policy that takes healthy racks in an order hashed from ``seed``, the request and the rack's name."""
+
+    def place(snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
+        def key(rack: int) -> bytes:
+            text = f"{seed}/{request.id}/{snapshot.rack_names[rack]}"
+            return hashlib.blake2b(text.encode(), digest_size=8).digest()
+
+        order = sorted(range(len(snapshot.rack_names)), key=key)
+        return fill(snapshot, request, order, Reason.PLACED_RANDOM), state
+
+    return place
+
+
+#: policies by the name that ``policy=`` takes; each maps a seed to a policy
+POLICIES: dict[str, Callable[[int], Policy]] = {
+    "first_fit": lambda seed: first_fit,
+    "random_healthy": random_healthy,
+}

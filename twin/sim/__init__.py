@@ -1,0 +1,1 @@
+"""The tie: the hybrid clock, the processes that act on the plant, and ``simulate``."""
