@@ -1,0 +1,26 @@
+"""The commands as data: word, module that carries it out, and the line that ``twin --help`` shows.
+
+Modules are named, not imported: a command's libraries are loaded when it is called, so that help comes at once.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """One word after ``twin``. ``module`` has ``main(argv: list[str]) -> int``."""
+
+    word: str
+    module: str
+    usage: str
+    sentence: str
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("run", "twin.cli.run", "run [KEY=VALUE ...]", "simulate a hall; -m sweeps over comma-separated values"),
+    Command("scenarios", "twin.cli.scenarios", "scenarios [NAME]", "list the stories, or show one"),
+    Command("hall", "twin.cli.hall", "hall show|check NAME", "draw a hall, or look for weak points in its design"),
+    Command("report", "twin.cli.report", "report RUN", "write a run's report.html again from its tables"),
+    Command("init", "twin.cli.init", "init DIR", "copy conf/ and scenarios/ out to edit"),
+    Command("bench", "twin.cli.bench", "bench", "measure the speed of this machine"),
+)
