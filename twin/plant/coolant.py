@@ -1,0 +1,158 @@
+"""Loop hydraulics and the heat exchanger.
+
+Branches in parallel ``Δp = (a + k/x²) Q² + b Q`` (x valve position), pumps in parallel ``Δp = n²A − BQ²`` with check
+valves, one common main ``Δp = K Q²``. The single unknown is the pressure across the racks' manifold.
+"""
+
+from math import exp, sqrt
+
+import numpy as np
+from numba import njit
+
+from twin.plant.fluids import WATER_VOLUMETRIC_HEAT
+
+FILM_EXPONENT = 0.7  # of plate heat-exchanger films and of cold plates against flow (physics reference, section 3)
+
+
+@njit(cache=True)
+def branch_flow(pressure: float, quadratic: float, linear: float) -> float:
+    """Flow [m³/s] through a branch with ``Δp = quadratic Q² + linear Q`` at ``pressure`` [Pa] ≥ 0."""
+    if pressure <= 0.0:
+        return 0.0
+    # the form without cancellation: 2Δp / (b + √(b² + 4aΔp))
+    return 2.0 * pressure / (linear + sqrt(linear * linear + 4.0 * quadratic * pressure))
+
+
+@njit(cache=True)
+def pump_flow(pressure: float, speed: float, head: float, resistance: float) -> float:
+    """Flow [m³/s] of one pump against ``pressure`` [Pa]; its check valve lets none back."""
+    lift = speed * speed * head - pressure
+    return sqrt(lift / resistance) if lift > 0.0 else 0.0
+
+
+@njit(cache=True)
+def _excess(pressure, quadratic, linear, speeds, head, resistance, main):
+    """Branch flow minus pump flow [m³/s] at a manifold pressure, and the branch flow."""
+    total = 0.0
+    for r in range(quadratic.size):
+        total += branch_flow(pressure, quadratic[r], linear[r])
+    lift = pressure + main * total * total
+    supplied = 0.0
+    for k in range(speeds.size):
+        supplied += pump_flow(lift, speeds[k], head, resistance)
+    return total - supplied, total
+
+
+@njit(cache=True)
+def manifold_pressure(quadratic, linear, speeds, head, resistance, main, guess):
+    """Manifold pressure [Pa] at which branches take what pumps give, and the total flow [m³/s].
+
+    quadratic, linear: branch coefficients, shape (racks,) [Pa/(m³/s)²], [Pa/(m³/s)]; speeds: shape (pumps,) of
+    nominal; head A [Pa], resistance B and main K [Pa/(m³/s)²]; guess [Pa] warm start. The excess rises with pressure,
+    so the root is unique; Illinois false position on a bracket, to 1e-13 of the head.
+    """
+    top = 0.0
+    for k in range(speeds.size):
+        top = max(top, speeds[k] * speeds[k] * head)
+    if top <= 1e-9:
+        return 0.0, 0.0
+    low, high = 0.0, top
+    f_low, _ = _excess(low, quadratic, linear, speeds, head, resistance, main)
+    f_high, _ = _excess(high, quadratic, linear, speeds, head, resistance, main)
+    if f_low >= 0.0:
+        return 0.0, 0.0
+    if 0.0 < guess < top:
+        f, total = _excess(guess, quadratic, linear, speeds, head, resistance, main)
+        if f == 0.0:
+            return guess, total
+        if f < 0.0:
+            low, f_low = guess, f
+        else:
+            high, f_high = guess, f
+        # a narrow bracket around a good guess
+        for sign in (-1.0, 1.0):
+            trial = guess * (1.0 + 1e-3 * sign)
+            if low < trial < high:
+                f, _ = _excess(trial, quadratic, linear, speeds, head, resistance, main)
+                if f < 0.0:
+                    low, f_low = trial, f
+                else:
+                    high, f_high = trial, f
+    side = 0
+    pressure = low
+    for _ in range(200):
+        pressure = (low * f_high - high * f_low) / (f_high - f_low)
+        if not low < pressure < high:
+            pressure = 0.5 * (low + high)
+        f, total = _excess(pressure, quadratic, linear, speeds, head, resistance, main)
+        if f == 0.0 or high - low < 1e-13 * top or abs(f) < 1e-16:
+            return pressure, total
+        if f < 0.0:
+            low, f_low = pressure, f
+            if side == -1:
+                f_high *= 0.5
+            side = -1
+        else:
+            high, f_high = pressure, f
+            if side == 1:
+                f_low *= 0.5
+            side = 1
+    return pressure, _excess(pressure, quadratic, linear, speeds, head, resistance, main)[1]
+
+
+@njit(cache=True)
+def effectiveness(ntu: float, capacity_ratio: float) -> float:
+    """Counterflow effectiveness ε(NTU, Cr), dimensionless (Kays & London)."""
+    if ntu <= 0.0:
+        return 0.0
+    if abs(1.0 - capacity_ratio) < 1e-9:
+        return ntu / (1.0 + ntu)
+    e = exp(-ntu * (1.0 - capacity_ratio))
+    return (1.0 - e) / (1.0 - capacity_ratio * e)
+
+
+@njit(cache=True)
+def exchanger_conductance(flow1, nominal1, h1, flow2, nominal2, h2, fouling):
+    """UA [W/K]: ``1/UA = 1/h₁(Q₁) + 1/h₂(Q₂) + R_foul`` with films ∝ Q^0.7. Zero at zero flow."""
+    if flow1 <= 0.0 or flow2 <= 0.0:
+        return 0.0
+    film1 = h1 * (flow1 / nominal1) ** FILM_EXPONENT
+    film2 = h2 * (flow2 / nominal2) ** FILM_EXPONENT
+    return 1.0 / (1.0 / film1 + 1.0 / film2 + fouling)
+
+
+@njit(cache=True)
+def exchanger_heat_per_kelvin(flow1, capacity1, nominal1, h1, flow2, nominal2, h2, fouling):
+    """ε·Cmin [W/K] of the CDU's exchanger; heat = this × (hot in − cold in).
+
+    flow1 [m³/s] and capacity1 [W/K] secondary, flow2 [m³/s] facility water.
+    """
+    capacity2 = flow2 * WATER_VOLUMETRIC_HEAT
+    if capacity1 <= 0.0 or capacity2 <= 0.0:
+        return 0.0
+    ua = exchanger_conductance(flow1, nominal1, h1, flow2, nominal2, h2, fouling)
+    smallest = min(capacity1, capacity2)
+    return effectiveness(ua / smallest, smallest / max(capacity1, capacity2)) * smallest
+
+
+@njit(cache=True)
+def film_conductance(resistance: float, flow: float, nominal: float, floor: float) -> float:
+    """Plate-to-fluid conductance [W/K]: ``1/(R (Q/Q₀)^−0.7)``, never below the natural-convection ``floor`` of Q/Q₀."""
+    return max(flow / nominal, floor) ** FILM_EXPONENT / resistance
+
+
+@njit(cache=True)
+def loop_flows(racks, position, quadratic, linear, valve, speeds, head, resistance, main, guess, flow):
+    """Solve one loop and write each rack's flow [m³/s] into ``flow`` (indexed by rack). Returns pressure, total."""
+    n = racks.size
+    a = np.empty(n)
+    b = np.empty(n)
+    for j in range(n):
+        r = racks[j]
+        x = position[r]
+        a[j] = quadratic[r] + valve[r] / (x * x) if x > 1e-6 else 1e30
+        b[j] = linear[r]
+    pressure, total = manifold_pressure(a, b, speeds, head, resistance, main, guess)
+    for j in range(n):
+        flow[racks[j]] = branch_flow(pressure, a[j], b[j])
+    return pressure, total
