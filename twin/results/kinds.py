@@ -1,0 +1,101 @@
+"""The kinds of event, each with the sentence that the report prints and the meaning of its ``value``."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class EventKind(StrEnum):
+    """Everything that can stand in the column ``kind`` of the events table."""
+
+    RUN_STARTED = "run_started"
+    RUN_ENDED = "run_ended"
+    SCENARIO_ACTION = "scenario_action"
+    BREAKER_TRIP = "breaker_trip"
+    BREAKER_RECLOSED = "breaker_reclosed"
+    FEED_LOST = "feed_lost"
+    FEED_RESTORED = "feed_restored"
+    RACK_DARK = "rack_dark"
+    RACK_RESTORED = "rack_restored"
+    SLOWDOWN_ON = "slowdown_on"
+    SLOWDOWN_OFF = "slowdown_off"
+    HARDWARE_SLOWDOWN_ON = "hardware_slowdown_on"
+    HARDWARE_SLOWDOWN_OFF = "hardware_slowdown_off"
+    DEVICE_SHUTDOWN = "device_shutdown"
+    DEVICE_RESTARTED = "device_restarted"
+    PUMP_LOST = "pump_lost"
+    PUMP_STARTED = "pump_started"
+    PUMP_RESTORED = "pump_restored"
+    CAP_ON = "cap_on"
+    CAP_OFF = "cap_off"
+    JOB_SUBMITTED = "job_submitted"
+    JOB_STARTED = "job_started"
+    JOB_COMPLETED = "job_completed"
+    JOB_REQUEUED = "job_requeued"
+    JOB_KILLED = "job_killed"
+    JOB_PREEMPTED = "job_preempted"
+    JOB_REFUSED = "job_refused"
+    CHECKPOINT_SAVED = "checkpoint_saved"
+    EXPECTATION_MET = "expectation_met"
+    EXPECTATION_UNMET = "expectation_unmet"
+    BATTERY_ON = "battery_on"
+    BATTERY_SPENT = "battery_spent"
+
+
+class Meaning(NamedTuple):
+    """How a kind reads: ``one`` happened to a thing; ``many`` happened to several; what ``value`` holds."""
+
+    one: str  # "{name}" is filled in
+    many: str  # "{count}" is filled in
+    value: str  # meaning and unit of the column ``value``; "" for nothing
+
+
+MEANINGS: dict[EventKind, Meaning] = {
+    EventKind.RUN_STARTED: Meaning("the run started", "{count} runs started", ""),
+    EventKind.RUN_ENDED: Meaning("the run ended", "{count} runs ended", ""),
+    EventKind.SCENARIO_ACTION: Meaning("the scenario acted on {name}", "the scenario acted {count} times", ""),
+    EventKind.BREAKER_TRIP: Meaning("breaker {name} tripped", "{count} breakers tripped", "power it carried [W]"),
+    EventKind.BREAKER_RECLOSED: Meaning("breaker {name} was reclosed", "{count} breakers were reclosed", ""),
+    EventKind.FEED_LOST: Meaning("{name} lost its supply", "{count} feeds lost their supply", ""),
+    EventKind.FEED_RESTORED: Meaning("{name} was supplied again", "{count} feeds were supplied again", ""),
+    EventKind.RACK_DARK: Meaning("rack {name} went dark", "{count} racks went dark", "power it drew before [W]"),
+    EventKind.RACK_RESTORED: Meaning("rack {name} came back", "{count} racks came back", ""),
+    EventKind.SLOWDOWN_ON: Meaning(
+        "{name} slowed down for heat", "{count} slowdowns for heat began", "device temperature [°C]"
+    ),
+    EventKind.SLOWDOWN_OFF: Meaning(
+        "{name} was back at full clock", "{count} slowdowns for heat ended", "device temperature [°C]"
+    ),
+    EventKind.HARDWARE_SLOWDOWN_ON: Meaning(
+        "{name} was braked by its hardware", "{count} hardware slowdowns began", "device temperature [°C]"
+    ),
+    EventKind.HARDWARE_SLOWDOWN_OFF: Meaning(
+        "the hardware brake of {name} was released", "{count} hardware slowdowns ended", "device temperature [°C]"
+    ),
+    EventKind.DEVICE_SHUTDOWN: Meaning(
+        "{name} shut itself down for heat", "{count} shutdowns for heat", "device temperature [°C]"
+    ),
+    EventKind.DEVICE_RESTARTED: Meaning("{name} was restarted", "{count} devices were restarted", ""),
+    EventKind.PUMP_LOST: Meaning("a pump of {name} was lost", "{count} pumps were lost", "pumps left running"),
+    EventKind.PUMP_STARTED: Meaning("the spare pump of {name} started", "{count} spare pumps started", "pumps running"),
+    EventKind.PUMP_RESTORED: Meaning("a pump of {name} was repaired", "{count} pumps were repaired", "pumps running"),
+    EventKind.CAP_ON: Meaning("the power of {name} was capped", "{count} power caps were set", "cap [W]"),
+    EventKind.CAP_OFF: Meaning("the power cap of {name} was lifted", "{count} power caps were lifted", ""),
+    EventKind.JOB_SUBMITTED: Meaning("job {name} was submitted", "{count} jobs were submitted", "trays"),
+    EventKind.JOB_STARTED: Meaning("job {name} started", "{count} jobs started", "trays"),
+    EventKind.JOB_COMPLETED: Meaning("job {name} completed", "{count} jobs completed", "trays"),
+    EventKind.JOB_REQUEUED: Meaning(
+        "job {name} fell back to its last checkpoint and was queued again",
+        "{count} times a job fell back to its last checkpoint and was queued again",
+        "GPU-seconds lost",
+    ),
+    EventKind.JOB_KILLED: Meaning("job {name} was killed", "{count} jobs were killed", "GPU-seconds lost"),
+    EventKind.JOB_PREEMPTED: Meaning(
+        "job {name} made way for another", "{count} jobs made way for others", "GPU-seconds lost"
+    ),
+    EventKind.JOB_REFUSED: Meaning("job {name} was refused", "{count} jobs were refused", "trays"),
+    EventKind.CHECKPOINT_SAVED: Meaning("job {name} saved a checkpoint", "{count} checkpoints were saved", ""),
+    EventKind.EXPECTATION_MET: Meaning("as expected: {name}", "{count} expectations were met", ""),
+    EventKind.EXPECTATION_UNMET: Meaning("not as expected: {name}", "{count} expectations were not met", ""),
+    EventKind.BATTERY_ON: Meaning("{name} went on battery", "{count} batteries took over", "stored energy [J]"),
+    EventKind.BATTERY_SPENT: Meaning("the battery of {name} was spent", "{count} batteries were spent", ""),
+}

@@ -1,0 +1,280 @@
+"""The store of a run: series and events are streamed to parquet, tables and the manifest follow at the end.
+
+Every file is written under a temporary name and renamed, the manifest last. Memory stays flat: one row group of series
+is held at a time. Two runs of one manifest give the same bytes, except ``wall_seconds`` and the manifest's stamps.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
+
+from twin.results import rundir
+from twin.results.catalogue import LEVELS, SIGNALS, STATISTICS, TABLES, signals_of
+from twin.results.measures import flatten, measure
+from twin.results.rundir import RunError
+from twin.results.tables import arrow_schema, check_events, conform, event_table
+
+ROWS_PER_GROUP = 65_536
+EVENTS_PER_GROUP = 65_536
+STREAMED = ("timeseries", "events")
+KNOWN_FILES = (
+    *(rundir.table_file(table) for table in TABLES),
+    rundir.METRICS,
+    rundir.SUMMARY,
+    rundir.REPORT,
+)
+
+Window = Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]]
+
+
+class _Stream:
+    """A parquet file that grows by row groups under a temporary name."""
+
+    def __init__(self, directory: Path, table: str) -> None:
+        self.path = directory / rundir.table_file(table)
+        self.partial = self.path.with_name(self.path.name + rundir.PARTIAL)
+        self.schema = arrow_schema(table)
+        text = [c.name for c in TABLES[table] if c.dtype == "text"] + ["time_seconds"]
+        try:
+            self._writer = pq.ParquetWriter(
+                self.partial, self.schema, compression="zstd", compression_level=1, use_dictionary=text
+            )
+        except OSError as fault:
+            raise rundir.unwritable(self.path, fault) from fault
+
+    def write(self, table: pa.Table) -> None:
+        try:
+            self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+        except OSError as fault:
+            raise rundir.unwritable(self.path, fault) from fault
+
+    def close(self, provenance: Mapping[str, str]) -> None:
+        """End the file, stamp it and give it its name."""
+        try:
+            self._writer.add_key_value_metadata(dict(provenance))
+            self._writer.close()
+            self.partial.replace(self.path)
+        except OSError as fault:
+            rundir.discard(self.partial)
+            raise rundir.unwritable(self.path, fault) from fault
+
+
+class _SeriesBuffer:
+    """One row group of the time series: an array (windows, things) per signal and statistic."""
+
+    def __init__(self, names: Mapping[str, Sequence[str]]) -> None:
+        unknown = sorted(set(names) - set(LEVELS))
+        if unknown:
+            raise ValueError(f"levels {unknown} are not in the catalogue; it has {list(LEVELS)}")
+        self.names = {level: tuple(names[level]) for level in LEVELS if level in names}
+        self.place: dict[str, slice] = {}
+        start = 0
+        for level, things in self.names.items():
+            self.place[level] = slice(start, start + len(things))
+            start += len(things)
+        self.things = start
+        self.windows = max(1, ROWS_PER_GROUP // max(1, start))
+        self.times: list[float] = []
+        self.signals = {level: frozenset(signals_of(level)) for level in self.names}
+        self.arrays: dict[str, NDArray[np.float64]] = {}  # signal -> (statistic, window, thing)
+        level_of = np.repeat(np.arange(len(self.names)), [len(v) for v in self.names.values()])
+        self._level = (level_of.astype(np.int32), pa.array(list(self.names), pa.string()))
+        everything = [name for things in self.names.values() for name in things]
+        distinct = {name: i for i, name in enumerate(dict.fromkeys(everything))}
+        self._name = (np.array([distinct[n] for n in everything], np.int32), pa.array(list(distinct), pa.string()))
+
+    def add(self, time_seconds: float, window: Window) -> None:
+        at = len(self.times)
+        for level, signals in window.items():
+            if not self.signals[level].issuperset(signals):
+                odd = sorted(set(signals) - self.signals[level])
+                raise ValueError(f"signals {odd} do not live at level {level!r}; the catalogue has {signals_of(level)}")
+            place = self.place[level]
+            for signal, statistics in signals.items():
+                if signal not in self.arrays:
+                    self.arrays[signal] = np.full((3, self.windows, self.things), np.nan)
+                array = self.arrays[signal]
+                array[0, at, place], array[1, at, place], array[2, at, place] = statistics
+        self.times.append(time_seconds)
+
+    @property
+    def full(self) -> bool:
+        return len(self.times) >= self.windows
+
+    def take(self, schema: pa.Schema) -> pa.Table:
+        """The rows held, in the order time, level, thing; the buffer is empty after that."""
+        count = len(self.times)
+        rows = count * self.things
+        columns: list[pa.Array] = [
+            pa.array(np.repeat(np.array(self.times), self.things)),
+            pa.DictionaryArray.from_arrays(pa.array(np.tile(self._level[0], count)), self._level[1]),
+            pa.DictionaryArray.from_arrays(pa.array(np.tile(self._name[0], count)), self._name[1]),
+        ]
+        for signal in SIGNALS:
+            array = self.arrays.get(signal.name)
+            for i in range(len(STATISTICS)):
+                if array is None:
+                    columns.append(pa.nulls(rows, pa.float64()))
+                else:
+                    columns.append(pa.array(array[i, :count].ravel(), from_pandas=True))
+            if array is not None:
+                array[:, :count] = np.nan
+        self.times = []
+        return pa.Table.from_arrays(columns, schema=schema)
+
+
+class RunStore:
+    """Writes one run directory. Use it as a context manager: a run that fails leaves readable, marked files.
+
+    ``RunStore(directory)`` claims the directory: it is created, or emptied of an earlier run's files. Raises RunError
+    when it holds anything else or cannot be written.
+    """
+
+    def __init__(self, directory: Path | str) -> None:
+        self.directory = Path(directory)
+        rundir.claim(self.directory, KNOWN_FILES)
+        self._series = _Stream(self.directory, "timeseries")
+        self._events = _Stream(self.directory, "events")
+        self._buffer: _SeriesBuffer | None = None
+        self._names: Mapping[str, Sequence[str]] | None = None
+        self._waiting: list[Mapping[str, Any]] = []
+        self._finished = False
+
+    def append_window(self, time_seconds: float, signals: Window, names: Mapping[str, Sequence[str]]) -> None:
+        """Append one interval of the time series.
+
+        Args:
+            time_seconds: start of the interval [s].
+            signals: level -> signal -> (min, mean, max), each an array in the order of ``names[level]`` in the
+                signal's unit of the catalogue; NaN (stored as null) for a thing that has no such signal.
+            names: level -> names of its things; the same in every call.
+
+        Raises:
+            ValueError: a level or signal that is not in the catalogue, arrays of another length, other names.
+            RunError: the file cannot be written.
+        """
+        if self._buffer is None:
+            self._buffer, self._names = _SeriesBuffer(names), names
+        elif names is not self._names and {k: tuple(v) for k, v in names.items()} != self._buffer.names:
+            raise ValueError("the names of things changed within a run; the time series has one set of names")
+        self._buffer.add(time_seconds, signals)
+        if self._buffer.full:
+            self._series.write(self._buffer.take(self._series.schema))
+
+    def append_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Append events (keys: columns of the events table; what is left out is "none"), in order of time.
+
+        Raises ValueError for an unknown kind or key, RunError when the file cannot be written.
+        """
+        check_events(events)
+        self._waiting.extend(dict(event) for event in events)
+        if len(self._waiting) >= EVENTS_PER_GROUP:
+            self._flush_events()
+
+    def finish(
+        self,
+        manifest: Mapping[str, Any],
+        metrics: Mapping[str, Any],
+        tables: Mapping[str, pd.DataFrame],
+        complete: bool,
+    ) -> None:
+        """End the run: close the streams, write tables, ``summary.csv``, ``metrics.json`` and last the manifest.
+
+        Args:
+            manifest: what the run is (configuration, seed, versions, …); ``format``, ``digest``, ``complete`` and
+                ``status`` are added here.
+            metrics: what :func:`twin.results.metrics.compute_metrics` returned.
+            tables: a frame for each of jobs, racks, breakers, loops, services, losses; one left out is written empty.
+            complete: False for a run that was stopped: its files are the same, and the manifest says so.
+
+        Raises:
+            ValueError: a table does not agree with the catalogue, or is none of these.
+            RunError: a file cannot be written.
+        """
+        unknown = sorted(set(tables) - (set(TABLES) - set(STREAMED)))
+        if unknown:
+            raise ValueError(
+                f"tables {unknown} are not written by finish; it takes {sorted(set(TABLES) - set(STREAMED))}"
+            )
+        arrow = {
+            table: conform(table, tables[table]) if table in tables else arrow_schema(table).empty_table()
+            for table in taken
+        }
+        digest = rundir.manifest_digest(manifest)
+        provenance = {"format": rundir.FORMAT, "manifest_digest": digest}
+        self._close_streams(provenance)
+        for table, content in arrow.items():
+            self._write_table(table, content, provenance)
+        rundir.write_whole(self.directory / rundir.SUMMARY, summary_csv(metrics))
+        rundir.write_whole(self.directory / rundir.METRICS, rundir.canonical_json(metrics))
+        added = {
+            "format": rundir.FORMAT,
+            "digest": digest,
+            "complete": complete,
+            "status": manifest.get("status") or ("complete" if complete else "interrupted"),
+        }
+        rundir.write_whole(self.directory / rundir.MANIFEST, rundir.canonical_json({**manifest, **added}))
+
+    def _close_streams(self, provenance: Mapping[str, str]) -> None:
+        if self._finished:
+            raise RunError(f"{self.directory}: this run has been finished already; open a new store")
+        self._finished = True
+        if self._buffer is not None and self._buffer.times:
+            self._series.write(self._buffer.take(self._series.schema))
+        self._flush_events()
+        self._series.close(provenance)
+        self._events.close(provenance)
+
+    def _flush_events(self) -> None:
+        if self._waiting:
+            self._events.write(event_table(self._waiting))
+            self._waiting = []
+
+    def _write_table(self, table: str, content: pa.Table, provenance: Mapping[str, str]) -> None:
+        path = self.directory / rundir.table_file(table)
+        partial = path.with_name(path.name + rundir.PARTIAL)
+        try:
+            schema = arrow_schema(table).with_metadata(dict(provenance))
+            pq.write_table(content.cast(schema), partial, compression="zstd", store_schema=True)
+            partial.replace(path)
+        except OSError as fault:
+            rundir.discard(partial)
+            raise rundir.unwritable(path, fault) from fault
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """A run that did not get to :meth:`finish` keeps its series and events, marked as failed."""
+        if self._finished:
+            return
+        about = {"format": rundir.FORMAT, "complete": False, "status": "failed"}
+        try:
+            self._close_streams({"format": rundir.FORMAT})
+            rundir.write_whole(self.directory / rundir.MANIFEST, rundir.canonical_json(about))
+        except RunError:
+            if fault is None:
+                raise
+
+
+def summary_csv(metrics: Mapping[str, Any]) -> bytes:
+    """The measures as ``metric,value,unit`` lines, sorted, for a spreadsheet."""
+    lines = ["metric,value,unit"]
+    for key, value in flatten(rundir.plain(metrics)):
+        about = measure(key)
+        text = format(value, ".12g") if isinstance(value, float) else "" if value is None else str(value)
+        lines.append(",".join(_quoted(cell) for cell in (key, text, about.unit if about else "")))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in ',"\n') else cell
