@@ -139,17 +139,17 @@ def throughput_metrics(jobs: pd.DataFrame, seconds: float) -> dict[str, dict[str
 def service_metrics(services: pd.DataFrame, seconds: float) -> dict[str, Any]:
     """Latency misses, tokens per second, backlog, waits and utilisation of each service, and the misses of all."""
     found: dict[str, dict[str, Any]] = {}
-    for row in services.sort_values("name").itertuples():
-        requests, misses = float(row.requests), float(row.latency_misses)
-        found[str(row.name)] = {
+    for name, row in services.sort_values("name").set_index("name").to_dict("index").items():
+        requests, misses = float(row["requests"]), float(row["latency_misses"])
+        found[str(name)] = {
             "requests": requests,
             "latency_misses": misses,
             "latency_miss_ratio": misses / requests if requests > 0.0 else 0.0,
-            "tokens_per_second": float(row.tokens_served) / seconds if seconds > 0.0 else None,
-            "tokens_backlog": float(row.tokens_backlog),
-            "wait_seconds_mean": _number(row.wait_seconds_mean),
-            "wait_seconds_max": _number(row.wait_seconds_max),
-            "mean_utilisation": _number(row.mean_utilisation),
+            "tokens_per_second": float(row["tokens_served"]) / seconds if seconds > 0.0 else None,
+            "tokens_backlog": _number(row["tokens_backlog"]),
+            "wait_seconds_mean": _number(row["wait_seconds_mean"]),
+            "wait_seconds_max": _number(row["wait_seconds_max"]),
+            "mean_utilisation": _number(row["mean_utilisation"]),
         }
     return {"services": found, "latency_misses_total": _sum(services["latency_misses"])}
 

@@ -129,7 +129,7 @@ def claim(directory: Path, known: tuple[str, ...]) -> None:
         if strangers and not is_run(directory):
             shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
             raise RunError(
-                f"{directory}: holds files that are not an earlier run ({shown}); choose an empty directory with out=DIR"
+                f"{directory}: holds what is not an earlier run ({shown}); choose an empty directory with out=DIR"
             )
         for name in known:
             for path in (directory / name, directory / (name + PARTIAL)):

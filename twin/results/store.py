@@ -198,11 +198,10 @@ class RunStore:
             ValueError: a table does not agree with the catalogue, or is none of these.
             RunError: a file cannot be written.
         """
-        unknown = sorted(set(tables) - (set(TABLES) - set(STREAMED)))
+        taken = [table for table in TABLES if table not in STREAMED]
+        unknown = sorted(set(tables) - set(taken))
         if unknown:
-            raise ValueError(
-                f"tables {unknown} are not written by finish; it takes {sorted(set(TABLES) - set(STREAMED))}"
-            )
+            raise ValueError(f"tables {unknown} are not written by finish; it takes {taken}")
         arrow = {
             table: conform(table, tables[table]) if table in tables else arrow_schema(table).empty_table()
             for table in taken
