@@ -1,0 +1,192 @@
+"""What may happen in a story, as data: one entry per action, its target, its fields and their units.
+
+The effects are in :mod:`twin.sim.faults`, keyed by the same names. A new fault is one entry here and one there.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from twin.hall.errors import did_you_mean
+from twin.hall.parts import Hall, NodeKind
+from twin.sim.written import choice, duration, number, pumps, text, whole
+from twin.workload.jobs import JobKind
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that happens at a time. ``target`` is a name in the hall, of the kind ``target_kind``.
+
+    ``values`` has every field of the action's :class:`ActionSpec`, defaults filled in, durations in seconds.
+    """
+
+    at_seconds: float
+    do: str
+    target: str | None
+    values: Mapping[str, Any]
+    repair_seconds: float | None = None  # after ``at_seconds``; None for never
+    target_kind: str | None = None
+
+
+@dataclass(frozen=True)
+class Field:
+    """One value of an action. ``read`` turns what is written into it, or raises :class:`twin.sim.written.Unfit`."""
+
+    name: str
+    read: Callable[[Any], Any]
+    sentence: str
+    default: Any = None
+    required: bool = True
+
+
+class Misfit(NamedTuple):
+    """A field that is fine by itself but not in this hall, or not beside the others."""
+
+    key: str
+    value: Any
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """One action. ``targets`` are the keys that may name its target: one of them, or none where ``whole_hall``."""
+
+    name: str
+    sentence: str
+    targets: tuple[str, ...] = ()
+    whole_hall: bool = False
+    fields: tuple[Field, ...] = ()
+    repairable: bool = False
+    #: what the fields mean together and in this hall
+    check: Callable[[Hall, str | None, Mapping[str, Any]], list[Misfit]] | None = None
+
+
+def _check_pumps(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    installed = next(loop.cdu.pumps for loop in hall.loops if loop.name == target)
+    beyond = [index + 1 for index in values["pump"] or () if index >= installed]
+    return [Misfit("pump", n, f"{target} has {installed} pumps", f"Give 1 to {installed}, or all") for n in beyond]
+
+
+def _check_job(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    racks = {rack.name: rack.rack_class.trays for rack in hall.racks}
+    trays, pin = values["trays"], values["rack"]
+    if pin is None:
+        installed = sum(rack.rack_class.trays for rack in hall.racks if rack.cell == "hall")
+        return [Misfit("trays", trays, f"the hall has {installed}", "Ask for fewer")] if trays > installed else []
+    if pin not in racks:
+        return [Misfit("rack", pin, "unknown rack", did_you_mean(pin, racks))]
+    if trays > racks[pin]:
+        return [Misfit("trays", trays, f"{pin} has {racks[pin]}", "Ask for fewer, or leave rack out")]
+    return []
+
+
+def _check_weather(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    dry, wet = values["dry_bulb_celsius"], values["wet_bulb_celsius"]
+    if wet > dry:
+        return [Misfit("wet_bulb_celsius", wet, f"above the dry bulb of {dry:g}", "Give a wet bulb that is not")]
+    return []
+
+
+def targets_of(hall: Hall, kind: str) -> tuple[str, ...]:
+    """Names in ``hall`` that a target key takes: loop, node, breaker, rack, row, feed or panel load."""
+    match kind:
+        case "loop":
+            return tuple(loop.name for loop in hall.loops)
+        case "rack":
+            return tuple(rack.name for rack in hall.racks)
+        case "row":
+            return tuple(dict.fromkeys(rack.row for rack in hall.racks))
+        case "node":
+            return tuple(node.name for node in hall.nodes)
+        case "breaker":
+            return tuple(node.name for node in hall.nodes if node.breaker is not None)
+        case "feed":
+            return tuple(dict.fromkeys(node.feed for node in hall.nodes if node.kind is NodeKind.UTILITY))
+        case _:
+            raise KeyError(f"no target kind '{kind}'")
+
+
+_CELSIUS = number(-60.0, 70.0)
+
+ACTIONS: dict[str, ActionSpec] = {
+    spec.name: spec
+    for spec in (
+        ActionSpec(
+            "pump_loss",
+            "One pump, several or all of a coolant loop lose their drive and coast down.",
+            targets=("loop",),
+            fields=(Field("pump", pumps, "pump number from 1, a list, or all", default=(0,), required=False),),
+            repairable=True,
+            check=_check_pumps,
+        ),
+        ActionSpec(
+            "feed_loss",
+            "A feed, or one node of the power tree with all below it, goes dead.",
+            targets=("feed", "node"),
+            repairable=True,
+        ),
+        ActionSpec(
+            "breaker_open",
+            "A breaker is opened by hand.",
+            targets=("breaker",),
+            repairable=True,
+        ),
+        ActionSpec("breaker_close", "An open or tripped breaker is closed by hand.", targets=("breaker",)),
+        ActionSpec(
+            "supply_setpoint",
+            "The set point of a loop's supply temperature moves.",
+            targets=("loop",),
+            fields=(Field("celsius", number(5.0, 60.0), "new set point [°C]"),),
+            repairable=True,
+        ),
+        ActionSpec(
+            "valve",
+            "The coolant valve of a rack moves.",
+            targets=("rack",),
+            fields=(Field("position", number(0.0, 1.0), "0 shut, 1 open"),),
+            repairable=True,
+        ),
+        ActionSpec(
+            "weather",
+            "The air outside changes and stays so.",
+            fields=(
+                Field("dry_bulb_celsius", _CELSIUS, "dry bulb [°C]"),
+                Field("wet_bulb_celsius", _CELSIUS, "wet bulb [°C]"),
+            ),
+            repairable=True,
+            check=_check_weather,
+        ),
+        ActionSpec(
+            "submit_job",
+            "A job arrives in the queue; with rack, it is put on that rack whatever the policy says.",
+            fields=(
+                Field("kind", choice(*(kind.value for kind in JobKind)), "kind of job"),
+                Field("trays", whole(1), "trays"),
+                Field("seconds", duration, "work at full clock [s], or a duration"),
+                Field("utilisation", number(0.0, 1.0), "mean share of the trays' dynamic power range"),
+                Field("swing", number(0.0, 1.0), "power swing as a share of the maximum", default=0.0, required=False),
+                Field("rack", text, "rack to pin it to", default=None, required=False),
+                Field("id", text, "name of the job", default=None, required=False),
+                Field("priority", whole(0), "higher goes first", default=0, required=False),
+            ),
+            check=_check_job,
+        ),
+        ActionSpec(
+            "set_load",
+            "Every tray of a rack, a row, a loop or the whole hall is held at one utilisation, job or none.",
+            targets=("rack", "row", "loop"),
+            whole_hall=True,
+            fields=(
+                Field("utilisation", number(0.0, 1.0), "mean share of the trays' dynamic power range"),
+                Field("swing", number(0.0, 1.0), "power swing as a share of the maximum", default=0.0, required=False),
+            ),
+            repairable=True,
+        ),
+        ActionSpec(
+            "repair",
+            "What earlier actions did to a target is undone.",
+            targets=("loop", "node", "feed", "breaker", "rack", "row"),
+        ),
+    )
+}
