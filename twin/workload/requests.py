@@ -37,9 +37,7 @@ def synthetic_services(spec: SyntheticSpec, *, trays: float, seconds: float, see
     return tuple(services)
 
 
-def service_of(
-    mix: ServiceMix, name: str, replicas: int, prompt: Floats, output: Floats, requests: Floats
-) -> Service:
+def service_of(mix: ServiceMix, name: str, replicas: int, prompt: Floats, output: Floats, requests: Floats) -> Service:
     """A service with the machine of ``mix`` and the given per-second arrivals."""
     return Service(
         name=name,

@@ -1,0 +1,144 @@
+"""The inference queue against fluid closed forms worked by hand, and exact conservation."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twin.workload.jobs import Build, Knobs, Service
+from twin.workload.service import AUXILIARY_SHARE, Queue, advance, rates, utilisation_to_power
+
+
+def service(prompt: list[float], output: list[float], requests: list[float]) -> Service:
+    return Service(
+        name="chat",
+        replicas=2,
+        trays_per_replica=1,
+        prefill_tokens_per_second=1000.0,
+        decode_tokens_per_second=100.0,
+        token_latency_seconds=0.02,
+        latency_target_seconds=1.5,
+        idle_utilisation=0.1,
+        full_utilisation=0.7,
+        swing=0.04,
+        prompt_tokens=np.array(prompt, dtype=float),
+        output_tokens=np.array(output, dtype=float),
+        requests=np.array(requests, dtype=float),
+    )
+
+
+def test_below_capacity_everything_is_served_at_once():
+    # work per second: 500/1000 + 50/100 = 1 replica-second of 2
+    queue, served = advance(service([500] * 10, [50] * 10, [5] * 10), Queue(), 0, 10, live=2)
+    assert queue == Queue()
+    assert served.utilisation == pytest.approx(0.5, abs=1e-15)
+    assert (served.served_prompt_tokens, served.served_output_tokens, served.served_requests) == (5000, 500, 50)
+    assert served.wait_seconds_max == served.late_requests == served.queued_request_seconds == 0
+
+
+def test_backlog_rises_and_drains_as_a_fluid_does():
+    # 10 s of work 3/s against 2/s: the backlog grows by 1 replica-second a second to 10; then 1/s: it drains in 10 s
+    load = service([1500] * 10 + [500] * 20, [150] * 10 + [50] * 20, [15] * 10 + [5] * 20)
+    top, rising = advance(load, Queue(), 0, 10, live=2)
+    assert top.prompt_tokens / 1000 + top.output_tokens / 100 == pytest.approx(10.0, abs=0.02)
+    assert rising.wait_seconds == pytest.approx(5.0, abs=0.01)  # 10 replica-seconds over 2 replicas
+    assert rising.utilisation == 1.0
+    # the wait in second n is n/2 s, the first token takes 0.1 + 0.02 s more: late where n/2 + 0.12 > 1.5, n >= 3
+    assert rising.late_requests == 8 * 15
+    end, draining = advance(load, top, 10, 30, live=2)
+    assert end == Queue()
+    assert draining.utilisation == pytest.approx((10 * 1.0 + 10 * 0.5) / 20, abs=0.002)
+
+
+def test_littles_law_gives_the_mean_wait_of_a_constant_backlog():
+    # 20 requests of 1 replica-second each arrive at once, then nothing; 2 replicas finish 2 a second: 18, 16, … 0
+    load = service([0] * 12, [2000] + [0] * 11, [20] + [0] * 11)
+    queue, served = advance(load, Queue(), 0, 12, live=2)
+    assert queue == Queue()
+    assert served.queued_request_seconds == 18 + 16 + 14 + 12 + 10 + 8 + 6 + 4 + 2
+    assert served.utilisation == pytest.approx(10 / 12)
+
+
+def test_splitting_an_interval_changes_nothing():
+    rng = np.random.default_rng(1)
+    load = service(list(rng.integers(0, 4000, 60)), list(rng.integers(0, 400, 60)), list(rng.integers(1, 30, 60)))
+    whole, once = advance(load, Queue(), 0, 60, live=2)
+    queue, total = Queue(), 0.0
+    for start in range(0, 60, 7):
+        queue, part = advance(load, queue, start, min(start + 7, 60), live=2)
+        total += part.late_requests
+    assert queue == whole
+    assert total == once.late_requests
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**6), st.integers(0, 10**4)), min_size=1, max_size=40),
+    st.integers(0, 5),
+    st.floats(0.2, 1.0),
+)
+def test_tokens_are_conserved_exactly(seconds, live, speed):
+    load = service(*(list(column) for column in zip(*seconds, strict=True)))
+    queue, served = advance(load, Queue(7.0, 5.0, 1.0), 0, len(seconds), live=live, speed=speed)
+    assert served.arrived_prompt_tokens + 7.0 == served.served_prompt_tokens + queue.prompt_tokens
+    assert served.arrived_output_tokens + 5.0 == served.served_output_tokens + queue.output_tokens
+    assert served.arrived_requests + 1.0 == served.served_requests + queue.requests
+    assert served.arrived_prompt_tokens == sum(second[0] for second in seconds)
+    assert min(queue.prompt_tokens, queue.output_tokens, queue.requests) >= 0.0
+    assert 0.0 <= served.utilisation <= 1.0
+
+
+def test_without_replicas_all_wait_and_are_late():
+    queue, served = advance(service([500] * 3, [50] * 3, [5] * 3), Queue(), 0, 3, live=0)
+    assert queue == Queue(1500, 150, 15)
+    assert served.wait_seconds == math.inf
+    assert (served.late_requests, served.utilisation, served.served_requests) == (15, 0.0, 0.0)
+
+
+def test_a_slower_clock_takes_its_share_of_the_capacity():
+    _, served = advance(service([500] * 4, [50] * 4, [5] * 4), Queue(), 0, 4, live=2, speed=0.5)
+    assert served.utilisation == pytest.approx(1.0)
+
+
+def test_seconds_outside_the_run_are_refused():
+    with pytest.raises(ValueError, match="service chat has requests for seconds 0 to 3; asked for 2 to 4"):
+        advance(service([1] * 3, [1] * 3, [1] * 3), Queue(), 2, 4, live=1)
+
+
+def test_knobs_and_builds_change_rates_as_documented():
+    one = service([0], [0], [0])
+    built = rates(one, 1.0, Knobs(), Build())
+    assert (built.prefill_tokens_per_second, built.decode_tokens_per_second) == (1000.0, 100.0)
+    assert built.token_latency_seconds == 0.02
+    half = rates(one, 1.0, Knobs(concurrency=0.5), Build())
+    assert half.decode_tokens_per_second == pytest.approx(100 * 0.5 / 0.8)  # L = 0.6 + 0.4/2
+    assert half.token_latency_seconds == pytest.approx(0.02 * 0.8)
+    assert half.prefill_tokens_per_second == 1000.0
+    assert rates(one, 1.0, Knobs(batch_size=0.5), Build()) == half
+    assert rates(one, 1.0, Knobs(), Build(concurrency=0.5)) == half
+    hungry = rates(one, 1.0, Knobs(), Build(memory_bandwidth=1.25))
+    assert hungry.decode_tokens_per_second == pytest.approx(80.0)
+    lean = rates(one, 1.0, Knobs(auxiliary=False), Build())
+    assert lean.prefill_tokens_per_second == pytest.approx(1000 / (1 - AUXILIARY_SHARE))
+    assert rates(one, 0.0, Knobs(), Build()).decode_tokens_per_second == 0.0
+
+
+def test_power_follows_utilisation_batch_precision_and_build():
+    one = service([0], [0], [0])
+    assert utilisation_to_power(one, 0.0, Knobs(), Build()) == (0.1, 0.0)
+    assert utilisation_to_power(one, 1.0, Knobs(), Build()) == pytest.approx((0.7, 0.04))
+    assert utilisation_to_power(one, 0.25, Knobs(), Build()) == pytest.approx((0.25, 0.02))
+    assert utilisation_to_power(one, 1.0, Knobs(concurrency=0.5), Build())[0] == pytest.approx(0.1 + 0.6 * 0.75)
+    assert utilisation_to_power(one, 1.0, Knobs(precision="low"), Build())[0] == pytest.approx(0.1 + 0.6 * 0.92)
+    assert utilisation_to_power(one, 1.0, Knobs(auxiliary=False), Build())[0] == pytest.approx(0.65)
+    assert utilisation_to_power(one, 1.0, Knobs(), Build(power=1.1))[0] == pytest.approx(0.77)
+    assert utilisation_to_power(one, 1.0, Knobs(), Build(power=2.0))[0] == 1.0
+
+
+def test_failed_requests_are_a_share_of_the_served():
+    one = replace(service([500] * 4, [50] * 4, [5] * 4), build=Build(error_rate=0.1))
+    _, served = advance(one, Queue(), 0, 4, live=2)
+    assert served.failed_requests == pytest.approx(2.0)
