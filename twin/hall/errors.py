@@ -17,7 +17,8 @@ class Fault:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.key} = {_shown(self.value)}: {self.problem}. {self.remedy}."
+        end = "" if self.remedy.endswith("?") else "."
+        return f"{self.source}: {self.key} = {_shown(self.value)}: {self.problem}. {self.remedy}{end}"
 
 
 class HallError(ValueError):
@@ -58,7 +59,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = sorted(map(str, known))
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if near:
-        return f"Did you mean {near[0]!r}?"[:-1]
+        return f"Did you mean {near[0]!r}?"
     if not names:
         return "There are none to choose from"
     shown = ", ".join(repr(name) for name in names[:12])
