@@ -15,14 +15,14 @@ Events go by their kinds (underscores or spaces), several joined by ``or``; ``at
 ``outside`` a place: rack, loop, row or power node, with all that belongs to it.
 """
 
+from __future__ import annotations
+
 import math
 import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from twin.hall.errors import did_you_mean
 from twin.hall.parts import Hall
@@ -30,6 +30,9 @@ from twin.results.kinds import EventKind
 from twin.sim.actions import Action
 from twin.sim.membership import belongs, names_within, places
 from twin.sim.written import Unfit, clock_of, seconds_of
+
+if TYPE_CHECKING:
+    import pandas as pd  # only frames that are handed in are used: listing stories need not wait for the library
 
 LEVELS = ("hall", "utility", "ups", "pdu", "row", "panel", "rack", "loop", "zone", "job")
 KINDS = {kind.value for kind in EventKind}

@@ -1,0 +1,90 @@
+"""The configuration of a run as plain values: checked as a whole, then passed on in parts."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from twin.hall.errors import Fault, did_you_mean
+
+SOURCE = "the command line or conf/config.yaml"
+GROUPS = ("hall", "workload", "policy", "plant", "record", "scenario", "weather")
+VALUES = ("seed", "hours", "warmup_seconds", "control_period_seconds", "out")
+
+
+class ConfigurationError(ValueError):
+    """A configuration is refused. ``faults`` holds all of them."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A run in plain values. The groups are mappings that their own readers check; names are those they go by."""
+
+    hall: Mapping[str, Any]
+    workload: Mapping[str, Any]
+    policy: Mapping[str, Any]
+    plant: Mapping[str, Any]
+    record: Mapping[str, Any]
+    scenario: Mapping[str, Any]
+    weather_path: str | None
+    seed: int
+    hours: float
+    warmup_seconds: float
+    control_period_seconds: float
+    out: str | None
+
+    def mapping(self) -> dict[str, Any]:
+        """The configuration as a manifest keeps it: :func:`read_configuration` makes the same run of it."""
+        kept = {name: getattr(self, name) for name in GROUPS if name != "weather"}
+        kept |= {name: getattr(self, name) for name in VALUES if name != "out"}
+        return {**kept, "weather": {"path": self.weather_path}}
+
+
+def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Configuration:
+    """The configuration of a plain mapping. Raises :class:`ConfigurationError` with every fault."""
+    faults: list[Fault] = []
+
+    def add(key: str, value: Any, problem: str, remedy: str) -> None:
+        faults.append(Fault(source, key, value, problem, remedy))
+
+    for key in mapping:
+        if key not in (*GROUPS, *VALUES):
+            add(str(key), mapping[key], "unknown key", did_you_mean(str(key), (*GROUPS, *VALUES)))
+    groups: dict[str, Mapping[str, Any]] = {}
+    for name in GROUPS:
+        group = mapping.get(name, {} if name in ("plant", "record", "weather") else None)
+        if isinstance(group, Mapping):
+            groups[name] = group
+        else:
+            add(name, group, "not a group of keys", f"Choose one by name, such as {name}=NAME")
+    path = groups.get("weather", {}).get("path")
+    if path is not None and not isinstance(path, str):
+        add("weather.path", path, "not a path", "Give the path of a CSV file")
+    out = mapping.get("out")
+    if out is not None and (not isinstance(out, str) or not out):
+        add("out", out, "not a path", "Give the directory that the run may write")
+    seed = mapping.get("seed", 0)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        add("seed", seed, "not a whole number of 0 or more", "Give one, such as seed=1")
+    numbers: dict[str, float] = {}
+    for name, example, lowest in (
+        ("hours", "hours=24", "above 0"),
+        ("warmup_seconds", "warmup_seconds=0", "of 0 or more"),
+        ("control_period_seconds", "control_period_seconds=10", "above 0"),
+    ):
+        value = mapping.get(name)
+        fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not fine or value < 0 or (value == 0 and lowest == "above 0"):  # type: ignore[operator]
+            add(name, value, f"not a number {lowest}", f"Give one, such as {example}")
+        else:
+            numbers[name] = float(value)  # type: ignore[arg-type]
+    if len(numbers) == 3 and numbers["warmup_seconds"] >= numbers["hours"] * 3600:
+        add("warmup_seconds", numbers["warmup_seconds"], "as long as the run", "Give less, or more hours")
+    if faults:
+        raise ConfigurationError(faults)
+    plain = {name: group for name, group in groups.items() if name != "weather"}
+    return Configuration(**plain, weather_path=path, seed=seed, out=out, **numbers)

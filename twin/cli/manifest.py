@@ -1,0 +1,71 @@
+"""What a run is, for its manifest: enough to make it again."""
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from twin import __version__
+from twin.cli.configuration import Configuration
+
+LIBRARIES = ("numpy", "numba", "simpy", "networkx", "pandas", "pyarrow", "scipy", "hydra-core", "omegaconf")
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def manifest_of(
+    configuration: Configuration, *, name: str, workload: Mapping[str, Any], started: str, finished: str
+) -> dict[str, Any]:
+    """The manifest of a run; ``workload`` is where its demand came from, the stamps are ISO 8601."""
+    found = {
+        "name": name,
+        "configuration": configuration.mapping(),
+        "seed": configuration.seed,
+        "hours": configuration.hours,
+        "workload": dict(workload),
+        "versions": versions(),
+        "commit": commit(),
+        "started": started,
+        "finished": finished,
+        "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
+    }
+    if configuration.weather_path is not None:
+        found["weather"] = {"path": configuration.weather_path, "sha256": digest(Path(configuration.weather_path))}
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of the twin, of Python and of the libraries that a result may depend on."""
+    found = {"twin": __version__, "python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """The commit of the checkout that runs, with ``+changes`` when it has any; None outside a checkout."""
+    root = PACKAGE.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{head}+changes" if changed else head
+
+
+def _git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=5, check=True)
+    return done.stdout.strip()
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,226 @@
+"""``twin run``: Hydra composes the configuration, one or many runs are made of it."""
+
+import json
+import os
+import re
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from twin.cli import stories
+from twin.cli.exits import Exit, refuse
+from twin.cli.naming import RESULTS, fresh
+from twin.places import conf_dir, scenarios_dir
+
+HELP = """usage: twin run [KEY=VALUE ...] [-m] [--config-dir DIR] [--cfg job]
+       twin run --again RUN [out=DIR]
+
+Simulate a hall and leave a run directory with tables, metrics and report.html.
+
+choose with:
+{choices}
+
+set with, for example:
+  seed=7                                  other arrivals, faults and noise
+  hours=2                                 a shorter run
+  out=DIR                                 the run directory; by default a named folder under results/
+  weather.path=FILE.csv                   hourly dry- and wet-bulb temperatures
+  workload.path=FILE                      a trace, for workload=azure_llm, openb or swf
+  hall.loop.supply_temperature_celsius=35 any key of any file under conf/
+
+options:
+  -m                  every combination of comma-separated values: twin run -m policy=first_fit,random_healthy seed=1,2
+                      in parallel: hydra/launcher=joblib
+  --config-dir DIR    use an edited copy of the configuration: twin init DIR writes DIR/conf and DIR/scenarios
+  --cfg job           print the composed configuration and stop; --cfg job --package hall shows one group
+  --again RUN         make a run again from its manifest
+
+exit codes: 0 fine, 1 an expectation of the scenario unmet, 3 input refused, 4 internal error, 130 interrupted
+"""
+
+
+def help_text(configuration: Path, scenarios: Path) -> str:
+    """The page of ``twin run --help``, with what there is to choose from."""
+    lines = []
+    for group in ("hall", "workload", "policy", "plant", "record"):
+        names = sorted(path.stem for path in (configuration / group).glob("*.yaml"))
+        lines.append(f"  {group + '=':<11}{', '.join(names)}")
+    names = [path.stem for path in stories.files(scenarios)]
+    told = f"none, {', '.join(names)}; NAME_short for the short form of a story, or FILE.yaml for one of yours"
+    lines.append(textwrap.fill(told, 110, initial_indent=f"  {'scenario=':<11}", subsequent_indent=" " * 13))
+    return HELP.format(choices="\n".join(lines))
+
+
+def main(argv: list[str]) -> int:
+    """Run with Hydra overrides, sweep with ``-m``, or repeat a run with ``--again``. Returns an exit code."""
+    given = list(argv)
+    folder = taken(given, "--config-dir", "-cd")
+    configuration = conf_dir() if folder is None else Path(folder).resolve()
+    scenarios = scenarios_dir() if folder is None else beside(configuration)
+    if any(word in ("-h", "--help") for word in given):
+        print(help_text(configuration, scenarios), end="")
+        return Exit.FINE
+    if not (configuration / "config.yaml").is_file():
+        return refuse([f"--config-dir: '{folder}' has no config.yaml. 'twin init DIR' writes a DIR/conf to edit."])
+    again = taken(given, "--again")
+    if again is not None:
+        return repeat(again, given)
+    if folder is not None and configuration != conf_dir():
+        given.append(f"hydra.searchpath=[file://{conf_dir()}]")  # what the copy leaves out
+    return compose(given, configuration, scenarios)
+
+
+def taken(words: list[str], *flags: str) -> str | None:
+    """The value after one of ``flags`` (or after ``flag=``), both removed from ``words``."""
+    for index, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        if flag not in flags:
+            continue
+        if equals:
+            del words[index]
+            return value
+        if index + 1 < len(words):
+            value = words[index + 1]
+            del words[index : index + 2]
+            return value
+    return None
+
+
+def beside(configuration: Path) -> Path:
+    """The scenarios that stand beside a copied configuration, or else the project's own."""
+    near = configuration.parent / "scenarios"
+    return near if near.is_dir() else scenarios_dir()
+
+
+def compose(given: list[str], configuration: Path, scenarios: Path) -> int:
+    """Let Hydra compose the configuration of ``given`` and run its jobs; returns the worst exit code."""
+    # Hydra and all that a run needs load here, so that help does not wait for them
+    import hydra
+    from omegaconf import DictConfig
+
+    from twin.cli.complaints import FAULTS, complaint
+    from twin.cli.job import axes_of, run_job
+    from twin.cli.refusals import REFUSALS, sentences
+
+    sweep: Path | None = None
+    outcomes: list[int] = []
+    argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    try:
+        given = register(given, scenarios)
+        axes = axes_of(given)
+        if {"-m", "--multirun"} & set(given):
+            sweep = sweep_folder(given, axes)
+            given = [*(word for word in given if not word.startswith("out=")), f"hydra.sweep.dir='{sweep}'"]
+
+        @hydra.main(version_base="1.3", config_path=str(configuration), config_name="config")
+        def job(config: DictConfig) -> None:
+            outcomes.append(run_job(config, axes))
+
+        sys.argv = ["twin run", *given]
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as they are, and become sentences below
+        job()
+    except FAULTS as error:
+        drop_empty(sweep)
+        return refuse([complaint(error, top_keys(configuration), given)])
+    except REFUSALS as error:
+        drop_empty(sweep)
+        return refuse(sentences(error))
+    finally:
+        sys.argv = argv
+        if full is None:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full
+    if sweep is None:
+        return max(outcomes, default=Exit.FINE)
+    return swept(sweep)
+
+
+def repeat(run: str, given: Sequence[str]) -> int:
+    """Make a run again from its manifest; ``out=`` is the only setting that goes with it."""
+    from twin.cli.configuration import read_configuration
+    from twin.cli.execute import execute
+    from twin.cli.refusals import REFUSALS, sentences
+    from twin.results.read import read_run
+
+    out: str | None = None
+    for word in given:
+        key, _, value = word.partition("=")
+        if key != "out" or not value:
+            return refuse([f"command line: '{word}': a run is repeated as it was. Only out=DIR goes with --again."])
+        out = value
+    try:
+        manifest = read_run(run).manifest
+        found = manifest.get("configuration")
+        if not isinstance(found, dict):
+            return refuse([f"{run}/manifest.json: configuration: it has none. Give the directory of a finished run."])
+        again = read_configuration({**found, "out": out}, source=f"{run}/manifest.json")
+        return execute(again, name=str(manifest.get("name") or "run"), parent=Path(RESULTS))
+    except REFUSALS as error:
+        return refuse(sentences(error))
+
+
+def register(given: Sequence[str], scenarios: Path) -> list[str]:
+    """Put the stories into Hydra's store as the group ``scenario``; returns the words with files turned into names."""
+    from hydra.core.config_store import ConfigStore
+
+    options, refused = stories.options(scenarios)
+    words = []
+    for word in given:
+        key, equals, value = word.partition("=")
+        if key == "scenario" and equals:
+            names = value.split(",")
+            for index, name in enumerate(names):
+                if name.endswith((".yaml", ".yml")):
+                    options |= stories.options_of(Path(name))
+                    names[index] = Path(name).stem
+                elif name.removesuffix("_short") in refused:
+                    raise refused[name.removesuffix("_short")]
+            word = f"scenario={','.join(names)}"
+        words.append(word)
+    store = ConfigStore.instance()
+    for name, node in options.items():
+        store.store(group="scenario", name=name, node=node, package="_global_", provider="scenarios")
+    return words
+
+
+def top_keys(configuration: Path) -> list[str]:
+    """The top-level keys of a configuration, to find the one that was meant."""
+    text = (configuration / "config.yaml").read_text(encoding="utf-8")
+    keys = re.findall(r"^(?:  - )?(\w+):", text, flags=re.MULTILINE)
+    return [key for key in dict.fromkeys(keys) if key not in ("defaults", "hydra")]
+
+
+def sweep_folder(given: Sequence[str], axes: Sequence[str]) -> Path:
+    """Where the jobs of a sweep go: ``out=DIR``, or a fresh folder under results/ named for what varies."""
+    for word in given:
+        if word.startswith("out="):
+            return Path(word.removeprefix("out=").strip("'\"")).resolve()
+    name = "-".join(["sweep", *(axis.rsplit(".", 1)[-1] for axis in axes)])
+    return fresh(Path(RESULTS), name).resolve()
+
+
+def drop_empty(sweep: Path | None) -> None:
+    """Remove a sweep's folder again when no run has come into it."""
+    if sweep is None or not sweep.is_dir() or any(entry.is_dir() for entry in sweep.iterdir()):
+        return
+    for entry in sweep.iterdir():
+        if entry.name == "multirun.yaml":
+            entry.unlink()
+    if not any(sweep.iterdir()):
+        sweep.rmdir()
+
+
+def swept(sweep: Path) -> Exit:
+    """Print one line per run of a sweep; a finding in any is a finding of the sweep."""
+    from twin.cli.summary import print_sweep
+
+    runs = sorted(path.parent for path in sweep.glob("*/manifest.json"))
+    found = []
+    for run in runs:
+        metrics = run / "metrics.json"
+        found.append((run.name, json.loads(metrics.read_text(encoding="utf-8")) if metrics.exists() else {}))
+    print_sweep(sweep, found)
+    unmet = any((metrics.get("expectations") or {}).get("unmet") for _, metrics in found)
+    return Exit.FINDING if unmet else Exit.FINE

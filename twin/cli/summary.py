@@ -1,0 +1,102 @@
+"""What a run came to, on the terminal: the headline measures, the expectations, where the report is."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+#: label, dotted metric, format
+HEADLINES: tuple[tuple[str, str, str], ...] = (
+    ("simulated", "simulated_seconds", "hours"),
+    ("IT energy", "it_energy_joules", "megawatt hours"),
+    ("PUE", "pue", ".3f"),
+    ("breaker trips", "breaker_trips_total", "d"),
+    ("closest breaker to its trip", "breaker_thermal_fraction_max", "%"),
+    ("hottest device", "gpu_temperature_celsius_max", "celsius"),
+    ("slowdowns for heat", "throttle_events_total", "d"),
+    ("hardware slowdowns", "hardware_slowdown_events_total", "d"),
+    ("shutdowns for heat", "shutdown_events_total", "d"),
+    ("GPU-hours delivered", "gpu_seconds_delivered", "GPU hours"),
+    ("GPU-hours lost", "gpu_seconds_lost", "GPU hours"),
+    ("jobs completed", "jobs.completed", "d"),
+    ("jobs running at the end", "jobs.running", "d"),
+    ("jobs queued at the end", "jobs.queued", "d"),
+    ("jobs refused", "jobs.refused", "d"),
+    ("jobs killed", "jobs.killed", "d"),
+    ("real time", "wall_seconds", "seconds"),
+)
+SWEEP = (
+    ("trips", "breaker_trips_total", "d"),
+    ("slowdowns", "throttle_events_total", "d"),
+    ("hottest", "gpu_temperature_celsius_max", "celsius"),
+    ("closest breaker", "breaker_thermal_fraction_max", "%"),
+    ("GPU-h delivered", "gpu_seconds_delivered", "GPU hours"),
+    ("GPU-h lost", "gpu_seconds_lost", "GPU hours"),
+    ("PUE", "pue", ".3f"),
+)
+
+
+def print_summary(name: str, metrics: Mapping[str, Any], outcomes: Sequence[Any], complete: bool, page: Path) -> None:
+    """Print one run. ``outcomes`` have ``expectation``, ``met`` and ``evidence``."""
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(
+        title=name if complete else f"{name}: stopped before its end", show_header=False, title_justify="left"
+    )
+    table.add_column("measure")
+    table.add_column("value", justify="right")
+    for label, key, unit in HEADLINES:
+        table.add_row(label, shown(looked_up(metrics, key), unit))
+    console.print(table)
+    for outcome in outcomes:
+        mark = "[green]as expected[/green]" if outcome.met else "[red]NOT as expected[/red]"
+        console.print(f"{mark}  {outcome.expectation}: {outcome.evidence}")
+    console.print(f"report: {page}", markup=False)
+
+
+def print_sweep(sweep: Path, runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Print a sweep, a line per run."""
+    table = Table(title=str(sweep), title_justify="left")
+    table.add_column("run", no_wrap=True)
+    for label, _, _ in SWEEP:
+        table.add_column(label, justify="right")
+    table.add_column("expectations")
+    for name, metrics in runs:
+        cells = [shown(looked_up(metrics, key), unit) for _, key, unit in SWEEP]
+        met, unmet = (int(looked_up(metrics, f"expectations.{word}") or 0) for word in ("met", "unmet"))
+        table.add_row(name, *cells, f"{met} met, {unmet} unmet" if met + unmet else "none")
+    Console(highlight=False).print(table)
+
+
+def looked_up(metrics: Mapping[str, Any], key: str) -> Any:
+    """A metric by its dotted name, None where there is none."""
+    found: Any = metrics
+    for part in key.split("."):
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(part)
+    return found
+
+
+def shown(value: Any, unit: str) -> str:
+    """A measure as people read it; a dash where the run has none."""
+    if not isinstance(value, int | float):
+        return "–"
+    match unit:
+        case "d":
+            return f"{value:,.0f}"
+        case "%":
+            return f"{value:.0%} of its level"
+        case "celsius":
+            return f"{value:.1f} °C"
+        case "hours":
+            return f"{value / 3600:.2f} h"
+        case "GPU hours":
+            return f"{value / 3600:,.1f}"
+        case "megawatt hours":
+            return f"{value / 3.6e9:,.2f} MWh"
+        case "seconds":
+            return f"{value:.1f} s"
+        case _:
+            return format(value, unit)
