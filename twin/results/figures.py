@@ -1,0 +1,242 @@
+"""Figures of a run: each a function of tables. Axes carry units; darkness and line style carry what colour does."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from twin.results.drawing import ALARM, COOL, DARK, MIDDLE, PALE, new_figure, quiet, style
+from twin.results.kinds import EventKind
+from twin.results.measures import NEAR_MISS_FRACTION
+from twin.results.wording import clock, number
+
+LINES = ("-", "--", "-.", ":")
+MOST_ROWS = 8  # more rows (or feeds) than this are drawn as one band
+
+#: lanes of the timeline's event strip
+LANES: tuple[tuple[str, tuple[EventKind, ...], str], ...] = (
+    ("scenario", (EventKind.SCENARIO_ACTION,), "v"),
+    ("power lost", (EventKind.FEED_LOST, EventKind.BREAKER_TRIP, EventKind.RACK_DARK, EventKind.BATTERY_SPENT), "X"),
+    ("pump lost", (EventKind.PUMP_LOST,), "s"),
+    ("slowed or shut down", (EventKind.SLOWDOWN_ON, EventKind.HARDWARE_SLOWDOWN_ON, EventKind.DEVICE_SHUTDOWN), "o"),
+    ("jobs hit", (EventKind.JOB_REQUEUED, EventKind.JOB_KILLED, EventKind.JOB_PREEMPTED, EventKind.JOB_REFUSED), "D"),
+)
+
+
+def day_timeline(
+    hall: pd.DataFrame,
+    rows: pd.DataFrame,
+    phases: pd.DataFrame,
+    racks: pd.DataFrame,
+    loops: pd.DataFrame,
+    events: pd.DataFrame,
+    breakers: pd.DataFrame,
+    *,
+    warmup_seconds: float = 0.0,
+    slowdown_celsius: float | None = None,
+) -> Figure:
+    """The run over time, panels stacked: IT power by row, phase currents against ratings, temperatures, jobs, events.
+
+    The first five frames are the time series of their level (``Run.series``); ``events`` and ``breakers`` are tables.
+    Lines are means over an interval, the bands around them reach from its lowest to its highest value.
+    """
+    with style():
+        figure = new_figure(9.4)
+        panels = figure.subplots(5, 1, sharex=True, height_ratios=(2.2, 2.2, 2.2, 1.5, 1.3))
+        _power(panels[0], hall, rows)
+        _currents(panels[1], phases, breakers)
+        _temperatures(panels[2], hall, racks, loops, slowdown_celsius)
+        _jobs(panels[3], hall)
+        _events(panels[4], events)
+        for axes in panels:
+            if warmup_seconds > 0.0:
+                axes.axvspan(0.0, warmup_seconds / 3600.0, color=PALE, alpha=0.5, linewidth=0)
+        end = float(hall["time_seconds"].max()) / 3600.0 if len(hall) else 1.0
+        panels[-1].set_xlim(0.0, max(end, 1e-3))
+        panels[-1].set_xlabel(
+            "hours since the start" + (" (grey: warm-up, left out of the measures)" if warmup_seconds > 0.0 else "")
+        )
+    return figure
+
+
+def _power(axes: Axes, hall: pd.DataFrame, rows: pd.DataFrame) -> None:
+    axes.set_title("IT power at the racks, MW: rows stacked, hall as line")
+    quiet(axes)
+    hours = hall["time_seconds"].to_numpy() / 3600.0
+    names = list(dict.fromkeys(rows["name"]))
+    if 0 < len(names) <= MOST_ROWS:
+        by_row = rows.pivot(index="time_seconds", columns="name", values="power_watts_mean")[names] / 1e6
+        shades = [str(shade) for shade in np.linspace(0.86, 0.5, len(names))]
+        axes.stackplot(by_row.index.to_numpy() / 3600.0, by_row.to_numpy().T, colors=shades, labels=names, linewidth=0)
+    axes.fill_between(hours, hall["power_watts_min"] / 1e6, hall["power_watts_max"] / 1e6, color=COOL, alpha=0.25, lw=0)
+    axes.plot(hours, hall["power_watts_mean"] / 1e6, color=DARK, lw=1.2, label="hall, IT")
+    axes.plot(hours, hall["facility_power_watts_mean"] / 1e6, color=DARK, lw=1.0, ls="--", label="facility, all")
+    axes.set_ylabel("MW")
+    axes.set_ylim(bottom=0.0)
+    _legend(axes)
+
+
+def _currents(axes: Axes, phases: pd.DataFrame, breakers: pd.DataFrame) -> None:
+    quiet(axes)
+    rating = breakers.set_index("name")["rating_amperes"]
+    feed = phases["name"].str.rsplit("/", n=1).str[0]
+    limit = feed.map(rating).to_numpy(float)
+    rated = bool(len(limit)) and bool(np.isfinite(limit).all())
+    scale = 100.0 / limit if rated else np.ones(len(phases))
+    data = pd.DataFrame(
+        {"time": phases["time_seconds"] / 3600.0, "feed": feed, "load": phases["current_amperes_max"] * scale}
+    )
+    hottest = data.groupby(["time", "feed"], sort=True)["load"].max().unstack("feed")
+    feeds = list(dict.fromkeys(feed))
+    axes.set_title(
+        "Highest phase current of each row feed, " + ("% of its breaker's rating (line at 100)" if rated else "A")
+    )
+    axes.set_ylabel("% of rating" if rated else "A")
+    if len(feeds) <= MOST_ROWS:
+        rows = list(dict.fromkeys(name.rsplit("/", 1)[0] for name in feeds))
+        for name in feeds:
+            row = rows.index(name.rsplit("/", 1)[0])
+            colour = DARK if name.endswith("A") else ALARM
+            axes.plot(hottest.index, hottest[name], color=colour, lw=1.0, ls=LINES[row % len(LINES)], label=name)
+    else:
+        worst = hottest.max().idxmax()
+        axes.fill_between(hottest.index, hottest.min(axis=1), hottest.max(axis=1), color=PALE, label="all row feeds")
+        axes.plot(hottest.index, hottest[worst], color=ALARM, lw=1.1, label=f"{worst}, the highest")
+    if rated:
+        axes.axhline(100.0, color=ALARM, lw=1.0, ls=(0, (6, 3)))
+    axes.set_ylim(bottom=0.0)
+    _legend(axes)
+
+
+def _temperatures(
+    axes: Axes, hall: pd.DataFrame, racks: pd.DataFrame, loops: pd.DataFrame, slowdown: float | None
+) -> None:
+    axes.set_title("Temperatures, °C")
+    axes.set_ylabel("°C")
+    quiet(axes)
+    for frame, column, label, colour, line in (
+        (racks, "device_temperature_celsius_max", "hottest device of the hall", ALARM, "-"),
+        (loops, "return_temperature_celsius_max", "warmest loop return", DARK, "-."),
+        (loops, "supply_temperature_celsius_max", "warmest loop supply", DARK, "-"),
+        (hall, "facility_water_celsius_mean", "facility water", COOL, "--"),
+        (hall, "room_air_celsius_mean", "room air", MIDDLE, ":"),
+    ):
+        highest = frame.groupby("time_seconds", sort=True)[column].max()
+        if highest.notna().any():
+            axes.plot(highest.index.to_numpy() / 3600.0, highest, color=colour, ls=line, lw=1.2, label=label)
+    if slowdown is not None:
+        axes.axhline(slowdown, color=ALARM, lw=1.0, ls=(0, (6, 3)), label="devices slow down")
+    _legend(axes)
+
+
+def _jobs(axes: Axes, hall: pd.DataFrame) -> None:
+    axes.set_title("Jobs")
+    axes.set_ylabel("jobs")
+    quiet(axes)
+    hours = hall["time_seconds"] / 3600.0
+    axes.step(hours, hall["jobs_running_mean"], color=DARK, lw=1.2, where="post", label="running")
+    axes.step(hours, hall["jobs_queued_mean"], color=ALARM, lw=1.2, ls="--", where="post", label="queued")
+    axes.set_ylim(bottom=0.0)
+    _legend(axes)
+
+
+def _events(axes: Axes, events: pd.DataFrame) -> None:
+    axes.set_title("Events")
+    for lane, (_, kinds, marker) in enumerate(LANES):
+        times = events.loc[events["kind"].isin(kinds), "time_seconds"].to_numpy() / 3600.0
+        axes.axhline(lane, color=PALE, lw=0.6, zorder=0)
+        axes.plot(times, np.full(len(times), lane), ls="", marker=marker, ms=5, color=ALARM, mec="white", mew=0.4)
+    axes.set_yticks(range(len(LANES)), [label for label, _, _ in LANES])
+    axes.set_ylim(len(LANES) - 0.5, -0.5)
+
+
+def _legend(axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(handles, labels, loc="upper left", bbox_to_anchor=(1.0, 1.02), borderaxespad=0.3, handlelength=2.4)
+
+
+def breaker_margins(breakers: pd.DataFrame, most: int = 20) -> Figure:
+    """The breakers that came closest to tripping: highest thermal element, of the level that trips it."""
+    top = breakers.sort_values(["thermal_fraction_max", "name"], ascending=[False, True]).head(most)[::-1]
+    with style():
+        figure = new_figure(1.0 + 0.26 * max(1, len(top)))
+        axes = figure.subplots()
+        tripped = (top["trips"] > 0).to_numpy()
+        fractions = top["thermal_fraction_max"].to_numpy(float)
+        colours = np.where(tripped, ALARM, np.where(fractions >= NEAR_MISS_FRACTION, DARK, "#9a9a9a"))
+        bars = axes.barh(np.arange(len(top)), fractions, color=list(colours), height=0.7)
+        for bar, hit in zip(bars, tripped, strict=True):
+            bar.set_hatch("//" if hit else "")
+            bar.set_edgecolor("white")
+        for i, row in enumerate(top.to_dict("records")):
+            amperes = f"{number(row['current_amperes_max'], 4)} A of {number(row['rating_amperes'], 4)} A"
+            note = f"{row['thermal_fraction_max']:.2f}   {amperes}"
+            if row["trips"] > 0:
+                note += f"   tripped {clock(row['first_trip_seconds'])}"
+            axes.text(float(fractions[i]) + 0.008, i, note, va="center", fontsize=8.5)
+        axes.axvline(1.0, color=ALARM, lw=1.2)
+        axes.axvline(NEAR_MISS_FRACTION, color=MIDDLE, lw=1.0, ls="--")
+        axes.set_yticks(np.arange(len(top)), list(top["name"]))
+        axes.set_ylim(-0.6, len(top) - 0.4)
+        axes.set_xlim(0.0, max(1.35, float(np.nanmax(fractions, initial=0.0)) + 0.35))
+        axes.set_xticks(np.arange(0.0, 1.21, 0.2))
+        axes.set_xlabel(f"thermal element, of the level that trips (trips at 1, near miss from {NEAR_MISS_FRACTION:g})")
+    return figure
+
+
+def throttling(racks: pd.DataFrame, most: int = 20) -> Figure:
+    """GPU-hours throttled by coolant loop (left) and by rack, the most affected ones (right)."""
+    hours = racks.assign(hours=racks["throttled_gpu_seconds"] / 3600.0, loop=racks["loop"].replace("", "no loop (air)"))
+    by_loop = hours.groupby("loop", sort=True)["hours"].sum()
+    by_rack = hours[hours["hours"] > 0.0].sort_values(["hours", "name"], ascending=[False, True]).head(most)
+    with style():
+        figure = new_figure(1.1 + 0.24 * max(4, len(by_loop), len(by_rack)))
+        left, right = figure.subplots(1, 2)
+        _bars(left, list(by_loop.index.astype(str)), list(by_loop), "GPU-hours throttled, by loop")
+        _bars(right, list(by_rack["name"]), list(by_rack["hours"]), f"GPU-hours throttled, by rack (up to {most})")
+    return figure
+
+
+def losses_by_cause(losses: pd.DataFrame, most: int = 10) -> Figure:
+    """What was lost and through what: GPU-hours, energy not drawn [MWh] and jobs, each by cause, largest first."""
+    kinds = (
+        ("gpu_seconds", 3600.0, "GPU-hours lost"),
+        ("power_watt_seconds", 3.6e9, "MWh not drawn"),
+        ("jobs", 1.0, "jobs lost"),
+    )
+    groups = {
+        kind: losses[losses["kind"] == kind]
+        .groupby("cause")["amount"]
+        .sum()
+        .sort_values(ascending=False, kind="stable")
+        for kind, _, _ in kinds
+    }
+    groups = {kind: group[group > 0.0].head(most) for kind, group in groups.items()}
+    shown = [(kind, scale, title) for kind, scale, title in kinds if len(groups[kind])]
+    with style():
+        figure = new_figure(1.1 + 0.26 * max([2, *(len(group) for group in groups.values())]))
+        for axes, (kind, scale, title) in zip(
+            figure.subplots(1, max(1, len(shown)), squeeze=False)[0], shown, strict=False
+        ):
+            group = groups[kind]
+            _bars(axes, [_short(str(cause)) for cause in group.index], list(group / scale), f"{title}, by cause")
+    return figure
+
+
+def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], title: str) -> None:
+    axes.set_title(title)
+    at = np.arange(len(names))
+    axes.barh(at, values, color="#7a7a7a", height=0.7)
+    for i, value in enumerate(values):
+        axes.annotate(number(value), (value, i), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8.5)
+    axes.set_yticks(at, names)
+    axes.invert_yaxis()
+    axes.margins(x=0.16)
+    axes.set_xlim(left=0.0)
+
+
+def _short(text: str, most: int = 34) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,108 @@
+"""The hall as a heat map: rows and positions, each rack a cell, dark where trouble is near."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from twin.results.drawing import DARK, new_figure, style
+
+MOST_LABELLED = 20  # cells of longer rows carry no number
+
+
+def floor_positions(racks: pd.DataFrame) -> pd.DataFrame:
+    """Row number and position (from 0) of each rack; without a ``position`` the order within the row counts."""
+    rows = {name: i for i, name in enumerate(dict.fromkeys(racks["row"]))}
+    order = racks.groupby("row", sort=False).cumcount()
+    place = racks["position"].fillna(order + 1) - 1 if "position" in racks.columns else order
+    return pd.DataFrame(
+        {"row": racks["row"].map(rows).to_numpy(int), "position": place.to_numpy(int)}, index=racks.index
+    )
+
+
+def hall_map(racks: pd.DataFrame, lowest_flow: pd.Series | None = None) -> Figure:
+    """Heat map of the hall, three panels: hottest device, peak power against nameplate, lowest coolant flow.
+
+    Args:
+        racks: the racks table.
+        lowest_flow: lowest flow [L/min] by rack name; None, or racks left out, stay empty (air-cooled).
+
+    A thick frame marks a rack that throttled, a cross one that was without power.
+    """
+    power = 100.0 * racks["peak_power_watts"] / racks["max_power_watts"]
+    flow = racks["name"].map(lowest_flow) if lowest_flow is not None else pd.Series(np.nan, index=racks.index)
+    heat = racks["device_temperature_celsius_max"]
+    limit = racks["slowdown_celsius"].max() if "slowdown_celsius" in racks.columns else np.nan
+    panels: list[tuple[str, Any, str, float | None, float | None]] = []
+    warm = float(limit) if np.isfinite(limit) else float(np.nanmax([heat.max(), 1.0]))
+    panels += [
+        (
+            "Hottest device, °C" + (f" (slows down at {limit:.0f})" if np.isfinite(limit) else ""),
+            heat,
+            "YlOrRd",
+            None,
+            warm,
+        ),
+        ("Peak power, % of the rack's nameplate", power, "YlOrBr", 0.0, 100.0),
+    ]
+    if flow.notna().any():
+        panels.append(("Lowest coolant flow, L/min", flow, "GnBu_r", 0.0, None))
+    places = floor_positions(racks)
+    depth = int(places["row"].max()) + 1 if len(racks) else 1
+    with style():
+        figure = new_figure(max(2.0, len(panels) * (0.85 + min(0.36, 9.0 / depth) * depth)))
+        for axes, (title, values, colours, low, high) in zip(
+            figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True
+        ):
+            _panel(axes, racks, places, title, values.astype(float), colours, low, high)
+    return figure
+
+
+def _panel(
+    axes: Axes,
+    racks: pd.DataFrame,
+    places: pd.DataFrame,
+    title: str,
+    values: "pd.Series[float]",
+    colours: str,
+    low: float | None,
+    high: float | None,
+) -> None:
+    names = list(dict.fromkeys(racks["row"]))
+    width = int(places["position"].max()) + 1
+    grid: NDArray[np.float64] = np.full((len(names), width), np.nan)
+    grid[places["row"], places["position"]] = values
+    mesh = axes.pcolormesh(
+        np.ma.masked_invalid(grid), cmap=colours, vmin=low, vmax=high, edgecolors="white", linewidth=1.5
+    )
+    axes.set_facecolor("#f4f4f4")
+    axes.set_title(title)
+    axes.invert_yaxis()
+    axes.set_yticks(np.arange(len(names)) + 0.5, [str(name) for name in names])
+    axes.set_ylabel("row")
+    step = 1 if width <= 32 else 10
+    axes.set_xticks(np.arange(0, width, step) + 0.5, [str(i + 1) for i in range(0, width, step)])
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.03, aspect=12)
+    throttled = racks["throttled_gpu_seconds"].to_numpy(float) > 0.0
+    dark = racks["dark_seconds"].to_numpy(float) > 0.0
+    for i, (y, x) in enumerate(places[["row", "position"]].to_numpy()):
+        if throttled[i]:
+            axes.add_patch(Rectangle((x + 0.06, y + 0.08), 0.88, 0.84, fill=False, linewidth=2.2, edgecolor=DARK))
+        value = grid[y, x]
+        text = "" if width > MOST_LABELLED else f"{value:.0f}" if np.isfinite(value) else "air"
+        text = f"{text} ×".strip() if dark[i] else text
+        if text:
+            ink = _ink(mesh.to_rgba(np.array([value]))[0]) if np.isfinite(value) else DARK
+            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", color=ink)
+
+
+def _ink(colour: NDArray[np.float64]) -> str:
+    red, green, blue = colour[:3]
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else DARK
