@@ -12,14 +12,14 @@ replicas, knobs and build (subscript 0: as built, from :class:`~twin.workload.jo
     first token = (p̄ / r_p) · build.latency + t                       p̄: mean prompt of that second's requests
 
 κ is the part of a step that grows with the batch (attention over caches), 1 − κ the part that does not (weights are
-read once for all). q is the gain of low precision, x = 1/(1 − a) that of stopping auxiliary work which takes the share a.
+read once for all). q is the gain of low precision, x = 1/(1 − a) that of stopping auxiliary work of share a.
 ``build.memory_bandwidth`` is what a token of that build needs, relative to the build before.
 
 Queue. Each second offers W = live replicas × 1 s of work. All of backlog and arrivals is served if its work D ≤ W, and
 the utilisation is D/W; otherwise the share φ = W/D of each (prompt, output, requests), rounded to whole tokens, is
 served and the utilisation is 1. Nothing is dropped: arrived = served + backlog, exactly, since whole numbers below 2⁵³
-add exactly. A request waits for the work that is left at the end of its second, backlog work ÷ W; it is *late* when that
-wait and its first token take longer than the target, judged on arrival. Waits below a second are not seen. Without live
+add exactly. A request waits for the work left at the end of its second, backlog work ÷ W; it is *late* when that wait
+and its first token take longer than the target, judged on arrival. Waits below a second are not seen. Without live
 replicas the wait is infinite, utilisation is 0 and every arrival is late.
 
 The mean time in queue follows from Little's law: ``queued_request_seconds ÷ served_requests``.
@@ -86,7 +86,7 @@ def batch_of(knobs: Knobs, build: Build) -> float:
 
 
 def rates(service: Service, speed: float, knobs: Knobs, build: Build) -> Rates:
-    """Rates of one replica at relative ``speed`` (1 at full clock); zero, and an infinite latency, at b = 0 or speed 0."""
+    """Rates of one replica at relative ``speed`` (1 at full clock); at b = 0 or speed 0 zero, latency infinite."""
     batch = batch_of(knobs, build)
     if batch <= 0.0 or speed <= 0.0:
         return Rates(0.0, 0.0, math.inf)
