@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, Final
 
 from twin.hall.errors import Faults
@@ -13,11 +14,11 @@ BREAKER_FIELDS: Final[tuple[Field, ...]] = (
     choice("kind", "kind of device", [each.value for each in BreakerKind]),
     number("rating_amperes", "rating, or long-time pickup Ir", above=True),
     number("long_delay_seconds", "LSI only: long-time delay tr set at 6 Ir", None, above=True, optional=True),
-    number("time_constant_seconds", "of the thermal element, or of a table's recovery", None, above=True, optional=True),
+    number("time_constant_seconds", "of the thermal element, or a table's recovery", None, above=True, optional=True),
     number("trip_multiple", "steady current that just trips, over the rating", 1.2, low=1.0),
     number("short_pickup", "short-time pickup over the rating; null for none", None, above=True, optional=True),
     number("short_delay_seconds", "short-time delay", 0.2),
-    number("instantaneous_pickup", "instantaneous pickup over the rating; null for none", None, above=True, optional=True),
+    number("instantaneous_pickup", "instantaneous pickup over the rating, or null", None, above=True, optional=True),
     share("continuous_fraction", "1.0 for a 100 %-rated breaker, else 0.8", 0.8, above=True),
     Field("table", "points", "trip table, [current over rating, seconds]", ()),
     text("source", "where the figures come from", ""),
@@ -50,11 +51,14 @@ def breaker(
         key = "long_delay_seconds" if kind is BreakerKind.LSI else "time_constant_seconds"
         faults.add(join(path, key), None, "missing key", "Add it: the device's delay in seconds")
     table = v["table"]
-    rising = all(a[0] < b[0] and a[1] > b[1] for a, b in zip(table, table[1:], strict=False))
+    rising = all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(table))
     if kind is BreakerKind.TABLE and (len(table) < 2 or not rising or table[0][0] <= 1.0 or table[-1][1] <= 0.0):
-        faults.add(join(path, "table"), [list(point) for point in table],
-                   "a trip table needs two points or more, currents rising from above 1, seconds falling",
-                   "Write [[1.1, 1020], [1.4, 64], …]")
+        faults.add(
+            join(path, "table"),
+            [list(point) for point in table],
+            "a trip table needs two points or more, currents rising from above 1, seconds falling",
+            "Write [[1.1, 1020], [1.4, 64], …]",
+        )
     if len(faults) > before:
         return None
     return Breaker(

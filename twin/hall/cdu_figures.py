@@ -59,11 +59,19 @@ def cdu(
     if len(faults) > before:
         return None
     if v["pumps"] < 1:
-        faults.add(join(path, "pumps"), v["pumps"], "a loop without a pump moves no coolant",
-                   "Give it pumps_needed pumps and a spare")
+        faults.add(
+            join(path, "pumps"),
+            v["pumps"],
+            "a loop without a pump moves no coolant",
+            "Give it pumps_needed pumps and a spare",
+        )
     elif v["pumps_needed"] > v["pumps"]:
-        faults.add(join(path, "pumps_needed"), v["pumps_needed"], f"more than the {v['pumps']} pumps installed",
-                   "Install more or need fewer")
+        faults.add(
+            join(path, "pumps_needed"),
+            v["pumps_needed"],
+            f"more than the {v['pumps']} pumps installed",
+            "Install more or need fewer",
+        )
     scale = 1.0 if heat_watts is None else heat_watts / v["rated_heat_kilowatts"]
     heat, flow = v["rated_heat_kilowatts"] * scale, v["rated_flow_litres_per_minute"] * scale
     facility = v["facility_flow_litres_per_minute"] * scale
@@ -73,12 +81,19 @@ def cdu(
     )
     film = (math.inf if conductance is None else 1.0 / conductance) - v["fouling_kelvin_per_kilowatt"] / scale
     if conductance is None:
-        faults.add(join(path, "rated_approach_kelvin"), v["rated_approach_kelvin"],
-                   "no heat exchanger moves rated_heat_kilowatts at these flows and this approach",
-                   "Raise the flows or the approach")
+        faults.add(
+            join(path, "rated_approach_kelvin"),
+            v["rated_approach_kelvin"],
+            "no heat exchanger moves rated_heat_kilowatts at these flows and this approach",
+            "Raise the flows or the approach",
+        )
     elif film <= 0.0:
-        faults.add(join(path, "fouling_kelvin_per_kilowatt"), v["fouling_kelvin_per_kilowatt"] * 1e3,
-                   "more than the whole resistance at the rated approach", "Lower it")
+        faults.add(
+            join(path, "fouling_kelvin_per_kilowatt"),
+            v["fouling_kelvin_per_kilowatt"] * 1e3,
+            "more than the whole resistance at the rated approach",
+            "Lower it",
+        )
     if len(faults) > before:
         return None
     side = v["secondary_film_share"]

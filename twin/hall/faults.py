@@ -44,13 +44,21 @@ def _names(hall: Hall, paths: Mapping[str, str], faults: Faults) -> None:
     for kind, names in groups:
         for name, times in Counter(names).items():
             if times > 1:
-                faults.add(join(paths.get(name, name), "name"), name, f"duplicate name: {times} {kind}s have it",
-                           "Rename all but one")
+                faults.add(
+                    join(paths.get(name, name), "name"),
+                    name,
+                    f"duplicate name: {times} {kind}s have it",
+                    "Rename all but one",
+                )
     places = Counter((rack.row, rack.position) for rack in hall.racks)
     for rack in hall.racks:
         if places[rack.row, rack.position] > 1:
-            faults.add(join(paths.get(rack.name, rack.name), "position"), rack.position,
-                       f"two racks at one place of row {rack.row}", "Move one")
+            faults.add(
+                join(paths.get(rack.name, rack.name), "position"),
+                rack.position,
+                f"two racks at one place of row {rack.row}",
+                "Move one",
+            )
             places[rack.row, rack.position] = 1
 
 
@@ -66,8 +74,12 @@ def _parent(node: PowerNode, nodes: Mapping[str, PowerNode], paths: Mapping[str,
     elif nodes[node.parent].kind is NodeKind.RACK:
         faults.add(key, node.parent, "a rack feed feeds its rack only", "Name a row feed, PDU, UPS or utility")
     elif nodes[node.parent].feed != node.feed:
-        faults.add(key, node.parent, f"{node.name} is on side {node.feed}, its parent on side "
-                   f"{nodes[node.parent].feed}", "Feed it from its own side")
+        faults.add(
+            key,
+            node.parent,
+            f"{node.name} is on side {node.feed}, its parent on side {nodes[node.parent].feed}",
+            "Feed it from its own side",
+        )
 
 
 def _cycles(hall: Hall, paths: Mapping[str, str], faults: Faults) -> bool:
@@ -75,8 +87,12 @@ def _cycles(hall: Hall, paths: Mapping[str, str], faults: Faults) -> bool:
     rings = [sorted(group) for group in nx.strongly_connected_components(graph) if len(group) > 1]
     rings += [[name] for name in nx.nodes_with_selfloops(graph)]
     for ring in sorted(rings):
-        faults.add(join(paths.get(ring[0], ring[0]), "parent"), ring[0],
-                   "cycle in the power tree: " + " → ".join([*ring, ring[0]]), "Feed one of them from a utility or UPS")
+        faults.add(
+            join(paths.get(ring[0], ring[0]), "parent"),
+            ring[0],
+            "cycle in the power tree: " + " → ".join([*ring, ring[0]]),
+            "Feed one of them from a utility or UPS",
+        )
     return bool(rings)
 
 
@@ -113,14 +129,19 @@ def _coolant(hall: Hall, paths: Mapping[str, str], faults: Faults) -> None:
             elif rack.loop not in loops:
                 faults.unknown(key, rack.loop, "loop", loops)
             if rack.valve_position <= 0.0:
-                faults.add(join(paths.get(rack.name, rack.name), "valve_position"), rack.valve_position,
-                           f"the valve of {rack.name} is shut", "Open it, 0.05 to 1")
+                faults.add(
+                    join(paths.get(rack.name, rack.name), "valve_position"),
+                    rack.valve_position,
+                    f"the valve of {rack.name} is shut",
+                    "Open it, 0.05 to 1",
+                )
         elif rack.loop is not None:
             faults.add(key, rack.loop, f"{rack.name} is air-cooled and takes no coolant", "Remove the key")
     dry = [rack.name for rack in hall.racks if rack.rack_class.cooling is Cooling.LIQUID]
     if dry and not hall.loops:
-        faults.add("loop", None, f"orphan racks: {_some(dry)} are liquid-cooled and the hall has no loop",
-                   "Add a loop section")
+        faults.add(
+            "loop", None, f"orphan racks: {_some(dry)} are liquid-cooled and the hall has no loop", "Add a loop section"
+        )
     for loop in hall.loops:
         if not loop.racks:
             faults.add(paths.get(loop.name, loop.name), loop.name, "a loop without racks", "Remove it or give it racks")
@@ -136,8 +157,12 @@ def _air(hall: Hall, paths: Mapping[str, str], faults: Faults) -> None:
             faults.unknown(key, rack.zone, "air zone", zones)
     for zone in hall.zones:
         if zone.recirculation > 0.5:
-            faults.add(join(paths.get(zone.name, zone.name), "recirculation"), zone.recirculation,
-                       "more than half from each of two neighbours is more than all", "Write 0.5 or less")
+            faults.add(
+                join(paths.get(zone.name, zone.name), "recirculation"),
+                zone.recirculation,
+                "more than half from each of two neighbours is more than all",
+                "Write 0.5 or less",
+            )
 
 
 def _idle(hall: Hall, paths: Mapping[str, str], faults: Faults) -> None:

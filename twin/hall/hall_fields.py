@@ -113,9 +113,12 @@ BACKUP_FIELDS: Final = (text("name", "its name", "backup"), count("trays", "tray
 ROW_EXCEPTION_FIELDS: Final[tuple[Field, ...]] = (
     text("rack_class", "class of the row's racks"),
     choice("risk_tier", "thermal-risk tier of the row's racks", RISK_TIERS),
+    section("row_feed", "changes to the two feeds of the row"),
+    section("rack_feed", "changes to the feeds of the row's racks"),
 )
 RACK_EXCEPTION_FIELDS: Final[tuple[Field, ...]] = (
-    *ROW_EXCEPTION_FIELDS,
+    text("rack_class", "its class"),
+    choice("risk_tier", "its thermal-risk tier", RISK_TIERS),
     share("valve_position", "of its valve, 1 open"),
     text("loop", "name of its loop", optional=True),
     text("zone", "name of its air zone"),

@@ -33,7 +33,11 @@ class PowerLayout:
     """Collects the nodes of a hall. ``slots`` are its generated racks, whose classes are known."""
 
     def __init__(
-        self, voltage: float, slots: Sequence[Slot], exceptions: Mapping[str, Any], presets: Mapping[str, Any],
+        self,
+        voltage: float,
+        slots: Sequence[Slot],
+        exceptions: Mapping[str, Any],
+        presets: Mapping[str, Any],
         faults: Faults,
     ) -> None:
         self.nodes: list[PowerNode] = []
@@ -43,7 +47,7 @@ class PowerLayout:
         self._presets, self._faults = presets, faults
 
     def level(self, mapping: Any, path: str, *, pdu: bool = False) -> dict[str, Any]:
-        """Read the section of one level of the tree."""
+        """Read the section of one level of the tree. The answer keeps its own ``path`` for messages."""
         values = read_fields(mapping, PDU_FIELDS if pdu else NODE_FIELDS, path, self._faults)
         return {"efficiency": 1.0, "fixed_loss_watts": 0.0, "battery_minutes": 0.0, "rows": 1, "path": path, **values}
 
@@ -61,7 +65,7 @@ class PowerLayout:
             change = read_fields(self._exceptions[name], NODE_EXCEPTION_FIELDS, path, self._faults, partial=True)
         whole = {**level, **change}
         if "breaker" in change and change["breaker"] is not None:
-            whole["breaker"] = {**(level.get("breaker") or {}), **change["breaker"]}
+            whole["breaker"] = _laid_over(level.get("breaker"), change["breaker"])
         voltage = whole.get("voltage_volts", self._voltage)
         amperes = sum(_half_amperes(slot, side, voltage) for slot in behind)
         watts = sum(slot.rack_class.max_power_watts for slot in behind if slot.rack_class) / len(SIDES)
@@ -109,10 +113,24 @@ class PowerLayout:
 
     def _row(self, row: str, side: str, parent: str, row_feed: Mapping[str, Any], rack_feed: Mapping[str, Any]) -> None:
         members = [slot for slot in self._slots if slot.row == row]
+        row_feed = self._changed(row_feed, f"row {row}", "row_feed")
+        rack_feed = self._changed(rack_feed, f"row {row}", "rack_feed")
         feed = self.add(f"row {row}/feed {side}", NodeKind.ROW, parent, side, row_feed, members)
         for slot in members:
             if (name := f"{slot.name}/feed {side}") in slot.feeds:
                 self.add(name, NodeKind.RACK, feed, side, rack_feed, [slot])
+
+    def _changed(self, level: Mapping[str, Any], row: str, key: str) -> Mapping[str, Any]:
+        """A level with the changes that the exception of a row makes to it."""
+        own = self._exceptions.get(row)
+        if not isinstance(own, Mapping) or not isinstance(own.get(key), Mapping):
+            return level
+        path = f"exceptions.{row}.{key}"
+        change = read_fields(own[key], NODE_FIELDS, path, self._faults, partial=True)
+        whole = {**level, **change, "path": path}
+        if change.get("breaker") is not None:
+            whole["breaker"] = _laid_over(level.get("breaker"), change["breaker"])
+        return whole
 
     def explicit(self, entry: Any, path: str) -> None:
         """Add a node that the file spells out."""
@@ -126,8 +144,15 @@ class PowerLayout:
         voltage = self._voltage if v["voltage_volts"] is None else v["voltage_volts"]
         self.nodes.append(
             PowerNode(
-                v["name"], NodeKind(v["kind"]), v["parent"], v["feed"], voltage, guard, v["efficiency"],
-                v["fixed_loss_watts"], v["battery_joules"],
+                v["name"],
+                NodeKind(v["kind"]),
+                v["parent"],
+                v["feed"],
+                voltage,
+                guard,
+                v["efficiency"],
+                v["fixed_loss_watts"],
+                v["battery_joules"],
             )
         )
         self.paths[v["name"]] = path
@@ -151,6 +176,11 @@ class PowerLayout:
                 AuxiliaryLoad(str(name), node, load["power_watts"], load["power_factor"], PHASES[load["phase"]])
             )
             self.paths.setdefault(str(name), path)
+
+
+def _laid_over(below: Mapping[str, Any] | None, above: Mapping[str, Any]) -> dict[str, Any]:
+    """Breaker settings over those of the level; a preset of its own starts afresh."""
+    return dict(above) if "preset" in above or "kind" in above else {**(below or {}), **above}
 
 
 def _half_amperes(slot: Slot, side: str, voltage: float) -> float:

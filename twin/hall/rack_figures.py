@@ -61,26 +61,49 @@ def rack_class(name: str, mapping: Mapping[str, Any], path: str, faults: Faults)
         return None
     liquid = v["cooling"] == Cooling.LIQUID
     if liquid:
-        for key in ("coolant_heat_capacity_joules_per_kelvin", "nominal_flow_litres_per_minute",
-                    "pressure_drop_quadratic", "valve_pressure_drop_kilopascals"):
+        for key in (
+            "coolant_heat_capacity_joules_per_kelvin",
+            "nominal_flow_litres_per_minute",
+            "pressure_drop_quadratic",
+            "valve_pressure_drop_kilopascals",
+        ):
             if v[key] <= 0.0:
-                faults.add(join(path, key), mapping.get(key, 0), "a liquid rack needs it above zero",
-                           "Write the maker's figure")
+                faults.add(
+                    join(path, key),
+                    mapping.get(key, 0),
+                    "a liquid rack needs it above zero",
+                    "Write the maker's figure",
+                )
     if v["tray_idle_watts"] > v["tray_max_watts"]:
-        faults.add(join(path, "tray_idle_watts"), v["tray_idle_watts"],
-                   f"more than tray_max_watts = {v['tray_max_watts']:g}", "Exchange them or correct one")
+        faults.add(
+            join(path, "tray_idle_watts"),
+            v["tray_idle_watts"],
+            f"more than tray_max_watts = {v['tray_max_watts']:g}",
+            "Exchange them or correct one",
+        )
     if v["die_share"] + v["plate_share"] > 1.0 + 1e-12:
-        faults.add(join(path, "plate_share"), v["plate_share"],
-                   f"die_share + plate_share = {v['die_share'] + v['plate_share']:g} is more than 1",
-                   "Lower one; what is left is air heat")
+        faults.add(
+            join(path, "plate_share"),
+            v["plate_share"],
+            f"die_share + plate_share = {v['die_share'] + v['plate_share']:g} is more than 1",
+            "Lower one; what is left is air heat",
+        )
     if not v["slowdown_celsius"] < v["hardware_slowdown_celsius"] < v["shutdown_celsius"]:
-        faults.add(join(path, "hardware_slowdown_celsius"), v["hardware_slowdown_celsius"],
-                   f"limits must rise: slowdown {v['slowdown_celsius']:g} < hardware slowdown < "
-                   f"shutdown {v['shutdown_celsius']:g}", "Put them in order")
+        faults.add(
+            join(path, "hardware_slowdown_celsius"),
+            v["hardware_slowdown_celsius"],
+            f"limits must rise: slowdown {v['slowdown_celsius']:g} < hardware slowdown < "
+            f"shutdown {v['shutdown_celsius']:g}",
+            "Put them in order",
+        )
     weights = v["phase_weights"]
     if len(weights) != 3 or min(weights, default=0.0) < 0.0 or abs(sum(weights) - 1.0) > 1e-6:
-        faults.add(join(path, "phase_weights"), list(weights), "three shares, none negative, with sum 1 are expected",
-                   "Write the shares of power on A–B, B–C and C–A")
+        faults.add(
+            join(path, "phase_weights"),
+            list(weights),
+            "three shares, none negative, with sum 1 are expected",
+            "Write the shares of power on A–B, B–C and C–A",
+        )
     if len(faults) > before:
         return None
     nominal = v["nominal_flow_litres_per_minute"]

@@ -57,8 +57,15 @@ def load_hall(name: str, overrides: Sequence[str] = ()) -> Hall:
         if not path.is_file():
             known = hall_names()
             raise HallError(
-                [Fault("twin hall", "NAME", name, f"unknown hall {name!r}", did_you_mean(name, known) + (
-                    "" if name in known else " A path must end in .yaml"))]
+                [
+                    Fault(
+                        "twin hall",
+                        "NAME",
+                        name,
+                        f"unknown hall {name!r}",
+                        did_you_mean(name, known) + ("" if name in known else " A path must end in .yaml"),
+                    )
+                ]
             )
     mapping = read_yaml(path)
     source = shown(path)
@@ -208,8 +215,19 @@ class _Reading:
         cls = self._class(name, join(path, "rack_class") if given else "rack_class")
         self.paths[v["name"]] = path
         return Slot(
-            v["name"], str(name), v["row"], v["position"], path, v["cell"], v["loop"], True, v["zone"], v["feeds"],
-            v["valve_position"], v["risk_tier"], cls,
+            v["name"],
+            str(name),
+            v["row"],
+            v["position"],
+            path,
+            v["cell"],
+            v["loop"],
+            True,
+            v["zone"],
+            v["feeds"],
+            v["valve_position"],
+            v["risk_tier"],
+            cls,
         )
 
     def _class(self, name: str | None, path: str) -> RackClass | None:
@@ -299,20 +317,34 @@ class _Reading:
                     members = [slot for slot in slots + extra if slot.zone == name]
                     air = sum(air_heat_watts(slot.rack_class) for slot in members if slot.rack_class is not None)
                     capacity = v["capacity_fraction"] * air
-                    zones.append(AirZone(
-                        name, v["setpoint_celsius"], v["band_kelvin"], capacity, v["fan_fraction"] * capacity,
-                        v["heat_capacity_joules_per_kelvin_per_rack"] * max(1, len(members)), v["recirculation"],
-                    ))
+                    zones.append(
+                        AirZone(
+                            name,
+                            v["setpoint_celsius"],
+                            v["band_kelvin"],
+                            capacity,
+                            v["fan_fraction"] * capacity,
+                            v["heat_capacity_joules_per_kelvin_per_rack"] * max(1, len(members)),
+                            v["recirculation"],
+                        )
+                    )
                     self.paths.setdefault(name, "air")
         for i, entry in enumerate(self.lists.get("zones", ())):
             path = f"zones[{i}]"
             before = len(self.faults)
             z = read_fields(entry, ZONE_FIELDS, path, self.faults)
             if len(self.faults) == before:
-                zones.append(AirZone(
-                    z["name"], z["setpoint_celsius"], z["band_kelvin"], z["capacity_kilowatts"], z["fan_watts"],
-                    z["heat_capacity_joules_per_kelvin"], z["recirculation"],
-                ))
+                zones.append(
+                    AirZone(
+                        z["name"],
+                        z["setpoint_celsius"],
+                        z["band_kelvin"],
+                        z["capacity_kilowatts"],
+                        z["fan_watts"],
+                        z["heat_capacity_joules_per_kelvin"],
+                        z["recirculation"],
+                    )
+                )
                 self.paths[z["name"]] = path
         return zones
 
@@ -351,6 +383,14 @@ class _Reading:
 def _rack(slot: Slot) -> Rack:
     assert slot.rack_class is not None  # an unknown class is a fault and has stopped the reading
     return Rack(
-        slot.name, slot.rack_class, slot.row, slot.position, slot.cell, slot.loop, slot.zone or "", slot.feeds,
-        slot.valve_position, slot.risk_tier,
+        slot.name,
+        slot.rack_class,
+        slot.row,
+        slot.position,
+        slot.cell,
+        slot.loop,
+        slot.zone or "",
+        slot.feeds,
+        slot.valve_position,
+        slot.risk_tier,
     )

@@ -149,7 +149,5 @@ def _members(group: Ints, count: int) -> tuple[Ints, Ints]:
 def _neighbours(hall: Hall) -> Ints:
     """Indices of the racks at the next lower and next higher position of the same row and air zone, −1 for none."""
     place = {(rack.row, rack.zone, rack.position): i for i, rack in enumerate(hall.racks)}
-    pairs = [
-        [place.get((rack.row, rack.zone, rack.position + step), -1) for step in (-1, 1)] for rack in hall.racks
-    ]
+    pairs = [[place.get((rack.row, rack.zone, rack.position + step), -1) for step in (-1, 1)] for rack in hall.racks]
     return np.array(pairs, dtype=np.int64).reshape(len(hall.racks), 2)
