@@ -1,0 +1,174 @@
+"""A stretch of time under frozen inputs: loops and zones each in steps of their own, then power, breakers, water.
+
+Facility water is predicted as a straight line for the loops and corrected by what they rejected; breakers take the
+parabola through the drive's start, mean and end. Where either guess is poor the stretch is refused and halved.
+"""
+
+import numpy as np
+from numba import njit
+
+from twin.plant.air import crah_heat, mean_air_watts, zone_run
+from twin.plant.breakers import TABLE, crossing_seconds, damaged, heated
+from twin.plant.coolant import exchanger_heat_per_kelvin
+from twin.plant.facility import tank_after
+from twin.plant.fluids import pg25_volumetric_heat
+from twin.plant.loop import loop_run
+from twin.plant.power import UPS, breaker_ratios, tree
+from twin.plant.racks import linearise, rack_watts
+
+DONE, REFUSED, BROKEN, CROSSED = 0, 1, 2, 3
+SHORT_TIME, THERMAL, RACK_DARK, BATTERY, DEVICE = 1, 2, 3, 4, 5  # Guard values
+WATER_ERROR = 0.01  # K between predicted and found facility water at the end of a stretch
+DRIVE_ERROR = 1e-5  # of a thermal element, when its drive lies above the trip level
+CALM_DRIVE_ERROR = 2e-3  # of a thermal element otherwise
+
+
+@njit(cache=True)
+def rejected_now(c, u, x, row):
+    """Heat [W] that loops and CRAHs give to facility water in row ``row``'s state."""
+    heat = 0.0
+    for l in range(c.pumps.size):
+        supply, ret, valve = x.loop[row, l, 0], x.loop[row, l, 1], x.loop[row, l, 2]
+        total = 0.0
+        for j in range(c.loop_ptr[l], c.loop_ptr[l + 1]):
+            total += x.flow[row, c.loop_idx[j]]
+        rate = total * pg25_volumetric_heat(0.5 * (supply + ret))
+        flow2 = valve * c.hx_flow2[l] * u.water_factor[l]
+        heat += exchanger_heat_per_kelvin(
+            total, rate, c.hx_flow1[l], c.hx1[l], flow2, c.hx_flow2[l], c.hx2[l], u.fouling[l]
+        ) * (ret - x.tank[row, 0])
+    for z in range(c.c_zone.size):
+        heat += crah_heat(c, u, z, x.zone[row, z])[0]
+    return heat
+
+
+@njit(cache=True)
+def rack_powers(c, u, x, d, row, out):
+    """AC power [W] of every rack in row ``row``'s state into ``out``."""
+    for r in range(out.size):
+        if d.slowed[r] > 0:
+            linearise(c, u, x, d, r, row)
+        out[r] = rack_watts(c, x, d, r, row)
+
+
+@njit(cache=True)
+def _breakers(c, u, x, d, w, cur, span, mean_r, watch):
+    """Advance every breaker's memory; returns (refuse, earliest crossing [s], guard, breaker)."""
+    nxt = 1 - cur
+    best = span
+    guard = -1
+    index = -1
+    for b in range(c.rating.size):
+        start, mean, end = w.breaker_r[0, b] ** 2, mean_r[b] ** 2, w.breaker_r[1, b] ** 2
+        theta = x.theta[cur, b]
+        if c.breaker_kind[b] == TABLE:
+            ratio = mean_r[b]
+            new = damaged(theta, ratio, span, c.tau[b], c.table_r[b], c.table_s[b], c.table_n[b])
+            if watch and u.closed[b] and new >= c.level[b] and new > theta:
+                t = span * (c.level[b] - theta) / (new - theta)
+                if t < best or guard < 0:
+                    best, guard, index = min(t, span), THERMAL, b
+        else:
+            bend = abs(3.0 * (start + end - 2.0 * mean)) * min(1.0, span / c.tau[b]) * 0.05
+            allowed = DRIVE_ERROR if max(start, end) > c.level[b] else CALM_DRIVE_ERROR
+            if watch and bend > allowed and span > 0.05 and theta + max(start, end) > 0.5:
+                return True, best, guard, index
+            new = heated(theta, start, mean, end, span, span, c.tau[b])
+            if watch and u.closed[b] and max(start, end, mean) > c.level[b]:
+                t = crossing_seconds(theta, start, mean, end, span, c.tau[b], c.level[b])
+                if t >= 0.0 and (t < best or guard < 0):
+                    best, guard, index = t, THERMAL, b
+        x.theta[nxt, b] = new
+        if u.closed[b] and w.breaker_r[0, b] >= c.short_pickup[b]:
+            x.timer[nxt, b] = x.timer[cur, b] + span
+            t = c.short_delay[b] - x.timer[cur, b]
+            if watch and t <= span and (t < best or guard < 0):
+                best, guard, index = max(t, 0.0), SHORT_TIME, b
+        else:
+            x.timer[nxt, b] = 0.0
+    return False, best, guard, index
+
+
+@njit(cache=True)
+def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals):
+    """Carry the plant over ``span`` [s] from row ``cur`` into the other row. Nothing in row ``cur`` changes.
+
+    watch: bit 1 for devices, bit 2 for everything else (and for refusing poor guesses).
+    Returns (outcome, seconds, guard, index). totals: [source J, conversion loss J, rejected J] of the stretch.
+    """
+    devices = (watch & 1) != 0
+    others = (watch & 2) != 0
+    nxt = 1 - cur
+    water = x.tank[cur, 0]
+    predicted = tank_after(c, u, water, rejected_now(c, u, x, cur), span)
+    slope = (predicted - water) / span
+    best = span
+    guard = -1
+    index = -1
+    for l in range(c.pumps.size):
+        t, tray = loop_run(c, u, x, d, w, l, cur, span, water, slope, devices)
+        if tray == -2:
+            return BROKEN, t, DEVICE, l
+        if tray >= 0 and (guard < 0 or t < best or (t == best and tray < index)):
+            best, guard, index = t, DEVICE, tray
+    mean_air = np.empty(c.tray0.size - 1)
+    mean_air_watts(w, span, mean_air)
+    for z in range(c.c_zone.size):
+        t, tray = zone_run(c, u, x, d, w, z, cur, span, mean_air, devices)
+        if tray == -2:
+            return BROKEN, t, DEVICE, -1 - z
+        if tray >= 0 and (guard < 0 or t < best or (t == best and tray < index)):
+            best, guard, index = t, DEVICE, tray
+    if guard >= 0:
+        # racks of other loops are at other times: only the first crossing counts
+        return CROSSED, best, guard, index
+
+    racks = c.tray0.size - 1
+    mean_power = np.empty(racks)
+    for r in range(racks):
+        mean_power[r] = w.rack_joules[r] / span
+    drawn, lost = tree(c, d, mean_power, unit, aux_unit, w.node_p, w.node_i)
+    totals[0] = drawn * span
+    totals[1] = lost * span
+    mean_r = np.empty(c.rating.size)
+    breaker_ratios(c, d, w.node_i, mean_r)
+    spent = np.zeros(c.node_parent.size)
+    for n in range(c.node_parent.size):
+        parent = c.node_parent[n]
+        if c.node_kind[n] == UPS and d.node_on[n] and parent >= 0 and not d.node_on[parent]:
+            spent[n] = (w.node_p[n] + c.node_fixed[n]) / c.node_eta[n]
+    rack_powers(c, u, x, d, nxt, w.rack_power[1])
+    tree(c, d, w.rack_power[1], unit, aux_unit, w.node_p, w.node_i)
+    breaker_ratios(c, d, w.node_i, w.breaker_r[1])
+    refuse, best, guard, index = _breakers(c, u, x, d, w, cur, span, mean_r, others)
+    if refuse:
+        return REFUSED, span, -1, -1
+    for r in range(racks):
+        live = d.share[r, 0] + d.share[r, 1] > 0.0
+        x.ride[nxt, r] = x.ride[cur, r]
+        if live:
+            x.ride[nxt, r] = c.ride_through[r]
+        elif x.ride[cur, r] > 0.0 and mean_power[r] > 0.0:
+            x.ride[nxt, r] = max(0.0, x.ride[cur, r] - mean_power[r] * span)
+            t = x.ride[cur, r] / mean_power[r]
+            if others and t <= span and (t < best or guard < 0):
+                best, guard, index = t, RACK_DARK, r
+    for n in range(c.node_parent.size):
+        x.battery[nxt, n] = x.battery[cur, n]
+        if spent[n] > 0.0:
+            t = x.battery[cur, n] / spent[n]
+            x.battery[nxt, n] = max(0.0, x.battery[cur, n] - spent[n] * span)
+            if others and t <= span and (t < best or guard < 0):
+                best, guard, index = t, BATTERY, n
+    heat = 0.0
+    for l in range(c.pumps.size):
+        heat += w.hx_joules[l]
+    for z in range(c.c_zone.size):
+        heat += w.crah_joules[z]
+    x.tank[nxt, 0] = tank_after(c, u, water, heat / span, span)
+    totals[2] = heat - c.tank[0] * (x.tank[nxt, 0] - water)
+    if others and abs(x.tank[nxt, 0] - predicted) > WATER_ERROR and span > 0.5:
+        return REFUSED, span, -1, -1
+    if guard >= 0:
+        return CROSSED, best, guard, index
+    return DONE, span, -1, -1

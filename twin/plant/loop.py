@@ -1,0 +1,429 @@
+"""One coolant loop through a stretch of time, in steps of its own.
+
+States besides the racks': supply and return volumes, facility valve and its PI integrator, pump speeds and their PI
+integrator. ``C_s dT_s/dt = W (T_r − T_s) − ε Cmin (T_r − T_f) + P_pump``, ``C_r dT_r/dt = Σ W_r T_c − W T_r``.
+Facility water enters as a straight line over the stretch.
+"""
+
+from math import isfinite, sqrt
+
+import numpy as np
+from numba import njit
+
+from twin.plant.coolant import exchanger_heat_per_kelvin, film_conductance, loop_flows
+from twin.plant.fluids import pg25_viscosity, pg25_volumetric_heat
+from twin.plant.racks import ALPHA, BETA, KC1, NEWFLUID, W1, meter_trays, rack_backward, rack_forward, rack_middle
+from twin.plant.thermal import GAMMA
+
+VALVE_WEIGHT = 2.0  # K of step error for a unit of facility valve
+SPEED_WEIGHT = 20.0  # K of step error for a unit of pump speed
+SHORTEST = 1e-4  # s
+REFERENCE_VISCOSITY_CELSIUS = 40.0  # at which branch coefficients are quoted
+
+
+@njit(cache=True)
+def solve_flows(c, u, d, l, speeds, guess, flow):
+    """Flows [m³/s] of loop ``l`` at pump ``speeds`` into ``flow``; returns manifold pressure [Pa] and total flow."""
+    racks = c.loop_idx[c.loop_ptr[l] : c.loop_ptr[l + 1]]
+    return loop_flows(
+        racks, u.valve, c.branch_a, d.branch_b, c.branch_valve, speeds[: c.pumps[l]], c.head[l], c.pump_b[l],
+        c.main[l] * u.main_factor[l], guess, flow,
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def _controller(set_point, measured, gain, integral, lowest, sign):
+    """PI output before and after its limits, and 1.0 while it is free to move (0.0 when limited)."""
+    raw = sign * gain * (set_point - measured) + integral
+    if raw < lowest:
+        return raw, lowest, 0.0
+    if raw > 1.0:
+        return raw, 1.0, 0.0
+    return raw, raw, 1.0
+
+
+@njit(cache=True)
+def _pump_rates(c, u, l, speeds, integral, pressure, out):
+    """dn/dt of every pump into ``out``; returns dI/dt, and 1.0 while the pressure controller is unsaturated."""
+    raw, command, free = _controller(u.pressure_set[l], pressure, c.dp_gain[l], integral, c.n_min[l], 1.0)
+    for k in range(c.pumps[l]):
+        if u.pump_on[l, k]:
+            out[k] = (command - speeds[k]) / c.ramp[l]
+        else:
+            out[k] = -speeds[k] / c.coast[l]
+    rate = (c.dp_gain[l] * (u.pressure_set[l] - pressure) + (command - raw)) / c.dp_time[l]
+    return rate, free
+
+
+@njit(cache=True)
+def _pump_solve(c, u, l, s, slope, free, rates, rate_i, out):
+    """Solve (I − sA) k = rates for the pumps of a loop; A takes their mean speed to set the pressure. Returns k_I."""
+    running = 0
+    mean = 0.0
+    for k in range(c.pumps[l]):
+        if u.pump_on[l, k]:
+            running += 1
+            mean += rates[k]
+    ramp = s / c.ramp[l]
+    gain = c.dp_gain[l] * slope
+    k_i = rate_i
+    if running:
+        mean /= running
+        if free > 0.0:
+            # k̄ (1 + ramp + ramp gain) − ramp k_I = mean ;  k_I + s gain/Ti k̄ = rate_i
+            p = 1.0 + ramp + ramp * gain
+            q = s * gain / c.dp_time[l]
+            bar = (mean + ramp * rate_i) / (p + ramp * q)
+            k_i = rate_i - q * bar
+            push = ramp * (k_i - gain * bar)
+        else:
+            k_i = rate_i / (1.0 + s / c.dp_time[l])
+            push = 0.0
+    else:
+        push = 0.0
+        if free == 0.0:
+            k_i = rate_i / (1.0 + s / c.dp_time[l])
+    for k in range(c.pumps[l]):
+        if u.pump_on[l, k]:
+            out[k] = (rates[k] + push) / (1.0 + ramp)
+        else:
+            out[k] = rates[k] / (1.0 + s / c.coast[l])
+    return k_i
+
+
+@njit(cache=True)
+def pump_watts(c, l, total, speeds, pressure, main):
+    """Electrical power [W] of a loop's pumps: Σ lift × flow / efficiency; all of it heats the coolant.
+
+    A pump whose check valve is shut turns against no flow; its churning is left out.
+    """
+    lift = pressure + main * total * total
+    return lift * total / c.pump_eta[l]
+
+
+@njit(cache=True)
+def loop_step(c, u, x, d, w, l, src, h, water0, water1):
+    """Try one step of ``h`` [s] from row ``src`` into the scratch. Returns error [K], devices past a guard, a sum."""
+    s = GAMMA * h
+    lo, hi = c.loop_ptr[l], c.loop_ptr[l + 1]
+    supply, ret, valve, integral = x.loop[src, l, 0], x.loop[src, l, 1], x.loop[src, l, 2], x.loop[src, l, 3]
+    main = c.main[l] * u.main_factor[l]
+    error = 0.0
+
+    # pumps: flows of both stages and of the end
+    moving = x.rest[src, l] == 0
+    flow1 = x.flow[src]
+    speeds = x.speed[src, l]
+    pressure1 = x.pressure[src, l, 1]
+    pressure2 = pressure1
+    total1 = 0.0
+    for j in range(lo, hi):
+        total1 += flow1[c.loop_idx[j]]
+    total2 = total1
+    flow2 = flow1
+    w.rest_new[l] = x.rest[src, l]
+    w.pressure_new[l, 0] = x.pressure[src, l, 0]
+    w.pressure_new[l, 1] = pressure1
+    for k in range(c.pumps[l]):
+        w.speed_new[l, k] = speeds[k]
+    if moving:
+        n = c.pumps[l]
+        rates = np.empty(n)
+        k1 = np.empty(n)
+        k2 = np.empty(n)
+        stage = np.empty(n)
+        pi = x.pressure[src, l, 0]
+        nudged = np.empty(n)
+        for k in range(n):
+            nudged[k] = speeds[k] * 1.0001 + 1e-9
+        top, _ = solve_flows(c, u, d, l, nudged, pressure1, w.flow2)
+        fastest = 0.0
+        for k in range(n):
+            fastest = max(fastest, speeds[k])
+        slope = (top - pressure1) / (1e-4 * fastest + 1e-9)
+        rate_i, free = _pump_rates(c, u, l, speeds, pi, pressure1, rates)
+        biggest = abs(rate_i)
+        for k in range(n):
+            biggest = max(biggest, abs(rates[k]))
+        ki1 = _pump_solve(c, u, l, s, slope, free, rates, rate_i, k1)
+        for k in range(n):
+            stage[k] = max(0.0, speeds[k] + h * k1[k])
+        pressure2, total2 = solve_flows(c, u, d, l, stage, pressure1, w.flow2)
+        flow2 = w.flow2
+        rate_i, _ = _pump_rates(c, u, l, stage, pi + h * ki1, pressure2, rates)
+        for k in range(n):
+            rates[k] -= 2.0 * k1[k]
+        ki2 = _pump_solve(c, u, l, s, slope, free, rates, rate_i - 2.0 * ki1, k2)
+        for k in range(n):
+            w.speed_new[l, k] = max(0.0, speeds[k] + h * (1.5 * k1[k] + 0.5 * k2[k]))
+            error = max(error, SPEED_WEIGHT * abs(0.5 * h * (k1[k] + k2[k])))
+        error = max(error, SPEED_WEIGHT * abs(0.5 * h * (ki1 + ki2)))
+        w.pressure_new[l, 0] = pi + h * (1.5 * ki1 + 0.5 * ki2)
+        w.pressure_new[l, 1], _ = solve_flows(c, u, d, l, w.speed_new[l], pressure2, w.flow_new)
+        w.rest_new[l] = 1 if biggest < 1e-8 else 0
+
+    # stage one
+    heat1 = pg25_volumetric_heat(0.5 * (supply + ret))
+    big1 = total1 * heat1
+    sum_wc = 0.0
+    sum_wa = 0.0
+    sum_wb = 0.0
+    for j in range(lo, hi):
+        r = c.loop_idx[j]
+        rate = flow1[r] * heat1
+        film = film_conductance(c.film[r], flow1[r], c.nominal_flow[r], c.film_floor[r])
+        rack_forward(
+            c, u, x, d, w, r, src, s, film, rate, rate, rate, x.tc[src, r], rate * supply, c.overhead_liquid[r]
+        )
+        sum_wc += rate * x.tc[src, r]
+        sum_wa += rate * w.rack[r, ALPHA]
+        sum_wb += rate * w.rack[r, BETA]
+    nominal2 = c.hx_flow2[l]
+    water_flow = nominal2 * u.water_factor[l]
+    per_kelvin = exchanger_heat_per_kelvin(
+        total1, big1, c.hx_flow1[l], c.hx1[l], valve * water_flow, nominal2, c.hx2[l], u.fouling[l]
+    )
+    opened = exchanger_heat_per_kelvin(
+        total1, big1, c.hx_flow1[l], c.hx1[l], (valve + 1e-5) * water_flow, nominal2, c.hx2[l], u.fouling[l]
+    )
+    by_return = per_kelvin
+    by_valve = (opened - per_kelvin) / 1e-5 * (ret - water0)
+    heat_out1 = per_kelvin * (ret - water0)
+    pump1 = pump_watts(c, l, total1, speeds, pressure1, main)
+    raw, command, free = _controller(u.supply_set[l], supply, c.t_gain[l], integral, c.valve_min[l], -1.0)
+    f_supply = big1 * (ret - supply) - heat_out1 + pump1
+    f_return = sum_wc - big1 * ret
+    f_valve = (command - valve) / c.valve_time[l]
+    f_integral = (c.t_gain[l] * (supply - u.supply_set[l]) + (command - raw)) / c.t_time[l]
+    v = s / c.valve_time[l]
+    q = s / c.t_time[l]
+    i1 = free * q * c.t_gain[l] / (1.0 + (1.0 - free) * q)
+    idiv = 1.0 / (1.0 + (1.0 - free) * q)
+    v1 = v * free * (c.t_gain[l] + i1) / (1.0 + v)
+    r1 = s * sum_wb / (c.c_return[l] + s * big1)
+    across = s * by_return - s * big1
+    diagonal = c.c_supply[l] + s * big1 + across * r1 + s * by_valve * v1
+    i0 = f_integral * idiv
+    v0 = (f_valve + v * free * i0) / (1.0 + v)
+    r0 = (f_return + s * sum_wa) / (c.c_return[l] + s * big1)
+    k_supply = (f_supply - across * r0 - s * by_valve * v0) / diagonal
+    k_return = r0 + r1 * k_supply
+    k_valve = v0 + v1 * k_supply
+    k_integral = i0 + i1 * k_supply
+
+    # stage two
+    supply2 = supply + h * k_supply
+    ret2 = ret + h * k_return
+    valve2 = min(1.0, max(0.0, valve + h * k_valve))
+    heat2 = pg25_volumetric_heat(0.5 * (supply2 + ret2))
+    big2 = total2 * heat2
+    sum_wc = 0.0
+    sum_wa = 0.0
+    for j in range(lo, hi):
+        r = c.loop_idx[j]
+        rate = flow2[r] * heat2
+        film = film_conductance(c.film[r], flow2[r], c.nominal_flow[r], c.film_floor[r])
+        rack_middle(
+            c, u, x, d, w, r, src, s, h, film, rate, x.tc[src, r], k_supply, rate * supply2, c.overhead_liquid[r]
+        )
+        sum_wc += rate * (x.tc[src, r] + h * w.rack[r, KC1])
+        sum_wa += w.rack[r, W1] * w.rack[r, ALPHA]
+    heat_out2 = exchanger_heat_per_kelvin(
+        total2, big2, c.hx_flow1[l], c.hx1[l], valve2 * water_flow, nominal2, c.hx2[l], u.fouling[l]
+    ) * (ret2 - water1)
+    pump2 = pump_watts(c, l, total2, speeds, pressure2, main)
+    integral2 = integral + h * k_integral
+    raw, command, _ = _controller(u.supply_set[l], supply2, c.t_gain[l], integral2, c.valve_min[l], -1.0)
+    f_supply = big2 * (ret2 - supply2) - heat_out2 + pump2 - 2.0 * c.c_supply[l] * k_supply
+    f_return = sum_wc - big2 * ret2 - 2.0 * c.c_return[l] * k_return
+    f_valve = (command - valve2) / c.valve_time[l] - 2.0 * k_valve
+    f_integral = (c.t_gain[l] * (supply2 - u.supply_set[l]) + (command - raw)) / c.t_time[l] - 2.0 * k_integral
+    i0 = f_integral * idiv
+    v0 = (f_valve + v * free * i0) / (1.0 + v)
+    r0 = (f_return + s * sum_wa) / (c.c_return[l] + s * big1)
+    k2_supply = (f_supply - across * r0 - s * by_valve * v0) / diagonal
+    k2_return = r0 + r1 * k2_supply
+    k2_valve = v0 + v1 * k2_supply
+    k2_integral = i0 + i1 * k2_supply
+
+    # the end
+    past = 0
+    total = 0.0
+    for j in range(lo, hi):
+        r = c.loop_idx[j]
+        e, p, t = rack_backward(c, u, x, d, w, r, src, s, h, x.tc[src, r], k2_supply, c.overhead_liquid[r])
+        error = max(error, e)
+        past += p
+        total += t
+        w.tcn[r] = w.rack[r, NEWFLUID]
+    error = max(error, abs(0.5 * h * (k_supply + k2_supply)), abs(0.5 * h * (k_return + k2_return)))
+    error = max(error, VALVE_WEIGHT * abs(0.5 * h * (k_valve + k2_valve)))
+    error = max(error, VALVE_WEIGHT * abs(0.5 * h * (k_integral + k2_integral)))
+    w.loop_new[l, 0] = supply + h * (1.5 * k_supply + 0.5 * k2_supply)
+    w.loop_new[l, 1] = ret + h * (1.5 * k_return + 0.5 * k2_return)
+    w.loop_new[l, 2] = min(1.0, max(0.0, valve + h * (1.5 * k_valve + 0.5 * k2_valve)))
+    w.loop_new[l, 3] = integral + h * (1.5 * k_integral + 0.5 * k2_integral)
+    gradient1 = by_return * k_return + by_valve * k_valve
+    gradient2 = by_return * k2_return + by_valve * k2_valve
+    w.step_hx[l] = 0.5 * h * (heat_out1 + s * gradient1 + heat_out2 + s * gradient2)
+    w.step_pump[l] = 0.5 * h * (pump1 + pump2)
+    return error, past, total + w.loop_new[l, 0] + w.loop_new[l, 1]
+
+
+@njit(cache=True)
+def _sample(x, c, w, l, src, t0, t1, first):
+    """Interpolate device, return and supply temperatures at sample times in (t0, t1]. Returns the next index."""
+    index = first
+    while index < w.sample_n[0] and w.sample_time[index] <= t1:
+        f = (w.sample_time[index] - t0) / (t1 - t0)
+        for j in range(c.loop_ptr[l], c.loop_ptr[l + 1]):
+            r = c.loop_idx[j]
+            before = -1e300
+            for i in range(c.tray0[r], c.tray0[r + 1]):
+                before = max(before, x.td[src, i])
+            w.sample_device[index, r] = before + f * (w.hottest[r] - before)
+            w.sample_return[index, r] = x.tc[src, r] + f * (w.tcn[r] - x.tc[src, r])
+        w.sample_supply[index, l] = x.loop[src, l, 0] + f * (w.loop_new[l, 0] - x.loop[src, l, 0])
+        index += 1
+    return index
+
+
+@njit(cache=True)
+def see(seen, r, signal, before, after, h):
+    """Add one step of a signal to its minimum, maximum and integral."""
+    seen[r, 0, signal] = min(seen[r, 0, signal], before, after)
+    seen[r, 1, signal] = max(seen[r, 1, signal], before, after)
+    seen[r, 2, signal] += 0.5 * h * (before + after)
+
+
+@njit(cache=True)
+def clear_rack(c, d, w, r):
+    """Forget the meters of the step under way for rack ``r``."""
+    w.rack_joules[r] = 0.0
+    w.air_joules[r] = 0.0
+    for signal in range(2):
+        w.seen[r, 0, signal] = np.inf
+        w.seen[r, 1, signal] = -np.inf
+        w.seen[r, 2, signal] = 0.0
+    if d.metered[r]:
+        for i in range(c.tray0[r], c.tray0[r + 1]):
+            w.lag[i] = 0.0
+            w.slow_s[i] = 0.0
+            w.brake_s[i] = 0.0
+            w.cap_s[i] = 0.0
+
+
+@njit(cache=True)
+def _accept(c, u, x, d, w, l, src, nxt, h):
+    """Take the scratch as the state of row ``nxt`` and add the step's meters."""
+    for j in range(c.loop_ptr[l], c.loop_ptr[l + 1]):
+        r = c.loop_idx[j]
+        before = -1e300
+        for i in range(c.tray0[r], c.tray0[r + 1]):
+            before = max(before, x.td[src, i])
+        see(w.seen, r, 0, before, w.hottest[r], h)
+        see(w.seen, r, 1, x.tc[src, r], w.tcn[r], h)
+        if d.metered[r]:
+            meter_trays(c, u, x, d, w, r, src, h)
+        for i in range(c.tray0[r], c.tray0[r + 1]):
+            x.td[nxt, i] = w.tdn[i]
+            x.tp[nxt, i] = w.tpn[i]
+        x.tc[nxt, r] = w.tcn[r]
+        w.rack_joules[r] += w.step_rack[r]
+        w.air_joules[r] += w.step_air[r]
+        if x.rest[src, l] == 0:
+            x.flow[nxt, r] = w.flow_new[r]
+        else:
+            x.flow[nxt, r] = x.flow[src, r]
+    see(w.seen_loop, l, 0, x.loop[src, l, 0], w.loop_new[l, 0], h)
+    see(w.seen_loop, l, 1, x.loop[src, l, 1], w.loop_new[l, 1], h)
+    for k in range(4):
+        x.loop[nxt, l, k] = w.loop_new[l, k]
+    for k in range(c.pumps[l]):
+        x.speed[nxt, l, k] = w.speed_new[l, k]
+    x.pressure[nxt, l, 0] = w.pressure_new[l, 0]
+    x.pressure[nxt, l, 1] = w.pressure_new[l, 1]
+    x.rest[nxt, l] = w.rest_new[l]
+    w.hx_joules[l] += w.step_hx[l]
+    w.pump_joules[l] += w.step_pump[l] + h * c.control_watts[l]
+
+
+@njit(cache=True)
+def first_past(c, u, t, racks, tolerance):
+    """Lowest tray of ``racks`` whose device temperature in ``t`` lies past a guard level, or −1."""
+    lowest = -1
+    for r in racks:
+        for i in range(c.tray0[r], c.tray0[r + 1]):
+            if (t[i] >= u.up[i] - tolerance or t[i] <= u.down[i] + tolerance) and (lowest < 0 or i < lowest):
+                lowest = i
+    return lowest
+
+
+@njit(cache=True)
+def loop_run(c, u, x, d, w, l, cur, span, water, slope, watch):
+    """Carry loop ``l`` over ``span`` [s] from row ``cur`` into the other row.
+
+    water [°C] and slope [K/s]: facility water. With ``watch`` the first guard level that a device crosses ends the run:
+    returns (time [s], tray), else (span, −1). A tray of −2 reports a state that is not finite.
+    """
+    nxt = 1 - cur
+    src = cur
+    t = 0.0
+    h = x.h_loop[cur, l]
+    tolerance = c.tolerance[0]
+    sample = 0
+    for j in range(c.loop_ptr[l], c.loop_ptr[l + 1]):
+        clear_rack(c, d, w, c.loop_idx[j])
+    for signal in range(2):
+        w.seen_loop[l, 0, signal] = np.inf
+        w.seen_loop[l, 1, signal] = -np.inf
+        w.seen_loop[l, 2, signal] = 0.0
+    w.hx_joules[l] = 0.0
+    w.pump_joules[l] = 0.0
+    while t < span:
+        left = span - t
+        step = left if h >= 0.999999 * left else h
+        clipped = step == left
+        error, past, total = loop_step(c, u, x, d, w, l, src, step, water + slope * t, water + slope * (t + step))
+        if not isfinite(total) or not isfinite(error):
+            if step <= SHORTEST:
+                return t, -2
+            h = 0.1 * step
+            continue
+        if error > tolerance and step > SHORTEST:
+            h = max(SHORTEST, step * max(0.1, 0.8 * sqrt(tolerance / error)))
+            continue
+        crossed = False
+        if watch and past > 0:
+            crossed = True
+            low, high = 0.0, step
+            while high - low > 1e-9:
+                half = 0.5 * (low + high)
+                if half <= low or half >= high or t + half == t + low:
+                    break
+                _, past, _ = loop_step(c, u, x, d, w, l, src, half, water + slope * t, water + slope * (t + half))
+                if past > 0:
+                    high = half
+                else:
+                    low = half
+            step = high
+            loop_step(c, u, x, d, w, l, src, step, water + slope * t, water + slope * (t + step))
+        end = span if clipped and not crossed else t + step
+        if w.sample_n[0]:
+            sample = _sample(x, c, w, l, src, t, end, sample)
+        _accept(c, u, x, d, w, l, src, nxt, step)
+        src = nxt
+        t = end
+        if crossed:
+            x.h_loop[nxt, l] = h
+            return t, first_past(c, u, x.td[nxt], c.loop_idx[c.loop_ptr[l] : c.loop_ptr[l + 1]], 0.0)
+        grown = step * min(4.0, 0.9 * sqrt(tolerance / max(error, 1e-12)))
+        h = min(c.tolerance[1], max(h, grown) if clipped else grown)
+    x.h_loop[nxt, l] = h
+    return span, -1
+
+
+@njit(cache=True)
+def viscosity_ratio(temperature):
+    """μ(T)/μ(40 °C) [-] of PG25, the factor on a branch's linear coefficient."""
+    return pg25_viscosity(temperature) / pg25_viscosity(REFERENCE_VISCOSITY_CELSIUS)

@@ -1,0 +1,229 @@
+"""Meters: what a committed stretch adds to the run's totals and to the window being recorded."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from twin.plant.air import inlet_temperature
+from twin.plant.arrays import Constants, Inputs
+from twin.plant.facility import cooling_watts
+from twin.plant.power import phase_amperes
+
+Floats = NDArray[np.float64]
+
+# signals of the window, by level
+RACK_POWER, RACK_DEVICE, RACK_RETURN, RACK_SUPPLY, RACK_FLOW, RACK_INLET, RACK_TRAYS, RACK_CLOCK = range(8)
+LOOP_SUPPLY, LOOP_RETURN, LOOP_FLOW, LOOP_HEAT, LOOP_VALVE, LOOP_SPEED = range(6)
+HALL_POWER, HALL_FACILITY_POWER, HALL_WATER, HALL_ROOM = range(4)
+RACK_FEED = 5  # code in topology.NODE_KINDS: rack feeds have their breaker's window only
+# totals
+SOURCE, CONVERSION, REJECTED, COOLING, AUXILIARY, BATTERY, RIDE = range(7)
+
+
+class Meters(NamedTuple):
+    """Totals over the run (or since the warm-up) and the window's (min, max, integral) per signal."""
+
+    rack_joules: Floats  # R
+    lag: Floats  # T, seconds of work lost to slow clocks since the start of the run (never reset)
+    slow_s: Floats  # T
+    brake_s: Floats  # T
+    cap_s: Floats  # T
+    hx: Floats  # L, J
+    pump: Floats  # L, J
+    crah: Floats  # Z, J
+    fan: Floats  # Z, J
+    total: Floats  # J, by the names above
+    dark_s: Floats  # R
+    allocated_s: Floats  # R, tray-seconds
+    win_rack: Floats  # R×8×3
+    win_loop: Floats  # L×6×3
+    win_row: Floats  # W×1×3
+    win_node: Floats  # N×3×3, phase currents, A
+    win_breaker: Floats  # B×2×3, hottest RMS current A, thermal fraction
+    win_hall: Floats  # 1×4×3
+    theta_max: Floats  # B, fraction of the trip level
+    amperes_max: Floats  # B
+    row_peak: Floats  # W
+    rack_peak: Floats  # R
+    device_max: Floats  # R
+    supply_max: Floats  # L
+    return_max: Floats  # L
+    flow_min: Floats  # L
+
+
+def meters(c: Constants, u: Inputs, rows: int) -> Meters:
+    trays, racks, loops, zones = len(c.idle), len(c.liquid), len(c.pumps), len(c.c_zone)
+    nodes, breakers = len(c.node_parent), len(c.rating)
+    zero = np.zeros
+
+    def window(*shape: int) -> Floats:
+        out = zero((*shape, 3))
+        reset(out)
+        return out
+
+    return Meters(
+        zero(racks), zero(trays), zero(trays), zero(trays), zero(trays), zero(loops), zero(loops), zero(zones),
+        zero(zones), zero(7), zero(racks), zero(racks), window(racks, 8), window(loops, 6), window(rows, 1),
+        window(nodes, 3), window(breakers, 2), window(1, 4), zero(breakers), zero(breakers), zero(rows), zero(racks),
+        np.full(racks, -273.15), np.full(loops, -273.15), np.full(loops, -273.15), np.full(loops, np.inf),
+    )  # fmt: skip
+
+
+def reset(window: Floats) -> None:
+    """Empty a window's minimum, maximum and integral."""
+    window[..., 0] = np.inf
+    window[..., 1] = -np.inf
+    window[..., 2] = 0.0
+
+
+@njit(cache=True)
+def _put(window, index, signal, before, after, span):
+    window[index, signal, 0] = min(window[index, signal, 0], before, after)
+    window[index, signal, 1] = max(window[index, signal, 1], before, after)
+    window[index, signal, 2] += 0.5 * span * (before + after)
+
+
+@njit(cache=True)
+def commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, unit, start_i, totals, cur, span):
+    """Add the stretch from row ``cur`` to the other row, of ``span`` [s], to the meters.
+
+    start_i: line currents at the stretch's start, shape (N, 6); w.node_i holds those at its end.
+    """
+    nxt = 1 - cur
+    it0 = 0.0
+    it1 = 0.0
+    rows = m.row_peak.size
+    row0 = np.zeros(rows)
+    row1 = np.zeros(rows)
+    for r in range(c.tray0.size - 1):
+        p0, p1 = w.rack_power[0, r], w.rack_power[1, r]
+        m.rack_joules[r] += w.rack_joules[r]
+        it0 += p0
+        it1 += p1
+        if row_of[r] >= 0:
+            row0[row_of[r]] += p0
+            row1[row_of[r]] += p1
+        win = m.win_rack[r]
+        win[RACK_POWER, 0] = min(win[RACK_POWER, 0], p0, p1)
+        win[RACK_POWER, 1] = max(win[RACK_POWER, 1], p0, p1)
+        win[RACK_POWER, 2] += w.rack_joules[r]
+        for s in range(2):
+            win[RACK_DEVICE + s, 0] = min(win[RACK_DEVICE + s, 0], w.seen[r, 0, s])
+            win[RACK_DEVICE + s, 1] = max(win[RACK_DEVICE + s, 1], w.seen[r, 1, s])
+            win[RACK_DEVICE + s, 2] += w.seen[r, 2, s]
+        m.device_max[r] = max(m.device_max[r], w.seen[r, 1, 0])
+        m.rack_peak[r] = max(m.rack_peak[r], p0, p1)
+        z = c.rack_zone[r]
+        inlet0 = inlet_temperature(c, u, r, x.zone[cur, z], x.ta[cur])
+        inlet1 = inlet_temperature(c, u, r, x.zone[nxt, z], x.ta[nxt])
+        _put(m.win_rack, r, RACK_INLET, inlet0, inlet1, span)
+        if not c.liquid[r]:
+            _put(m.win_rack, r, RACK_SUPPLY, inlet0, inlet1, span)
+        _put(m.win_rack, r, RACK_FLOW, x.flow[cur, r], x.flow[nxt, r], span)
+        _put(m.win_rack, r, RACK_TRAYS, rack_trays[r], rack_trays[r], span)
+        _put(m.win_rack, r, RACK_CLOCK, rack_clock[r], rack_clock[r], span)
+        m.allocated_s[r] += rack_trays[r] * span
+        if d.powered[r] == 0.0:
+            m.dark_s[r] += span
+        if d.metered[r]:
+            for i in range(c.tray0[r], c.tray0[r + 1]):
+                m.lag[i] += w.lag[i]
+                m.slow_s[i] += w.slow_s[i]
+                m.brake_s[i] += w.brake_s[i]
+                m.cap_s[i] += w.cap_s[i]
+    mechanical = 0.0
+    for l in range(c.pumps.size):
+        total0 = 0.0
+        total1 = 0.0
+        for j in range(c.loop_ptr[l], c.loop_ptr[l + 1]):
+            r = c.loop_idx[j]
+            total0 += x.flow[cur, r]
+            total1 += x.flow[nxt, r]
+            win = m.win_rack[r]
+            win[RACK_SUPPLY, 0] = min(win[RACK_SUPPLY, 0], w.seen_loop[l, 0, 0])
+            win[RACK_SUPPLY, 1] = max(win[RACK_SUPPLY, 1], w.seen_loop[l, 1, 0])
+            win[RACK_SUPPLY, 2] += w.seen_loop[l, 2, 0]
+        for s in range(2):
+            m.win_loop[l, s, 0] = min(m.win_loop[l, s, 0], w.seen_loop[l, 0, s])
+            m.win_loop[l, s, 1] = max(m.win_loop[l, s, 1], w.seen_loop[l, 1, s])
+            m.win_loop[l, s, 2] += w.seen_loop[l, 2, s]
+        m.supply_max[l] = max(m.supply_max[l], w.seen_loop[l, 1, 0])
+        m.return_max[l] = max(m.return_max[l], w.seen_loop[l, 1, 1])
+        m.flow_min[l] = min(m.flow_min[l], total0, total1)
+        _put(m.win_loop, l, LOOP_FLOW, total0, total1, span)
+        heat = w.hx_joules[l] / span
+        _put(m.win_loop, l, LOOP_HEAT, heat, heat, span)
+        _put(m.win_loop, l, LOOP_VALVE, x.loop[cur, l, 2], x.loop[nxt, l, 2], span)
+        fastest0 = 0.0
+        fastest1 = 0.0
+        for k in range(c.pumps[l]):
+            fastest0 = max(fastest0, x.speed[cur, l, k])
+            fastest1 = max(fastest1, x.speed[nxt, l, k])
+        _put(m.win_loop, l, LOOP_SPEED, fastest0, fastest1, span)
+        m.hx[l] += w.hx_joules[l]
+        m.pump[l] += w.pump_joules[l]
+        mechanical += w.pump_joules[l] / span
+    room = 0.0
+    for z in range(c.c_zone.size):
+        m.crah[z] += w.crah_joules[z]
+        fan = c.zone_fan[z] * u.zone_factor[z]
+        m.fan[z] += fan * span
+        mechanical += fan
+        room = max(room, x.zone[nxt, z])
+    cooling = cooling_watts(c, u, totals[2] / span)
+    auxiliary = 0.0
+    for a in range(c.aux_node.size):
+        if d.node_on[c.aux_node[a]]:
+            auxiliary += c.aux_watts[a]
+    m.total[SOURCE] += totals[0]
+    m.total[CONVERSION] += totals[1]
+    m.total[REJECTED] += totals[2]
+    m.total[COOLING] += cooling * span
+    m.total[AUXILIARY] += auxiliary * span
+    for n in range(c.node_parent.size):
+        m.total[BATTERY] += x.battery[cur, n] - x.battery[nxt, n]
+    for r in range(c.tray0.size - 1):
+        if d.share[r, 0] + d.share[r, 1] == 0.0:
+            m.total[RIDE] += x.ride[cur, r] - x.ride[nxt, r]
+    facility = totals[0] / span + mechanical + cooling
+    for row in range(rows):
+        _put(m.win_row, row, 0, row0[row], row1[row], span)
+        m.row_peak[row] = max(m.row_peak[row], row0[row], row1[row])
+    for n in range(c.node_parent.size):
+        if c.node_kind[n] == RACK_FEED:
+            continue
+        for k in range(3):
+            _put(m.win_node, n, k, phase_amperes(start_i, n, k), phase_amperes(w.node_i, n, k), span)
+    for b in range(c.rating.size):
+        a0, a1 = w.breaker_r[0, b] * c.rating[b], w.breaker_r[1, b] * c.rating[b]
+        f0, f1 = x.theta[cur, b] / c.level[b], x.theta[nxt, b] / c.level[b]
+        _put(m.win_breaker, b, 0, a0, a1, span)
+        _put(m.win_breaker, b, 1, f0, f1, span)
+        m.theta_max[b] = max(m.theta_max[b], f0, f1)
+        m.amperes_max[b] = max(m.amperes_max[b], a0, a1)
+    _put(m.win_hall, 0, HALL_POWER, it0, it1, span)
+    _put(m.win_hall, 0, HALL_FACILITY_POWER, facility, facility, span)
+    _put(m.win_hall, 0, HALL_WATER, x.tank[cur, 0], x.tank[nxt, 0], span)
+    _put(m.win_hall, 0, HALL_ROOM, room, room, span)
+
+
+@njit(cache=True)
+def stored_joules(c, x, row):
+    """Heat [J] held above 0 °C by every tray, fluid, loop volume, rack air and room in row ``row``."""
+    total = 0.0
+    for r in range(c.tray0.size - 1):
+        dies = 0.0
+        plates = 0.0
+        for i in range(c.tray0[r], c.tray0[r + 1]):
+            dies += x.td[row, i]
+            plates += x.tp[row, i]
+        total += c.cd[r] * dies + c.cp[r] * plates + c.air_capacity[r] * x.ta[row, r]
+        if c.liquid[r]:
+            total += c.fluid_capacity[r] * x.tc[row, r]
+    for l in range(c.pumps.size):
+        total += c.c_supply[l] * x.loop[row, l, 0] + c.c_return[l] * x.loop[row, l, 1]
+    for z in range(c.c_zone.size):
+        total += c.c_zone[z] * x.zone[row, z]
+    return total

@@ -1,0 +1,478 @@
+"""The plant: settle the algebra, flow through time, and report the first guard that is crossed.
+
+The plant knows guards by index, never what a policy is. Inputs change only through its methods, each of which marks
+what has to be settled again; every read of an output settles first.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.hall.topology import Topology
+from twin.plant import meters as meter
+from twin.plant.arrays import Constants, constants, derived, inputs, state, work
+from twin.plant.guards import Crossing, Guard
+from twin.plant.integrate import BROKEN, CROSSED, REFUSED, advance, rack_powers
+from twin.plant.loop import first_past, solve_flows, viscosity_ratio
+from twin.plant.power import breaker_ratios, energise, swing_variances, tree
+from twin.plant.racks import linearise
+from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+PAST = 1e-9  # K: a device this close below its level counts as past it when the plant settles
+AFTER_CHANGE = 0.05  # s, first step of a loop or zone whose inputs changed
+DRIFT = 0.5  # K of supply temperature after which a loop's viscosity is taken again
+ALL, NONE, OTHERS = 3, 0, 2  # what advance() watches
+
+
+class PlantError(RuntimeError):
+    """The plant's state stopped being finite; the message names the loop or zone and the time."""
+
+
+class Window(NamedTuple):
+    """One recorded interval: arrays of (min, max, integral) per signal, and its balance."""
+
+    start: float
+    seconds: float
+    rack: Floats
+    loop: Floats
+    row: Floats
+    node: Floats
+    breaker: Floats
+    hall: Floats
+    heat_residual: float
+    power_residual: float
+
+
+class Plant:
+    """A hall's physics. ``on_window`` is called with a :class:`Window` at every multiple of ``window_seconds``."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        parameters: Constants | None = None,
+        window_seconds: float = 60.0,
+        on_window: Callable[[Window], None] | None = None,
+    ) -> None:
+        self.topology = topology
+        self.c = constants(topology) if parameters is None else parameters
+        self.u = inputs(topology, self.c)
+        self.x = state(self.c, self.u)
+        self.d = derived(self.c)
+        self.w = work(self.c, self.u)
+        self.m = meter.meters(self.c, self.u, len(topology.row_names))
+        self.on_window = on_window
+        self.window_seconds = window_seconds
+        self.time = 0.0
+        self.cur = 0
+        racks, breakers = len(topology.rack_names), len(topology.breaker_names)
+        self.dark = np.zeros(racks, dtype=bool)  # racks whose loss of power has been announced
+        self.rack_trays = np.zeros(racks)  # allocated
+        self.rack_clock = np.ones(racks)
+        self._spent = np.zeros(len(topology.node_names), dtype=bool)
+        self._unit = np.zeros((racks, 2, 6))
+        self._aux_unit = np.zeros((len(self.c.aux_node), 6))
+        self._totals = np.zeros(3)
+        self._start_i = np.zeros((len(topology.node_names), 6))
+        self._dirty_rack = np.ones(racks, dtype=bool)
+        self._dirty_loop = np.ones(len(topology.loop_names), dtype=bool)
+        self._dirty_feeds = True
+        self._dirty_swing = True
+        self._check_devices = True
+        self._span = window_seconds
+        self._viscous = np.full(len(topology.loop_names), -273.15)
+        self._all_racks = np.arange(racks)
+        self._gang_order = np.arange(len(self.c.idle))
+        self._window_start = 0.0
+        self._stored = 0.0
+        self._mark: tuple[float, ...] = (0.0,) * 7
+        self._breaker_zero = np.zeros(breakers)
+
+    # ------------------------------------------------------------------ inputs
+
+    def _touch_trays(self, trays: Ints) -> None:
+        self._dirty_rack[self.c.tray_rack[trays]] = True
+        self._dirty_swing = True
+
+    def set_load(
+        self,
+        trays: Ints,
+        utilisation: float | Floats,
+        *,
+        linear_share: float | None = None,
+        speed_exponent: float | None = None,
+        sigma_watts: float | Floats = 0.0,
+        swing_hertz: float = 1.0,
+        gang: int = -1,
+    ) -> None:
+        """Give ``trays`` (indices) a power profile. utilisation [-] of the dynamic range; sigma_watts [W] per tray."""
+        u = self.u
+        u.load[trays] = utilisation
+        u.sigma[trays] = sigma_watts
+        u.swing_hertz[trays] = swing_hertz
+        u.gang[trays] = gang
+        u.busy[trays] = 1
+        if linear_share is not None:
+            u.linear[trays] = linear_share
+        if speed_exponent is not None:
+            u.beta[trays] = speed_exponent
+        self._touch_trays(trays)
+
+    def clear_load(self, trays: Ints) -> None:
+        """Leave ``trays`` idle."""
+        u = self.u
+        u.load[trays] = 0.0
+        u.sigma[trays] = 0.0
+        u.gang[trays] = -1
+        u.busy[trays] = 0
+        self._touch_trays(trays)
+
+    def allocate(self, trays: Ints, taken: bool) -> None:
+        """Count ``trays`` as allocated (or free) in the recorded series."""
+        np.add.at(self.rack_trays, self.c.tray_rack[trays], 1.0 if taken else -1.0)
+
+    def set_cap(self, trays: Ints, clock: float | Floats) -> None:
+        """Limit the clock of ``trays`` to a fraction of nominal, as policy or firmware does."""
+        self.u.cap[trays] = clock
+        self._touch_trays(trays)
+
+    def set_on(self, trays: Ints, on: bool) -> None:
+        """Switch trays on (idle, cold-started guards) or off (they draw nothing)."""
+        u = self.u
+        rack = self.c.tray_rack[trays]
+        u.on[trays] = 1 if on else 0
+        u.mode[trays] = NORMAL if on else OFF
+        u.up[trays] = self.c.t_slow[rack] if on else np.inf
+        u.down[trays] = -np.inf
+        self._check_devices = True
+        self._touch_trays(trays)
+
+    def set_breaker(self, breaker: int, closed: bool) -> None:
+        self.u.closed[breaker] = 1 if closed else 0
+        self._dirty_feeds = True
+
+    def set_source(self, node: int, on: bool) -> None:
+        """Give or take the supply of a power node (a utility, or the feed into a UPS, PDU or row)."""
+        self.u.source_on[node] = 1 if on else 0
+        self._dirty_feeds = True
+
+    def set_pump(self, loop: int, pump: int, on: bool) -> None:
+        self.u.pump_on[loop, pump] = 1 if on else 0
+        self._dirty_loop[loop] = True
+
+    def set_valve(self, rack: int, position: float) -> None:
+        self.u.valve[rack] = position
+        loop = self.c.rack_loop[rack]
+        if loop >= 0:
+            self._dirty_loop[loop] = True
+
+    def set_supply(self, loop: int, celsius: float) -> None:
+        self.u.supply_set[loop] = celsius
+        self._dirty_loop[loop] = True
+
+    def set_weather(self, dry_bulb: float, wet_bulb: float) -> None:
+        self.u.facility[2:] = dry_bulb, wet_bulb
+
+    def darken(self, rack: int) -> None:
+        """Carry out a loss of power: the rack's trays are off and stay off until :meth:`set_on`."""
+        self.dark[rack] = True
+        self.u.air_on[rack] = 0.0
+        trays = np.arange(self.c.tray0[rack], self.c.tray0[rack + 1])
+        self.set_on(trays, False)
+
+    def light(self, rack: int) -> None:
+        """Take back a rack that has power again; its trays are still off."""
+        self.dark[rack] = False
+        self.u.air_on[rack] = 1.0
+        self._dirty_rack[rack] = True
+
+    # ------------------------------------------------------------------ device protection
+
+    def step_device(self, tray: int) -> tuple[int, int]:
+        """Carry out a device's guard: returns (old mode, new mode). Its release is armed by :meth:`arm_release`."""
+        u, c = self.u, self.c
+        rack = int(c.tray_rack[tray])
+        old = int(u.mode[tray])
+        temperature = self.x.td[self.cur, tray]
+        rising = temperature >= u.up[tray] - PAST
+        new = old + 1 if rising else old - 1
+        u.mode[tray] = new
+        u.up[tray] = (c.t_slow[rack], c.t_brake[rack], c.t_off[rack], np.inf)[new]
+        u.down[tray] = -np.inf
+        if new == OFF:
+            u.on[tray] = 0
+        self._check_devices = True
+        self._touch_trays(np.array([tray]))
+        return old, new
+
+    def arm_release(self, tray: int) -> None:
+        """Arm the lower level of a slowed or braked device, its dwell being over."""
+        mode = int(self.u.mode[tray])
+        rack = int(self.c.tray_rack[tray])
+        if mode == SLOWED:
+            self.u.down[tray] = self.c.t_slow[rack] - self.c.release[rack]
+        elif mode == BRAKED:
+            self.u.down[tray] = self.c.t_brake[rack] - self.c.release[rack]
+        self._check_devices = True
+
+    # ------------------------------------------------------------------ settle
+
+    def settle(self, now: float) -> Crossing | None:
+        """Solve power tree and hydraulics under the present inputs; report an armed guard already past its level."""
+        c, u, x, d, w, cur = self.c, self.u, self.x, self.d, self.w, self.cur
+        dirty = self._dirty_feeds or bool(self._dirty_rack.any()) or bool(self._dirty_loop.any())
+        if dirty:
+            if self._dirty_loop.any():
+                for loop in np.flatnonzero(self._dirty_loop):
+                    self._settle_loop(int(loop))
+                self._dirty_loop[:] = False
+            if self._dirty_feeds:
+                before = d.powered.copy()
+                energise(c, u, x, d, cur, self._unit, self._aux_unit)
+                self._dirty_rack |= before != d.powered
+            for rack in np.flatnonzero(self._dirty_rack):
+                linearise(c, u, x, d, rack, cur)
+                loop, zone = c.rack_loop[rack], c.rack_zone[rack]
+                if loop >= 0:
+                    x.h_loop[cur, loop] = min(x.h_loop[cur, loop], AFTER_CHANGE)
+                else:
+                    x.h_zone[cur, zone] = min(x.h_zone[cur, zone], AFTER_CHANGE)
+                trays = slice(c.tray0[rack], c.tray0[rack + 1])
+                busy = u.busy[trays] == 1
+                self.rack_clock[rack] = self._lowest_clock(rack, busy) if busy.any() else 1.0
+            self._dirty_rack[:] = False
+            rack_powers(c, u, x, d, cur, w.rack_power[0])
+            tree(c, d, w.rack_power[0], self._unit, self._aux_unit, w.node_p, w.node_i)
+            if self._dirty_swing or self._dirty_feeds:
+                if self._dirty_swing:
+                    self._gang_order = np.argsort(u.gang, kind="stable")
+                swing_variances(c, u, d, self._gang_order, w.node_p, d.cv2)
+                self._dirty_swing = False
+            self._dirty_feeds = False
+            breaker_ratios(c, d, w.node_i, w.breaker_r[0])
+            self._start_i[:] = w.node_i
+        return self._past(now)
+
+    def _lowest_clock(self, rack: int, busy: NDArray[np.bool_]) -> float:
+        u, c = self.u, self.c
+        trays = slice(int(c.tray0[rack]), int(c.tray0[rack + 1]))
+        mode, cap = u.mode[trays][busy], u.cap[trays][busy]
+        t = self.x.td[self.cur, trays][busy]
+        slowed = np.clip(1.0 - c.slow_gain[rack] * (t - c.t_slow[rack] + c.release[rack]), c.slow_min[rack], 1.0)
+        clock = np.select([mode == NORMAL, mode == SLOWED, mode == BRAKED], [1.0, slowed, c.brake_clock[rack]], 0.0)
+        return float(np.minimum(clock, cap).min())
+
+    def _settle_loop(self, loop: int) -> None:
+        c, u, x, d, cur = self.c, self.u, self.x, self.d, self.cur
+        supply = float(x.loop[cur, loop, 0])
+        self._viscous[loop] = supply
+        racks = c.loop_idx[c.loop_ptr[loop] : c.loop_ptr[loop + 1]]
+        d.branch_b[racks] = c.branch_b[racks] * viscosity_ratio(min(max(supply, 5.0), 90.0))
+        pressure, _ = solve_flows(c, u, d, loop, x.speed[cur, loop], x.pressure[cur, loop, 1], x.flow[cur])
+        x.pressure[cur, loop, 1] = pressure
+        x.rest[cur, loop] = 0
+        x.h_loop[cur, loop] = min(x.h_loop[cur, loop], AFTER_CHANGE)
+
+    def _past(self, now: float) -> Crossing | None:
+        c, u, x, d, cur = self.c, self.u, self.x, self.d, self.cur
+        ratio = self.w.breaker_r[0]
+        closed = u.closed == 1
+        instant = closed & (ratio >= c.instant)
+        if instant.any():
+            return Crossing(now, Guard.BREAKER_INSTANTANEOUS, int(np.argmax(instant)))
+        short = closed & (x.timer[cur] >= c.short_delay)
+        if short.any():
+            return Crossing(now, Guard.BREAKER_SHORT_TIME, int(np.argmax(short)))
+        hot = closed & (x.theta[cur] >= c.level)
+        if hot.any():
+            return Crossing(now, Guard.BREAKER_THERMAL, int(np.argmax(hot)))
+        lost = (d.powered == 0.0) & ~self.dark
+        if lost.any():
+            return Crossing(now, Guard.RACK_DARK, int(np.argmax(lost)))
+        if self._check_devices:
+            tray = first_past(c, u, x.td[cur], self._all_racks, PAST)
+            if tray >= 0:
+                return Crossing(now, Guard.DEVICE, int(tray))
+            self._check_devices = False
+        return None
+
+    # ------------------------------------------------------------------ flow
+
+    def flow(self, now: float, until: float) -> Crossing | None:
+        """Integrate from ``now`` to ``until`` [s], or to the earliest crossing of an armed guard, on its far side."""
+        t = now
+        while t < until:
+            grid = (math.floor(t / self.window_seconds + 1e-9) + 1) * self.window_seconds
+            end = min(until, grid)
+            span = end - t
+            if self._span < 0.999 * span:
+                span = self._span
+                end = t + span
+            crossing = self._stretch(t, span)
+            if crossing is not None:
+                self.time = crossing.time
+                return crossing
+            t = end if self._taken == span else t + self._taken
+            self.time = t
+            if t == grid:
+                self._close_window(t)
+        return None
+
+    def _stretch(self, t: float, span: float) -> Crossing | None:
+        """Advance by ``span`` or less (``self._taken``); returns the crossing that ended it."""
+        args = (self.c, self.u, self.x, self.d, self.w, self._unit, self._aux_unit, self.cur)
+        while True:
+            outcome, seconds, guard, index = advance(*args, span, ALL, self._totals)
+            if outcome == BROKEN:
+                self._broken(t, index)
+            if outcome != REFUSED:
+                break
+            span *= 0.25
+            self._span = span
+        found: tuple[float, int, int] | None = None
+        if outcome == CROSSED:
+            found = (min(seconds, span), guard, index)
+            if guard == Guard.DEVICE:
+                # everything else up to that instant; a breaker may have gone before
+                outcome, seconds, guard, index = advance(*args, found[0], OTHERS, self._totals)
+                while outcome == REFUSED:
+                    self._span = 0.25 * found[0]
+                    outcome, seconds, guard, index = advance(*args, self._span, ALL, self._totals)
+                    found = None
+                    if outcome == CROSSED:
+                        found = (seconds, guard, index)
+                        outcome, *_ = advance(*args, seconds, NONE, self._totals)
+                    elif outcome != REFUSED:
+                        span = self._span
+                if outcome == CROSSED:
+                    found = (min(seconds, found[0] if found else seconds), guard, index)
+                    advance(*args, found[0], NONE, self._totals)
+            else:
+                advance(*args, found[0], NONE, self._totals)
+        taken = found[0] if found else span
+        if taken > 0.0:
+            self._commit(taken)
+        self._taken = taken
+        self._span = min(self.window_seconds, max(2.0 * taken, self._span) if not found else self._span)
+        if found is None:
+            return None
+        return self._land(t + taken, found[1], found[2])
+
+    def _land(self, time: float, guard: int, index: int) -> Crossing:
+        """Put the crossed quantity on the far side of its level."""
+        x, c = self.x, self.c
+        if guard == Guard.BREAKER_THERMAL:
+            x.theta[self.cur, index] = max(x.theta[self.cur, index], c.level[index])
+        elif guard == Guard.BREAKER_SHORT_TIME:
+            x.timer[self.cur, index] = max(x.timer[self.cur, index], c.short_delay[index])
+        elif guard == Guard.RACK_DARK:
+            x.ride[self.cur, index] = 0.0
+            self._dirty_feeds = True
+        elif guard == Guard.BATTERY_SPENT:
+            x.battery[self.cur, index] = 0.0
+            self._dirty_feeds = True
+        else:
+            self._check_devices = True
+        return Crossing(time, Guard(guard), index)
+
+    def _commit(self, span: float) -> None:
+        meter.commit(
+            self.c, self.u, self.x, self.d, self.w, self.m, self.topology.rack_row, self.rack_trays, self.rack_clock,
+            self._unit, self._start_i, self._totals, self.cur, span,
+        )  # fmt: skip
+        self.cur = 1 - self.cur
+        self.w.breaker_r[0] = self.w.breaker_r[1]
+        self.w.rack_power[0] = self.w.rack_power[1]
+        self._start_i[:] = self.w.node_i
+
+    def _broken(self, t: float, index: int) -> None:
+        name = self.topology.loop_names[index] if index >= 0 else self.topology.zone_names[-1 - index]
+        raise PlantError(
+            f"{name}: a temperature stopped being finite near t = {t:.3f} s; look for heat capacities of zero, "
+            "negative resistances or a load beyond any cooling in the hall file"
+        )
+
+    # ------------------------------------------------------------------ windows and balance
+
+    def _ledger(self) -> tuple[float, ...]:
+        m = self.m
+        return (
+            float(m.rack_joules.sum()),
+            float(m.pump.sum() - self._control_joules()),
+            float(m.fan.sum()),
+            float(m.hx.sum()),
+            float(m.crah.sum()),
+            float(m.total[meter.SOURCE] + m.total[meter.BATTERY] + m.total[meter.RIDE]),
+            float(m.total[meter.CONVERSION] + m.total[meter.AUXILIARY]),
+        )
+
+    def _control_joules(self) -> float:
+        """Energy of CDU controls, which does not enter the coolant."""
+        return float(self.c.control_watts.sum()) * (self.time - self._metered_from)
+
+    _metered_from = 0.0
+
+    def residuals(self, since: tuple[float, ...], stored: float) -> tuple[float, float]:
+        """Heat and power residuals [-] since a ledger and a stored energy [J]: (in − out − stored)/in."""
+        now = self._ledger()
+        rack, pump, fan, hx, crah, supplied, lost = (a - b for a, b in zip(now, since, strict=True))
+        gained = rack + pump + fan
+        held = float(meter.stored_joules(self.c, self.x, self.cur)) - stored
+        heat = (gained - hx - crah - held) / max(gained, 1.0)
+        power = (supplied - rack - lost) / max(supplied, 1.0)
+        return heat, power
+
+    def _close_window(self, t: float) -> None:
+        heat, power = self.residuals(self._mark, self._stored)
+        if self.on_window is not None:
+            m = self.m
+            seconds = t - self._window_start
+            self.on_window(
+                Window(self._window_start, seconds, m.win_rack, m.win_loop, m.win_row, m.win_node, m.win_breaker,
+                       m.win_hall, heat, power)
+            )  # fmt: skip
+        self.open_window(t)
+        supply = self.x.loop[self.cur, :, 0]
+        drifted = np.abs(supply - self._viscous) > DRIFT
+        if drifted.any():
+            self._dirty_loop |= drifted
+
+    def open_window(self, t: float) -> None:
+        """Start a window at ``t`` [s]: empty its meters and mark its energy."""
+        m = self.m
+        for window in (m.win_rack, m.win_loop, m.win_row, m.win_node, m.win_breaker, m.win_hall):
+            meter.reset(window)
+        self._window_start = t
+        self._mark = self._ledger()
+        self._stored = float(meter.stored_joules(self.c, self.x, self.cur))
+
+    def reset_meters(self) -> None:
+        """Start all totals again (the end of a warm-up). Work lost to slow clocks goes on counting."""
+        lag = self.m.lag.copy()
+        self.m = meter.meters(self.c, self.u, len(self.topology.row_names))
+        self.m.lag[:] = lag
+        self._metered_from = self.time
+        self.open_window(self.time)
+
+    # ------------------------------------------------------------------ outputs (call settle first)
+
+    @property
+    def rack_power(self) -> Floats:
+        """AC power of every rack [W], shape (R,)."""
+        return self.w.rack_power[0]
+
+    @property
+    def device_temperature(self) -> Floats:
+        """Hottest device of every rack [°C], shape (R,)."""
+        return np.maximum.reduceat(self.x.td[self.cur], self.c.tray0[:-1])
+
+    @property
+    def breaker_ratio(self) -> Floats:
+        """RMS current over rating of every breaker, shape (B,)."""
+        return self.w.breaker_r[0]

@@ -1,0 +1,201 @@
+"""The power tree: which nodes are energised, what flows through them on each phase, and what heats the breakers.
+
+Every load is a set of line-to-line loads with weights on A–B, B–C and C–A (thirds of a balanced three-phase load), so
+line currents are phasor sums: ``I_xy = conj(S_xy / V_xy)``, ``I_a = I_ab − I_ca`` and so on round.
+"""
+
+from math import acos, cos, pi, sin, sqrt, tan
+
+import numpy as np
+from numba import njit
+
+from twin.plant.breakers import LSI, TABLE, THERMAL_MAGNETIC  # noqa: F401  (re-exported for readers of breaker_kind)
+
+UPS = 1  # code in topology.NODE_KINDS
+
+
+@njit(cache=True)
+def line_currents(power, power_factor, weights, voltage, out):
+    """Line currents [A] of a load of ``power`` [W], as (re, im) of a, b, c added to ``out``, shape (6,).
+
+    weights: shares on A–B, B–C, C–A; voltage [V] line to line; power_factor lagging.
+    """
+    reactive = tan(acos(power_factor))
+    re = np.empty(3)
+    im = np.empty(3)
+    for k in range(3):
+        angle = -2.0 * pi * k / 3.0  # of V_ab, V_bc, V_ca
+        magnitude = power * weights[k] / voltage
+        # conj((1 + j q) / e^{jφ}) = (1 − j q) e^{jφ}
+        re[k] = magnitude * (cos(angle) + reactive * sin(angle))
+        im[k] = magnitude * (sin(angle) - reactive * cos(angle))
+    for k in range(3):
+        before = (k + 2) % 3
+        out[2 * k] += re[k] - re[before]
+        out[2 * k + 1] += im[k] - im[before]
+
+
+@njit(cache=True)
+def energise(c, u, x, d, row, unit, aux_unit):
+    """Which nodes are on, and each rack's share on its feeds; a lost feed's share moves to the other at once.
+
+    unit: shape (R, 2, 6), line currents per watt of rack power; aux_unit: shape (A, 6), line currents [A].
+    """
+    for n in range(c.node_parent.size):
+        parent = c.node_parent[n]
+        on = u.source_on[n] if parent < 0 else (d.node_on[parent] if u.source_on[n] else 0)
+        if not on and c.node_kind[n] == UPS and x.battery[row, n] > 0.0:
+            on = 1
+        breaker = c.node_breaker[n]
+        if breaker >= 0 and not u.closed[breaker]:
+            on = 0
+        d.node_on[n] = on
+    for r in range(c.tray0.size - 1):
+        live = 0
+        for f in range(2):
+            node = c.rack_feed[r, f]
+            d.share[r, f] = 1.0 if node >= 0 and d.node_on[node] else 0.0
+            if d.share[r, f] > 0.0:
+                live += 1
+        for f in range(2):
+            unit[r, f, :] = 0.0
+            if d.share[r, f] > 0.0:
+                d.share[r, f] /= live
+                node = c.rack_feed[r, f]
+                line_currents(d.share[r, f], c.power_factor[r], c.phase[r], c.node_voltage[node], unit[r, f])
+        d.powered[r] = 1.0 if live > 0 or x.ride[row, r] > 0.0 else 0.0
+    for a in range(c.aux_node.size):
+        aux_unit[a, :] = 0.0
+        if d.node_on[c.aux_node[a]]:
+            line_currents(c.aux_watts[a], c.aux_pf[a], c.aux_phase[a], c.node_voltage[c.aux_node[a]], aux_unit[a])
+
+
+@njit(cache=True)
+def tree(c, d, rack_power, unit, aux_unit, node_p, node_i):
+    """Power [W] and line currents [A] at every node for ``rack_power`` [W], shape (R,).
+
+    A node's values are those of its output (what its breaker carries). Returns power drawn from the sources [W] and
+    conversion losses [W]. A UPS whose supply is off feeds its output from its battery and draws nothing.
+    """
+    node_p[:] = 0.0
+    node_i[:] = 0.0
+    for r in range(rack_power.size):
+        for f in range(2):
+            if d.share[r, f] > 0.0:
+                n = c.rack_feed[r, f]
+                node_p[n] += d.share[r, f] * rack_power[r]
+                for k in range(6):
+                    node_i[n, k] += unit[r, f, k] * rack_power[r]
+    for a in range(c.aux_node.size):
+        n = c.aux_node[a]
+        if d.node_on[n]:
+            node_p[n] += c.aux_watts[a]
+            for k in range(6):
+                node_i[n, k] += aux_unit[a, k]
+    drawn = 0.0
+    lost = 0.0
+    for n in range(c.node_parent.size - 1, -1, -1):
+        if not d.node_on[n]:
+            continue
+        taken = (node_p[n] + c.node_fixed[n]) / c.node_eta[n]
+        lost += taken - node_p[n]
+        parent = c.node_parent[n]
+        if parent < 0:
+            drawn += taken
+            continue
+        if not d.node_on[parent]:
+            continue  # on battery
+        node_p[parent] += taken
+        if c.node_kind[n] == UPS:
+            # a rectifier draws balanced current at unity displacement
+            amperes = taken / (sqrt(3.0) * c.node_voltage[parent])
+            for k in range(3):
+                node_i[parent, 2 * k] += amperes * cos(-2.0 * pi * k / 3.0 - pi / 6.0)
+                node_i[parent, 2 * k + 1] += amperes * sin(-2.0 * pi * k / 3.0 - pi / 6.0)
+        else:
+            ratio = c.node_voltage[n] / c.node_voltage[parent]
+            if node_p[n] > 0.0:
+                ratio *= taken / node_p[n]
+            for k in range(6):
+                node_i[parent, k] += ratio * node_i[n, k]
+    return drawn, lost
+
+
+@njit(cache=True)
+def phase_amperes(node_i, n, k):
+    """Magnitude [A] of phase ``k`` at node ``n``."""
+    return sqrt(node_i[n, 2 * k] ** 2 + node_i[n, 2 * k + 1] ** 2)
+
+
+@njit(cache=True)
+def breaker_ratios(c, d, node_i, out):
+    """RMS current over rating of every breaker's hottest pole into ``out``: ``I²rms = mean² (1 + cv²)``."""
+    for b in range(c.rating.size):
+        n = c.breaker_node[b]
+        hottest = 0.0
+        for k in range(3):
+            hottest = max(hottest, phase_amperes(node_i, n, k))
+        out[b] = hottest * sqrt(1.0 + d.cv2[b]) / c.rating[b]
+
+
+@njit(cache=True)
+def smoothed_swing(sigma, hertz, joules):
+    """Standard deviation [W] left of a square power wave of ``sigma`` [W] after storage of ``joules`` [J].
+
+    A square wave of amplitude ±σ at f moves σ/(2f) joules per half period; storage takes its share of the amplitude.
+    """
+    if sigma <= 0.0:
+        return 0.0
+    return sigma * max(0.0, 1.0 - joules * 2.0 * hertz / sigma)
+
+
+@njit(cache=True)
+def swing_variances(c, u, d, order, node_p, cv2):
+    """Relative variance of every breaker's current from the power swings of gangs, into ``cv2``.
+
+    Trays of one gang swing together (their deviations add), gangs apart from one another (their variances add).
+    order: trays sorted by gang, gang −1 first.
+    """
+    nodes = c.node_parent.size
+    variance = np.zeros(nodes)
+    gang_node = np.zeros(nodes)
+    racks = c.tray0.size - 1
+    gang_rack = np.zeros(racks)
+    touched = np.empty(racks, dtype=np.int64)
+    j = 0
+    n_trays = order.size
+    while j < n_trays and u.gang[order[j]] < 0:
+        j += 1
+    while j < n_trays:
+        gang = u.gang[order[j]]
+        count = 0
+        hertz = u.swing_hertz[order[j]]
+        while j < n_trays and u.gang[order[j]] == gang:
+            i = order[j]
+            r = c.tray_rack[i]
+            if u.on[i] and d.powered[r] > 0.0 and u.sigma[i] > 0.0:
+                if gang_rack[r] == 0.0:
+                    touched[count] = r
+                    count += 1
+                gang_rack[r] += u.sigma[i] / c.shelf_eta[r]
+            j += 1
+        if count == 0:
+            continue
+        gang_node[:] = 0.0
+        for m in range(count):
+            r = touched[m]
+            left = smoothed_swing(gang_rack[r], hertz, c.smoothing[r])
+            gang_rack[r] = 0.0
+            for f in range(2):
+                n = c.rack_feed[r, f]
+                if d.share[r, f] > 0.0:
+                    gang_node[n] += d.share[r, f] * left
+        for n in range(nodes - 1, -1, -1):
+            if gang_node[n] > 0.0:
+                variance[n] += gang_node[n] ** 2
+                parent = c.node_parent[n]
+                if parent >= 0:
+                    gang_node[parent] += gang_node[n]
+    for b in range(cv2.size):
+        n = c.breaker_node[b]
+        cv2[b] = variance[n] / node_p[n] ** 2 if node_p[n] > 1.0 else 0.0
