@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twin.hall.errors import Fault, did_you_mean
+from twin.units import SECONDS_PER_HOUR
 
 SOURCE = "the command line or conf/config.yaml"
 GROUPS = ("hall", "workload", "policy", "plant", "record", "scenario", "weather")
@@ -38,9 +39,13 @@ class Configuration:
     out: str | None
 
     def mapping(self) -> dict[str, Any]:
-        """The configuration as a manifest keeps it: :func:`read_configuration` makes the same run of it."""
+        """The configuration as a manifest keeps it: :func:`read_configuration` makes the same run of it.
+
+        Where it went and which folder its story came from are left out: they say nothing about the run.
+        """
         kept = {name: getattr(self, name) for name in GROUPS if name != "weather"}
         kept |= {name: getattr(self, name) for name in VALUES if name != "out"}
+        kept["scenario"] = {key: value for key, value in self.scenario.items() if key != "source"}
         return {**kept, "weather": {"path": self.weather_path}}
 
 
@@ -70,21 +75,36 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
     seed = mapping.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         add("seed", seed, "not a whole number of 0 or more", "Give one, such as seed=1")
-    numbers: dict[str, float] = {}
-    for name, example, lowest in (
-        ("hours", "hours=24", "above 0"),
-        ("warmup_seconds", "warmup_seconds=0", "of 0 or more"),
-        ("control_period_seconds", "control_period_seconds=10", "above 0"),
-    ):
+
+    def positive(name: str, example: str, *, zero: bool) -> float:
         value = mapping.get(name)
-        fine = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if not fine or value < 0 or (value == 0 and lowest == "above 0"):  # type: ignore[operator]
-            add(name, value, f"not a number {lowest}", f"Give one, such as {example}")
+        wanted = "of 0 or more" if zero else "above 0"
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            add(name, value, f"not a number {wanted}", f"Give one, such as {name}={example}")
+        elif value < 0 or (value == 0 and not zero):
+            add(name, value, f"not {wanted}", f"Give such as {name}={example}")
         else:
-            numbers[name] = float(value)  # type: ignore[arg-type]
-    if len(numbers) == 3 and numbers["warmup_seconds"] >= numbers["hours"] * 3600:
-        add("warmup_seconds", numbers["warmup_seconds"], "as long as the run", "Give less, or more hours")
+            return float(value)
+        return math.nan
+
+    hours = positive("hours", "24", zero=False)
+    warmup = positive("warmup_seconds", "0", zero=True)
+    period = positive("control_period_seconds", "10", zero=False)
+    if warmup >= hours * SECONDS_PER_HOUR:
+        add("warmup_seconds", warmup, "as long as the run", "Give less, or more hours")
     if faults:
         raise ConfigurationError(faults)
-    plain = {name: group for name, group in groups.items() if name != "weather"}
-    return Configuration(**plain, weather_path=path, seed=seed, out=out, **numbers)
+    return Configuration(
+        hall=groups["hall"],
+        workload=groups["workload"],
+        policy=groups["policy"],
+        plant=groups["plant"],
+        record=groups["record"],
+        scenario=groups["scenario"],
+        weather_path=path,
+        seed=seed,
+        hours=hours,
+        warmup_seconds=warmup,
+        control_period_seconds=period,
+        out=out,
+    )

@@ -31,16 +31,19 @@ from twin.workload.jobs import Workload
 from twin.workload.load import load_workload
 
 
-def execute(configuration: Configuration, *, name: str, parent: Path, folder: str | None = None) -> Exit:
-    """Make a run. It goes to ``out``, or to a fresh folder ``parent/name``; with ``folder`` it is one job of a sweep,
-    goes to ``parent/folder`` and leaves the telling to whoever started the sweep.
+def execute(
+    configuration: Configuration, sources: Mapping[str, str], *, name: str, parent: Path, folder: str | None = None
+) -> Exit:
+    """Make a run, into ``out`` or a fresh folder ``parent/name``. ``sources`` are the files that hall and workload came
+    from, for messages. With ``folder`` it is one job of a sweep: it goes to ``parent/folder``, and whoever started the
+    sweep tells what came of it.
 
     Raises :class:`twin.cli.refusals.Refused` with the faults of hall, workload, policy and scenario together, before
     anything is written; RunError when the directory cannot be. Returns the exit code; a run that was stopped
     raises KeyboardInterrupt once its files are closed.
     """
     started = datetime.now(UTC)
-    hall, workload, policy, scenario = parts_of(configuration)
+    hall, workload, policy, scenario = parts_of(configuration, sources)
     if folder is not None:
         directory = parent / folder
     else:
@@ -77,15 +80,15 @@ def execute(configuration: Configuration, *, name: str, parent: Path, folder: st
     return Exit.FINE if all(outcome.met for outcome in result.expectations) else Exit.FINDING
 
 
-def parts_of(configuration: Configuration) -> tuple[Hall, Workload, Policy, Scenario]:
-    """Hall, workload, policy and scenario of a configuration. Raises Refused with the faults of all of them."""
+def parts_of(configuration: Configuration, sources: Mapping[str, str]) -> tuple[Hall, Workload, Policy, Scenario]:
+    """Hall, workload, policy and scenario of a configuration; Refused with the faults of all of them."""
     faults: list[str] = []
     hall: Hall | None = None
     workload: Workload | None = None
     policy: Policy | None = None
     scenario: Scenario | None = None
     try:
-        hall = read_hall(configuration.hall, source="hall")
+        hall = read_hall(configuration.hall, source=sources.get("hall", "hall"))
     except REFUSALS as error:
         faults += sentences(error)
     try:
@@ -102,6 +105,7 @@ def parts_of(configuration: Configuration) -> tuple[Hall, Workload, Policy, Scen
                 seconds=configuration.hours * SECONDS_PER_HOUR,
                 seed=configuration.seed,
                 cache_dir=cache_dir(),
+                source=sources.get("workload", "workload"),
             )
         except REFUSALS as error:
             faults += sentences(error)
@@ -129,7 +133,7 @@ def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
         if not callable(made):
             fault = Fault(SOURCE, "policy._target_", target, "makes no policy", "Name what returns a callable")
             raise Refused([str(fault)])
-        return made  # type: ignore[no-any-return]
+        return made
     name = mapping.get("name")
     if name not in POLICIES:
         fault = Fault(SOURCE, "policy.name", name, "unknown policy", did_you_mean(str(name), POLICIES))

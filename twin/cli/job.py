@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from twin.cli.configuration import read_configuration
 from twin.cli.execute import execute
 from twin.cli.naming import RESULTS, axes_name, run_name
+from twin.cli.stories import GROUPS
 
 NAMED_FOR = ("hall", "workload", "policy", "scenario")
 
@@ -23,13 +24,15 @@ def axes_of(words: Sequence[str]) -> tuple[str, ...]:
     return tuple(override.key_or_group for override in parsed if override.is_sweep_override())
 
 
-def run_job(config: DictConfig, axes: Sequence[str]) -> int:
-    """Make the run of a composed configuration; returns its exit code."""
+def run_job(config: DictConfig, axes: Sequence[str], folder: Path) -> int:
+    """Make the run of a configuration that was composed from ``folder``; returns its exit code."""
     hydra = HydraConfig.get()
     mapping = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
     configuration = read_configuration(mapping)
-    name = run_name([*(hydra.runtime.choices.get(group) for group in NAMED_FOR), configuration.seed])
+    choices = hydra.runtime.choices
+    sources = {group: str(folder / group / f"{choices.get(group)}.yaml") for group in GROUPS}
+    name = run_name([*(choices.get(group) for group in NAMED_FOR), configuration.seed])
     if hydra.mode is not RunMode.MULTIRUN:
-        return execute(configuration, name=name, parent=Path(RESULTS))
+        return execute(configuration, sources, name=name, parent=Path(RESULTS))
     job = axes_name(hydra.overrides.task, axes) or f"job={hydra.job.num}"
-    return execute(configuration, name=name, parent=Path(hydra.sweep.dir), folder=job)
+    return execute(configuration, sources, name=name, parent=Path(hydra.sweep.dir), folder=job)

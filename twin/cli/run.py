@@ -13,6 +13,21 @@ from twin.cli.exits import Exit, refuse
 from twin.cli.naming import RESULTS, fresh
 from twin.places import conf_dir, scenarios_dir
 
+#: options that go to Hydra as they are
+FLAGS = (
+    "-m",
+    "--multirun",
+    "-c",
+    "--cfg",
+    "-p",
+    "--package",
+    "--resolve",
+    "--info",
+    "--hydra-help",
+    "-sc",
+    "--shell-completion",
+)
+
 HELP = """usage: twin run [KEY=VALUE ...] [-m] [--config-dir DIR] [--cfg job]
        twin run --again RUN [out=DIR]
 
@@ -66,6 +81,9 @@ def main(argv: list[str]) -> int:
     again = taken(given, "--again")
     if again is not None:
         return repeat(again, given)
+    strange = [word for word in given if word.startswith("-") and word not in FLAGS]
+    if strange:
+        return refuse([f"command line: {word}: no such option. See 'twin run --help'." for word in strange])
     if folder is not None and configuration != conf_dir():
         given.append(f"hydra.searchpath=[file://{conf_dir()}]")  # what the copy leaves out
     return compose(given, configuration, scenarios)
@@ -115,14 +133,19 @@ def compose(given: list[str], configuration: Path, scenarios: Path) -> int:
 
         @hydra.main(version_base="1.3", config_path=str(configuration), config_name="config")
         def job(config: DictConfig) -> None:
-            outcomes.append(run_job(config, axes))
+            try:
+                outcomes.append(run_job(config, axes, configuration))
+            except REFUSALS as error:
+                if sweep is not None:
+                    raise  # Hydra names the job, and the sweep ends with it
+                outcomes.append(refuse(sentences(error)))
 
         sys.argv = ["twin run", *given]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as they are, and become sentences below
         job()
     except FAULTS as error:
         drop_empty(sweep)
-        return refuse([complaint(error, top_keys(configuration), given)])
+        return refuse([str(complaint(error, top_keys(configuration), given))])
     except REFUSALS as error:
         drop_empty(sweep)
         return refuse(sentences(error))
@@ -156,7 +179,7 @@ def repeat(run: str, given: Sequence[str]) -> int:
         if not isinstance(found, dict):
             return refuse([f"{run}/manifest.json: configuration: it has none. Give the directory of a finished run."])
         again = read_configuration({**found, "out": out}, source=f"{run}/manifest.json")
-        return execute(again, name=str(manifest.get("name") or "run"), parent=Path(RESULTS))
+        return execute(again, {}, name=str(manifest.get("name") or "run"), parent=Path(RESULTS))
     except REFUSALS as error:
         return refuse(sentences(error))
 

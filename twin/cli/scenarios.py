@@ -95,7 +95,7 @@ def show(story: Mapping[str, Any]) -> None:
         console.print(f"told on: {' '.join(chosen)}")
     console.print("what happens:")
     for entry in story.get("timeline") or []:
-        rest = ", ".join(f"{key} {value}" for key, value in entry.items() if key not in ("at", "do"))
+        rest = ", ".join(f"{key}: {value}" for key, value in entry.items() if key not in ("at", "do"))
         console.print(f"  {entry.get('at')}  {entry.get('do')}" + (f"  ({rest})" if rest else ""))
     if not story.get("timeline"):
         console.print("  nothing but the work")

@@ -31,7 +31,7 @@ SWEEP = (
     ("trips", "breaker_trips_total", "d"),
     ("slowdowns", "throttle_events_total", "d"),
     ("hottest", "gpu_temperature_celsius_max", "celsius"),
-    ("closest breaker", "breaker_thermal_fraction_max", "%"),
+    ("closest breaker", "breaker_thermal_fraction_max", ".2f"),
     ("GPU-h delivered", "gpu_seconds_delivered", "GPU hours"),
     ("GPU-h lost", "gpu_seconds_lost", "GPU hours"),
     ("PUE", "pue", ".3f"),
@@ -58,14 +58,14 @@ def print_summary(name: str, metrics: Mapping[str, Any], outcomes: Sequence[Any]
 def print_sweep(sweep: Path, runs: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     """Print a sweep, a line per run."""
     table = Table(title=str(sweep), title_justify="left")
-    table.add_column("run", no_wrap=True)
+    table.add_column("run", overflow="fold")
     for label, _, _ in SWEEP:
-        table.add_column(label, justify="right")
-    table.add_column("expectations")
+        table.add_column(label, justify="right", overflow="fold")
+    table.add_column("as expected", justify="right")
     for name, metrics in runs:
         cells = [shown(looked_up(metrics, key), unit) for _, key, unit in SWEEP]
         met, unmet = (int(looked_up(metrics, f"expectations.{word}") or 0) for word in ("met", "unmet"))
-        table.add_row(name, *cells, f"{met} met, {unmet} unmet" if met + unmet else "none")
+        table.add_row(name, *cells, f"{met} of {met + unmet}" if met + unmet else "none")
     Console(highlight=False).print(table)
 
 
