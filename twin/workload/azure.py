@@ -153,9 +153,7 @@ def bin_requests(spec: AzureSpec, path: Path, account: Account) -> Requests:
     if period > LONGEST_SECONDS:
         days = period / SECONDS_PER_DAY
         raise WorkloadError(
-            [
-                f"{path}: its times span {days:,.0f} days; mend the row with a wrong time, or set workload.window_seconds"
-            ]
+            [f"{path}: its times span {days:,.0f} days; mend the wrong time or set workload.window_seconds"]
         )
     return Requests(
         _sums(place, np.frombuffer(prompts)[inside], period),

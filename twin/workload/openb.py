@@ -2,9 +2,9 @@
 
 Columns used: ``name, num_gpu, gpu_milli, qos, creation_time, deletion_time, scheduled_time`` [s]. A pod asks for
 ``num_gpu`` GPUs, or for ``gpu_milli``/1000 of one; a shared GPU takes whole copies of a pod only. Set aside, and
-counted: pods that never ran (blank ``scheduled_time``), that ask for no GPU, or that ended as they began. A pod of quality of
-service BE is preemptible batch, LS is inference (jobs with an end, without requests), others and pods that need several
-trays are training.
+counted: pods that never ran (blank ``scheduled_time``), that ask for no GPU, or that ended as they began. A pod of
+quality of service BE is preemptible batch, LS is inference (jobs with an end, without requests), others and pods that
+need several trays are training.
 
 The default window is the 24 h (or the run's length where that is longer) with most GPUs in use; the default scale the
 whole number of copies that brings the mean of GPUs in use nearest to 60 % of the hall's, at least 1.
@@ -20,6 +20,7 @@ import numpy as np
 
 from twin.workload.faults import Fields, WorkloadError
 from twin.workload.jobs import JobKind, Workload
+from twin.workload.nodes import read_nodes
 from twin.workload.replay import Record, Replay, replay, replay_fields
 from twin.workload.synthetic import sort_jobs
 from twin.workload.table import MALFORMED, Account, number, number_or_blank, open_account, read_rows, text, whole
@@ -35,7 +36,7 @@ class OpenbSpec:
 
     name: str
     path: Path | None
-    nodes_path: Path | None  # not read here: the hall can be built from it
+    nodes_path: Path | None  # its rows are counted here; :mod:`twin.workload.nodes` builds a hall from it
     malformed: str
     replay: Replay
 
@@ -62,12 +63,17 @@ def read_openb(
     account = open_account(path)
     records = read_pods(path, account, gpus_per_tray=gpus_per_tray)
     account.check(spec.malformed)
+    files = [account]
+    if spec.nodes_path is not None:
+        _, nodes = read_nodes(spec.nodes_path)
+        nodes.check(spec.malformed)
+        files.append(nodes)
     return replayed_workload(
         "openb",
         spec.name,
         records,
         spec.replay,
-        account,
+        files,
         trays=trays,
         gpus_per_tray=gpus_per_tray,
         seconds=seconds,
@@ -132,7 +138,7 @@ def replayed_workload(
     name: str,
     records: list[Record],
     spec: Replay,
-    account: Account,
+    files: list[Account],
     *,
     trays: int,
     gpus_per_tray: int,
@@ -140,7 +146,10 @@ def replayed_workload(
     seed: int,
     generated: bool,
 ) -> Workload:
-    """Choose window and scale of a job trace, replay it, and say in the provenance what was chosen."""
+    """Choose window and scale of a job trace, replay it, and say in the provenance what was chosen.
+
+    ``files`` are the accounts of what was read, the trace first. Raises :class:`WorkloadError` for an empty window.
+    """
     start = np.array([record.start for record in records])
     end = np.array([record.end for record in records])
     gpus = np.array([record.gpus for record in records])
@@ -150,7 +159,7 @@ def replayed_workload(
     if in_use <= 0.0:
         raise WorkloadError(
             [
-                f"{account.path}: no job runs in the window from {begin:g} s of {length:g} s; the trace runs from "
+                f"{files[0].path}: no job runs in the window from {begin:g} s of {length:g} s; the trace runs from "
                 f"{start.min():g} to {end.max():g} s: mend workload.window_start_seconds or leave it null"
             ]
         )
@@ -162,7 +171,7 @@ def replayed_workload(
         "kind": kind,
         "generated": generated,
         "seed": seed,
-        "files": [account.provenance()],
+        "files": [account.provenance() for account in files],
         "window": {
             "start_seconds": begin,
             "seconds": length,

@@ -3,8 +3,8 @@
 A trace job that asks for less than a tray shares trays with its own copies: a tray takes as many copies as fit, they
 start together, and the whole tray becomes one :class:`~twin.workload.jobs.Job` (the hall allocates whole trays). So
 ``scale`` copies of a job that fits c times into a tray make ⌈scale/c⌉ jobs. What was asked for stays truthful: the
-tray's utilisation is the kind's times the share of the tray that was asked for (its swing that share of one copy's times
-the root of their number: copies swing independently), and the sums of GPUs stand in the provenance.
+tray's utilisation is the kind's times the share of the tray that was asked for, its swing the kind's times one copy's
+share times the root of their number (copies swing independently), and the sums of GPUs stand in the provenance.
 """
 
 import math

@@ -70,7 +70,7 @@ def read_swf(
         spec.name,
         records,
         spec.replay,
-        account,
+        [account],
         trays=trays,
         gpus_per_tray=gpus_per_tray,
         seconds=seconds,
