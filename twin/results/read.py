@@ -47,7 +47,8 @@ class Run:
         if odd:
             raise ValueError(f"{odd} do not live at level {level!r}; it has {', '.join(signals_of(level))}")
         columns = ["time_seconds", "level", "name", *(f"{s}_{statistic}" for s in asked for statistic in statistics)]
-        return _frame(self.directory, "timeseries", columns, level).drop(columns="level")
+        frame = _frame(self.directory, "timeseries", columns, level).drop(columns="level")
+        return frame.assign(name=frame["name"].astype(str))
 
 
 def read_run(directory: Path | str) -> Run:

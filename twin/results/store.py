@@ -123,7 +123,8 @@ class _SeriesBuffer:
                 if array is None:
                     columns.append(pa.nulls(rows, pa.float64()))
                 else:
-                    columns.append(pa.array(array[i, :count].ravel(), from_pandas=True))
+                    # a copy: Arrow shares the memory that it is given, and this buffer is used again
+                    columns.append(pa.array(array[i, :count].flatten(), from_pandas=True))
             if array is not None:
                 array[:, :count] = np.nan
         self.times = []

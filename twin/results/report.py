@@ -1,0 +1,264 @@
+"""``report.html``: one page that opens anywhere, made from a run directory alone, in a capacity planner's words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from twin.results import rundir, wording
+from twin.results.balance import TOLERANCE
+from twin.results.drawing import png, svg
+from twin.results.figures import breaker_margins, day_timeline, losses_by_cause, throttling
+from twin.results.floor import hall_map
+from twin.results.measures import METRICS, NEAR_MISS_FRACTION
+from twin.results.narrative import expectations, stories, verdict
+from twin.results.read import Run, read_run
+from twin.results.rundir import RunError
+
+MOST_JOBS = 15  # of the jobs hit, in the table
+
+#: measures that the footnotes define
+DEFINED = (
+    "throttled_gpu_seconds", "capped_gpu_seconds", "gpu_seconds_delivered", "gpu_seconds_lost",
+    "breaker_incidents_total", "breaker_thermal_fraction_max", "breaker_near_misses_total",
+    "stranded_power_watts", "stranded_cooling_watts", "pue",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Card:
+    """A key figure: what it is, its value, and a clause that puts it in place; ``bad`` when it asks for attention."""
+
+    label: str
+    value: str
+    note: str
+    bad: bool = False
+
+
+def write_report(run_dir: Path | str) -> Path:
+    """Write ``report.html`` and ``figures/*.png`` of a run, reading nothing but its directory; returns the page.
+
+    Raises RunError when the directory is no run, has no measures, or cannot be written.
+    """
+    run = read_run(run_dir)
+    if not run.metrics:
+        raise RunError(
+            f"{run.directory}: the run failed before it was measured, there is nothing to report; run it again"
+        )
+    pictures = figures(run)
+    _write_pictures(run.directory / rundir.FIGURES, pictures)
+    page = run.directory / rundir.REPORT
+    rundir.write_whole(page, render(run, {name: svg(figure) for name, figure in pictures.items()}).encode())
+    return page
+
+
+def figures(run: Run) -> dict[str, Figure]:
+    """The figures of a run by name; those with nothing to show are left out."""
+    racks, breakers, events, losses = (run.table(name) for name in ("racks", "breakers", "events", "losses"))
+    warmup = float(run.metrics.get("warmup_seconds") or 0.0)
+    rack_series = run.series("rack", ("device_temperature_celsius", "flow_litres_per_minute"), ("min", "max"))
+    measured = rack_series[rack_series["time_seconds"] >= warmup]
+    slowdown = racks["slowdown_celsius"].min() if len(racks) else None
+    found = {
+        "hall_map": hall_map(racks, measured.groupby("name")["flow_litres_per_minute_min"].min()),
+        "timeline": day_timeline(
+            run.series("hall"),
+            run.series("row", ("power_watts",)),
+            run.series("phase"),
+            rack_series,
+            run.series("loop", ("supply_temperature_celsius", "return_temperature_celsius"), ("max",)),
+            events,
+            breakers,
+            warmup_seconds=warmup,
+            slowdown_celsius=None if slowdown is None or pd.isna(slowdown) else float(slowdown),
+        ),
+        "breaker_margins": breaker_margins(breakers),
+    }
+    if (racks["throttled_gpu_seconds"] > 0.0).any():
+        found["throttling"] = throttling(racks)
+    if (losses["amount"] > 0.0).any():
+        found["losses"] = losses_by_cause(losses)
+    return found
+
+
+def render(run: Run, pictures: Mapping[str, str]) -> str:
+    """The page as text; ``pictures`` are SVG elements by figure name."""
+    environment = Environment(
+        loader=PackageLoader("twin.results"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    told, untold = stories(run.table("events"))
+    residual = max((abs(v) for v in run.metrics["balance"].values() if v is not None), default=None)
+    return environment.get_template("report.html.jinja").render(
+        about=about(run.manifest),
+        trace=trace(run.manifest),
+        complete=run.complete,
+        verdict=verdict(run.metrics, run.complete),
+        cards=cards(run.metrics),
+        expectations=expectations(run.table("events")),
+        pictures={name: Markup(picture) for name, picture in pictures.items()},
+        stories=told,
+        stories_left_out=untold,
+        jobs=jobs_hit(run.table("jobs")),
+        waits=run.metrics["waits"],
+        throughput=run.metrics["throughput"],
+        services=run.metrics["services"],
+        losses=loss_sentences(run.metrics),
+        definitions=[(m.name, m.sentence, m.unit) for m in METRICS if m.name in DEFINED],
+        residual=residual,
+        balanced=residual is not None and residual <= TOLERANCE,
+        near_miss=NEAR_MISS_FRACTION,
+        metrics=run.metrics,
+        digest=run.manifest.get("digest", ""),
+        say=wording,
+    )
+
+
+def about(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What was run, as label and text: hall, workload, policy, scenario, seed, length, versions."""
+    configuration = manifest.get("configuration") or {}
+
+    def named(key: str) -> str:
+        value = configuration.get(key, manifest.get(key))
+        if isinstance(value, Mapping):
+            value = value.get("name") or value.get("kind")
+        return str(value) if value else "none"
+
+    scenario = configuration.get("scenario", manifest.get("scenario"))
+    scenario = scenario if isinstance(scenario, Mapping) else {}
+    return {
+        "name": str(manifest.get("name", "run")),
+        "hall": named("hall"),
+        "workload": named("workload"),
+        "policy": named("policy"),
+        "scenario": named("scenario"),
+        "purpose": str(scenario.get("purpose") or ""),
+        "moral": str(scenario.get("moral") or ""),
+        "seed": str(manifest.get("seed", "")),
+        "hours": wording.number(manifest.get("hours")),
+        "twin": str((manifest.get("versions") or {}).get("twin", "")),
+        "commit": str(manifest.get("commit") or manifest.get("git_commit") or "")[:12],
+    }
+
+
+def trace(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the demand came from: the workload's provenance (trace, window, scale, rows), flattened."""
+    source = manifest.get("trace")
+    if source is None:
+        source = manifest.get("workload")
+    return list(_flat(source, "")) if isinstance(source, Mapping) else []
+
+
+def _flat(value: Any, prefix: str) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        return [pair for key in value for pair in _flat(value[key], f"{prefix} {key}".replace("_", " ").strip())]
+    if isinstance(value, list):
+        value = ", ".join(str(item) for item in value)
+    return [(prefix, str(value))] if value not in (None, "") else []
+
+
+def cards(metrics: Mapping[str, Any]) -> list[Card]:
+    """The key figures, those first that a planner asks for first."""
+    m = metrics
+    jobs = m["jobs"]
+    say = wording
+    trips, near = int(m["breaker_trips_total"]), int(m["breaker_near_misses_total"])
+    closest = m["breaker_thermal_fraction_max"]
+    slow, hardware, off = (
+        int(m[key]) for key in ("throttle_events_total", "hardware_slowdown_events_total", "shutdown_events_total")
+    )
+    stranded = m["stranded_power_watts"]
+    allocated = m["allocated_ratio"]
+    incidents = say.count(int(m["breaker_incidents_total"]), "incident")
+    restarts = say.count(int(m["restarts_total"]), "restart")
+    found = [
+        Card(
+            "breaker trips",
+            str(trips),
+            f"{incidents}, {say.count(near, 'near miss', 'near misses')}; "
+            f"closest at {say.number(closest, 2)} of its trip level",
+            trips > 0,
+        ),
+        Card(
+            "throttled for heat",
+            say.gpu_hours(m["throttled_gpu_seconds"]),
+            f"{say.count(slow, 'onset')}, {hardware} of them hardware; {say.count(off, 'shutdown')}",
+            slow + off > 0,
+        ),
+        Card(
+            "hottest device", f"{say.number(m['gpu_temperature_celsius_max'])} °C", "over all racks and the whole run"
+        ),
+        Card(
+            "work lost",
+            say.gpu_hours(m["gpu_seconds_lost"]),
+            f"of {say.gpu_hours(m['gpu_seconds_delivered'])} delivered; {restarts}",
+            float(m["gpu_seconds_lost"]) > 0.0,
+        ),
+        Card(
+            "jobs completed",
+            f"{jobs['completed']:,} of {jobs['submitted']:,}",
+            f"{jobs['running']} running, {jobs['queued']} queued, {jobs['refused']} refused, {jobs['killed']} killed",
+            jobs["killed"] + jobs["refused"] > 0,
+        ),
+        Card("IT energy", say.energy(m["it_energy_joules"]), f"PUE {say.number(m['pue'], 4)} (boundary: see the end)"),
+        Card(
+            "peak row power",
+            say.quantity(m["peak_row_power_watts"], "W"),
+            f"row {m['peak_row']}" if m["peak_row"] else "",
+        ),
+    ]
+    if stranded is not None:
+        found.append(
+            Card(
+                "stranded power",
+                say.quantity(stranded, "W"),
+                f"held by allocated trays, not drawn; {100.0 * (allocated or 0.0):.0f} % of trays allocated on average",
+            )
+        )
+    if m["services"]:
+        requests = sum(service["requests"] for service in m["services"].values())
+        misses = float(m["latency_misses_total"])
+        share = 100.0 * misses / requests if requests else 0.0
+        found.append(Card("latency misses", f"{say.number(share)} %", f"{misses:,.0f} of {requests:,.0f} requests"))
+    if m["capped_gpu_seconds"]:
+        found.append(Card("power-capped", say.gpu_hours(m["capped_gpu_seconds"]), "by policy or rack firmware"))
+    return found
+
+
+def jobs_hit(jobs: pd.DataFrame) -> dict[str, Any]:
+    """Whom it cost: jobs that lost work, were killed or refused, the largest losses first, and how many in all."""
+    hit = jobs[(jobs["lost_gpu_seconds"] > 0.0) | jobs["status"].isin(("killed", "refused"))]
+    top = hit.sort_values(["lost_gpu_seconds", "id"], ascending=[False, True]).head(MOST_JOBS)
+    return {"total": len(hit), "rows": top.to_dict("records")}
+
+
+def loss_sentences(metrics: Mapping[str, Any]) -> list[str]:
+    """What it cost, a sentence per kind of loss that there was."""
+    found = []
+    for key, what, say in (
+        ("gpu_seconds_lost_by_cause", "Work lost", wording.gpu_hours),
+        ("power_watt_seconds_lost_by_cause", "Energy that jobs could not draw", wording.energy),
+        ("jobs_lost_by_cause", "Jobs killed or refused", lambda amount: wording.number(amount, 6)),
+    ):
+        causes = {cause: amount for cause, amount in metrics[key].items() if amount}
+        if causes:
+            ranked = sorted(causes, key=lambda cause: (-causes[cause], cause))
+            shares = [f"{say(causes[cause])} through “{cause}”" for cause in ranked]
+            found.append(f"{what}: {say(sum(causes.values()))} – {wording.listed(shares)}.")
+    return found
+
+
+def _write_pictures(directory: Path, pictures: Mapping[str, Figure]) -> None:
+    try:
+        directory.mkdir(exist_ok=True)
+        for old in sorted(directory.glob("*.png")):
+            old.unlink()
+    except OSError as fault:
+        raise rundir.unwritable(directory, fault) from fault
+    for name, figure in pictures.items():
+        png(figure, directory / f"{name}.png")
