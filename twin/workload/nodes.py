@@ -2,8 +2,8 @@
 
 Columns used: ``sn``, ``gpu`` and ``model``. The list has no power figures: a server's maximum is its GPUs' board power
 from data sheets plus a chassis, both below; the thermal path is the air-cooled 8-GPU preset's, scaled to the number of
-GPUs (n dies in parallel). Nodes stand by kind in rows of equal length; where the last racks would stay empty, the servers of
-the largest kind are spread more thinly, so every rack holds at least one and no node is lost or added.
+GPUs (n dies in parallel). Nodes stand by kind in rows of equal length; where the last racks would stay empty, the
+servers of the largest kind are spread more thinly, so every rack holds at least one and no node is lost or added.
 """
 
 import math
@@ -15,7 +15,7 @@ from twin.hall.layout import rack_names, row_names
 from twin.workload.faults import WorkloadError
 from twin.workload.table import Account, open_account, read_rows, text, whole
 
-# board power [W]; data sheet of the PCIe (P100, A10, T4) or SXM2 (V100) board; G2 and G3 are undisclosed: assumption (A)
+# board power [W]: data sheets of PCIe (P100, A10, T4) and SXM2 (V100) boards; G2 and G3 are undisclosed, so (A)
 BOARD_WATTS = {"P100": 250.0, "T4": 70.0, "V100M16": 300.0, "V100M32": 300.0, "A10": 150.0, "G2": 250.0, "G3": 400.0}
 OTHER_BOARD_WATTS = 300.0  # A: any other model
 CHASSIS_WATTS = 350.0  # A: CPUs, memory and fans of a server, busy
@@ -103,6 +103,7 @@ def hall_mapping(kinds: Counter[tuple[str, int]]) -> dict[str, Any]:
     """The hall of these nodes in the keys of ``conf/hall/*.yaml``; each feed can carry all of it."""
     stacked, length = stack(kinds)
     rows = len(stacked) // length
+    watts = sum(servers * server_watts(model, gpus) for model, gpus, servers in stacked)
     names = [_class_name(*rack) for rack in stacked]
     classes = {_class_name(*rack): _rack_class(*rack) for rack in stacked}
     common = Counter(names).most_common(1)[0][0]
@@ -120,7 +121,7 @@ def hall_mapping(kinds: Counter[tuple[str, int]]) -> dict[str, Any]:
         "utility": {"breaker": None},
         "ups": {
             "efficiency": 0.97,
-            "fixed_loss_watts": 8000,
+            "fixed_loss_watts": round(0.004 * watts),
             "battery_minutes": 5,
             "oversubscription": both,
             "breaker": {"preset": "lsi_tr24", "rating_amperes": None},
@@ -128,7 +129,7 @@ def hall_mapping(kinds: Counter[tuple[str, int]]) -> dict[str, Any]:
         "pdu": {
             "rows": 1,
             "efficiency": 0.995,
-            "fixed_loss_watts": 800,
+            "fixed_loss_watts": round(0.0004 * watts / rows),
             "oversubscription": both,
             "breaker": {"preset": "lsi_tr16", "rating_amperes": None, "continuous_fraction": 1.0},
         },
