@@ -9,6 +9,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from twin.results.rundir import write_whole
 
@@ -48,7 +49,7 @@ def style() -> AbstractContextManager[None]:
 
 def new_figure(height: float) -> Figure:
     """An empty figure of the common width; height in inches."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(h_pad=0.09))
     FigureCanvasAgg(figure)
     return figure
 

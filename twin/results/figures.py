@@ -6,14 +6,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 
 from twin.results.drawing import ALARM, COOL, DARK, MIDDLE, PALE, new_figure, quiet, style
 from twin.results.kinds import EventKind
 from twin.results.measures import NEAR_MISS_FRACTION
 from twin.results.wording import clock, number
 
+#: steps between the ticks of the time axis, in hours or minutes
+TICKS = (0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 6.0, 10.0, 12.0, 24.0, 48.0, 168.0)
 LINES = ("-", "--", "-.", ":")
-MOST_ROWS = 8  # more rows (or feeds) than this are drawn as one band
+MOST_ROWS = 8  # of more rows only the hall is drawn
+MOST_LINES = 40  # more feeds than this are drawn as one band
+NAMED = 3  # feeds with a line of their own, those with the highest currents
 
 #: lanes of the timeline's event strip
 LANES: tuple[tuple[str, tuple[EventKind, ...], str], ...] = (
@@ -52,11 +57,15 @@ def day_timeline(
         _events(panels[4], events)
         for axes in panels:
             if warmup_seconds > 0.0:
-                axes.axvspan(0.0, warmup_seconds / 3600.0, color=PALE, alpha=0.5, linewidth=0)
-        end = float(hall["time_seconds"].max()) / 3600.0 if len(hall) else 1.0
-        panels[-1].set_xlim(0.0, max(end, 1e-3))
+                axes.axvspan(0.0, warmup_seconds, color=PALE, alpha=0.5, linewidth=0)
+        end = max(1.0, float(hall["time_seconds"].max())) if len(hall) else 3600.0
+        unit, name = (3600.0, "hours") if end > 2.0 * 3600.0 else (60.0, "minutes")
+        step = next((s for s in TICKS if end / (s * unit) <= 13.0), end / (12.0 * unit))
+        panels[-1].set_xlim(0.0, end)
+        panels[-1].xaxis.set_major_locator(MultipleLocator(step * unit))
+        panels[-1].xaxis.set_major_formatter(lambda seconds, _: f"{seconds / unit:g}")
         panels[-1].set_xlabel(
-            "hours since the start" + (" (grey: warm-up, left out of the measures)" if warmup_seconds > 0.0 else "")
+            f"{name} since the start" + (" (grey: warm-up, left out of the measures)" if warmup_seconds > 0.0 else "")
         )
     return figure
 
@@ -64,15 +73,15 @@ def day_timeline(
 def _power(axes: Axes, hall: pd.DataFrame, rows: pd.DataFrame) -> None:
     axes.set_title("IT power at the racks, MW: rows stacked, hall as line")
     quiet(axes)
-    hours = hall["time_seconds"].to_numpy() / 3600.0
+    times = hall["time_seconds"].to_numpy()
     names = list(dict.fromkeys(rows["name"]))
     if 0 < len(names) <= MOST_ROWS:
         by_row = rows.pivot(index="time_seconds", columns="name", values="power_watts_mean")[names] / 1e6
         shades = [str(shade) for shade in np.linspace(0.86, 0.5, len(names))]
-        axes.stackplot(by_row.index.to_numpy() / 3600.0, by_row.to_numpy().T, colors=shades, labels=names, linewidth=0)
-    axes.fill_between(hours, hall["power_watts_min"] / 1e6, hall["power_watts_max"] / 1e6, color=COOL, alpha=0.25, lw=0)
-    axes.plot(hours, hall["power_watts_mean"] / 1e6, color=DARK, lw=1.2, label="hall, IT")
-    axes.plot(hours, hall["facility_power_watts_mean"] / 1e6, color=DARK, lw=1.0, ls="--", label="facility, all")
+        axes.stackplot(by_row.index.to_numpy(), by_row.to_numpy().T, colors=shades, labels=names, linewidth=0)
+    axes.fill_between(times, hall["power_watts_min"] / 1e6, hall["power_watts_max"] / 1e6, color=COOL, alpha=0.25, lw=0)
+    axes.plot(times, hall["power_watts_mean"] / 1e6, color=DARK, lw=1.2, label="hall, IT")
+    axes.plot(times, hall["facility_power_watts_mean"] / 1e6, color=DARK, lw=1.0, ls="--", label="facility, all")
     axes.set_ylabel("MW")
     axes.set_ylim(bottom=0.0)
     _legend(axes)
@@ -85,25 +94,23 @@ def _currents(axes: Axes, phases: pd.DataFrame, breakers: pd.DataFrame) -> None:
     limit = feed.map(rating).to_numpy(float)
     rated = bool(len(limit)) and bool(np.isfinite(limit).all())
     scale = 100.0 / limit if rated else np.ones(len(phases))
-    data = pd.DataFrame(
-        {"time": phases["time_seconds"] / 3600.0, "feed": feed, "load": phases["current_amperes_max"] * scale}
-    )
+    data = pd.DataFrame({"time": phases["time_seconds"], "feed": feed, "load": phases["current_amperes_max"] * scale})
     hottest = data.groupby(["time", "feed"], sort=True)["load"].max().unstack("feed")
     feeds = list(dict.fromkeys(feed))
     axes.set_title(
         "Highest phase current of each row feed, " + ("% of its breaker's rating (line at 100)" if rated else "A")
     )
     axes.set_ylabel("% of rating" if rated else "A")
-    if len(feeds) <= MOST_ROWS:
-        rows = list(dict.fromkeys(name.rsplit("/", 1)[0] for name in feeds))
-        for name in feeds:
-            row = rows.index(name.rsplit("/", 1)[0])
-            colour = DARK if name.endswith("A") else ALARM
-            axes.plot(hottest.index, hottest[name], color=colour, lw=1.0, ls=LINES[row % len(LINES)], label=name)
+    highest = [str(name) for name in hottest.max().sort_values(ascending=False, kind="stable").index[:NAMED]]
+    if len(feeds) > MOST_LINES:
+        axes.fill_between(
+            hottest.index, hottest.min(axis=1), hottest.max(axis=1), color=PALE, lw=0, label="all row feeds"
+        )
     else:
-        worst = hottest.max().idxmax()
-        axes.fill_between(hottest.index, hottest.min(axis=1), hottest.max(axis=1), color=PALE, label="all row feeds")
-        axes.plot(hottest.index, hottest[worst], color=ALARM, lw=1.1, label=f"{worst}, the highest")
+        for i, name in enumerate(name for name in feeds if name not in highest):
+            axes.plot(hottest.index, hottest[name], color="#a8a8a8", lw=0.7, label="the others" if i == 0 else None)
+    for name, colour, line in zip(highest, (ALARM, DARK, COOL), LINES, strict=False):
+        axes.plot(hottest.index, hottest[name], color=colour, lw=1.1, ls=line, label=name)
     if rated:
         axes.axhline(100.0, color=ALARM, lw=1.0, ls=(0, (6, 3)))
     axes.set_ylim(bottom=0.0)
@@ -125,7 +132,7 @@ def _temperatures(
     ):
         highest = frame.groupby("time_seconds", sort=True)[column].max()
         if highest.notna().any():
-            axes.plot(highest.index.to_numpy() / 3600.0, highest, color=colour, ls=line, lw=1.2, label=label)
+            axes.plot(highest.index.to_numpy(), highest, color=colour, ls=line, lw=1.2, label=label)
     if slowdown is not None:
         axes.axhline(slowdown, color=ALARM, lw=1.0, ls=(0, (6, 3)), label="devices slow down")
     _legend(axes)
@@ -135,9 +142,9 @@ def _jobs(axes: Axes, hall: pd.DataFrame) -> None:
     axes.set_title("Jobs")
     axes.set_ylabel("jobs")
     quiet(axes)
-    hours = hall["time_seconds"] / 3600.0
-    axes.step(hours, hall["jobs_running_mean"], color=DARK, lw=1.2, where="post", label="running")
-    axes.step(hours, hall["jobs_queued_mean"], color=ALARM, lw=1.2, ls="--", where="post", label="queued")
+    times = hall["time_seconds"]
+    axes.step(times, hall["jobs_running_mean"], color=DARK, lw=1.2, where="post", label="running")
+    axes.step(times, hall["jobs_queued_mean"], color=ALARM, lw=1.2, ls="--", where="post", label="queued")
     axes.set_ylim(bottom=0.0)
     _legend(axes)
 
@@ -145,7 +152,7 @@ def _jobs(axes: Axes, hall: pd.DataFrame) -> None:
 def _events(axes: Axes, events: pd.DataFrame) -> None:
     axes.set_title("Events")
     for lane, (_, kinds, marker) in enumerate(LANES):
-        times = events.loc[events["kind"].isin(kinds), "time_seconds"].to_numpy() / 3600.0
+        times = events.loc[events["kind"].isin(kinds), "time_seconds"].to_numpy()
         axes.axhline(lane, color=PALE, lw=0.6, zorder=0)
         axes.plot(times, np.full(len(times), lane), ls="", marker=marker, ms=5, color=ALARM, mec="white", mew=0.4)
     axes.set_yticks(range(len(LANES)), [label for label, _, _ in LANES])
@@ -173,10 +180,11 @@ def breaker_margins(breakers: pd.DataFrame, most: int = 20) -> Figure:
             bar.set_edgecolor("white")
         for i, row in enumerate(top.to_dict("records")):
             amperes = f"{number(row['current_amperes_max'], 4)} A of {number(row['rating_amperes'], 4)} A"
-            note = f"{row['thermal_fraction_max']:.2f}   {amperes}"
+            note = f"{row['thermal_fraction_max']:.2f} · {amperes}"
             if row["trips"] > 0:
-                note += f"   tripped {clock(row['first_trip_seconds'])}"
-            axes.text(float(fractions[i]) + 0.008, i, note, va="center", fontsize=8.5)
+                note += f" · tripped {clock(row['first_trip_seconds'])}"
+            paper = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
+            axes.text(float(fractions[i]) + 0.008, i, note, va="center", fontsize=8.5, bbox=paper)
         axes.axvline(1.0, color=ALARM, lw=1.2)
         axes.axvline(NEAR_MISS_FRACTION, color=MIDDLE, lw=1.0, ls="--")
         axes.set_yticks(np.arange(len(top)), list(top["name"]))
@@ -233,7 +241,7 @@ def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], title: str)
     for i, value in enumerate(values):
         axes.annotate(number(value), (value, i), xytext=(3, 0), textcoords="offset points", va="center", fontsize=8.5)
     axes.set_yticks(at, names)
-    axes.invert_yaxis()
+    axes.set_ylim(max(3, len(names)) - 0.4, -0.6)
     axes.margins(x=0.16)
     axes.set_xlim(left=0.0)
 

@@ -37,17 +37,11 @@ def hall_map(racks: pd.DataFrame, lowest_flow: pd.Series | None = None) -> Figur
     flow = racks["name"].map(lowest_flow) if lowest_flow is not None else pd.Series(np.nan, index=racks.index)
     heat = racks["device_temperature_celsius_max"]
     limit = racks["slowdown_celsius"].max() if "slowdown_celsius" in racks.columns else np.nan
-    panels: list[tuple[str, Any, str, float | None, float | None]] = []
-    warm = float(limit) if np.isfinite(limit) else float(np.nanmax([heat.max(), 1.0]))
-    panels += [
-        (
-            "Hottest device, °C" + (f" (slows down at {limit:.0f})" if np.isfinite(limit) else ""),
-            heat,
-            "YlOrRd",
-            None,
-            warm,
-        ),
-        ("Peak power, % of the rack's nameplate", power, "YlOrBr", 0.0, 100.0),
+    known = bool(np.isfinite(limit))
+    title = "Hottest device, °C" + (f" (slows down at {limit:.0f})" if known else "")
+    panels: list[tuple[str, Any, str, float | None, float | None]] = [
+        (title, heat, "YlOrRd", float(limit) - 30.0 if known else None, float(limit) if known else None),
+        ("Peak power, % of the rack's nameplate", power, "YlOrBr", min(40.0, float(power.min())), 110.0),
     ]
     if flow.notna().any():
         panels.append(("Lowest coolant flow, L/min", flow, "GnBu_r", 0.0, None))

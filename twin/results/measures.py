@@ -22,7 +22,7 @@ METRICS: tuple[Column, ...] = (
     Column("breaker_trips_by_cause.*", "1", "int", "breaker trips by root cause"),
     Column("breaker_incidents_total", "1", "int", "incidents with a trip: a cascade counts once"),
     Column("breaker_thermal_fraction_max", "1", "float", "highest thermal element, of the level that trips"),
-    Column("breaker_near_misses_total", "1", "int", f"breakers that reached {NEAR_MISS_FRACTION:g} of it untripped"),
+    Column("breaker_near_misses_total", "1", "int", f"breakers that reached {NEAR_MISS_FRACTION:g} of it, yet held"),
     Column(
         "breaker_trip_power_watts",
         "W",

@@ -181,18 +181,16 @@ def cards(metrics: Mapping[str, Any]) -> list[Card]:
             "breaker trips",
             str(trips),
             f"{incidents}, {say.count(near, 'near miss', 'near misses')}; "
-            f"closest at {say.number(closest, 2)} of its trip level",
+            f"closest at {say.number(None if closest is None else 100.0 * closest)} % of its trip level",
             trips > 0,
         ),
         Card(
             "throttled for heat",
             say.gpu_hours(m["throttled_gpu_seconds"]),
-            f"{say.count(slow, 'onset')}, {hardware} of them hardware; {say.count(off, 'shutdown')}",
+            f"{say.count(slow, 'onset')}, {hardware or 'none'} by hardware; {say.count(off, 'shutdown')}",
             slow + off > 0,
         ),
-        Card(
-            "hottest device", f"{say.number(m['gpu_temperature_celsius_max'])} °C", "over all racks and the whole run"
-        ),
+        Card("hottest device", f"{say.number(m['gpu_temperature_celsius_max'])} °C", "of all racks"),
         Card(
             "work lost",
             say.gpu_hours(m["gpu_seconds_lost"]),
@@ -248,8 +246,12 @@ def loss_sentences(metrics: Mapping[str, Any]) -> list[str]:
         causes = {cause: amount for cause, amount in metrics[key].items() if amount}
         if causes:
             ranked = sorted(causes, key=lambda cause: (-causes[cause], cause))
-            shares = [f"{say(causes[cause])} through “{cause}”" for cause in ranked]
-            found.append(f"{what}: {say(sum(causes.values()))} – {wording.listed(shares)}.")
+            total = say(sum(causes.values()))
+            if len(ranked) == 1:
+                found.append(f"{what}: {total}, all through “{ranked[0]}”.")
+            else:
+                shares = [f"{say(causes[cause])} through “{cause}”" for cause in ranked]
+                found.append(f"{what}: {total}, of which {wording.listed(shares)}.")
     return found
 
 
