@@ -88,13 +88,14 @@ def _panel(
     dark = racks["dark_seconds"].to_numpy(float) > 0.0
     for i, (y, x) in enumerate(places[["row", "position"]].to_numpy()):
         if throttled[i]:
-            axes.add_patch(Rectangle((x + 0.06, y + 0.08), 0.88, 0.84, fill=False, linewidth=2.2, edgecolor=DARK))
+            frame = Rectangle((x + 0.06, y + 0.08), 0.88, 0.84, fill=False, linewidth=2.2, edgecolor=DARK)
+            axes.add_patch(frame).set_in_layout(False)  # cells lie inside the axes: no need to measure each
         value = grid[y, x]
         text = "" if width > MOST_LABELLED else f"{value:.0f}" if np.isfinite(value) else "air"
         text = f"{text} ×".strip() if dark[i] else text
         if text:
             ink = _ink(mesh.to_rgba(np.array([value]))[0]) if np.isfinite(value) else DARK
-            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", color=ink)
+            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", color=ink).set_in_layout(False)
 
 
 def _ink(colour: NDArray[np.float64]) -> str:
