@@ -164,13 +164,16 @@ def test_a_stopped_run_is_readable_and_marked(make_run, tmp_path: Path) -> None:
     assert len(run.table("racks")) == 66
 
 
-def test_a_failed_run_keeps_its_series_and_is_marked(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), start(tmp_path / "run") as run:
+@pytest.mark.parametrize(("fault", "status"), [(ZeroDivisionError, "failed"), (KeyboardInterrupt, "interrupted")])
+def test_a_run_that_breaks_off_keeps_its_series_and_is_marked(
+    tmp_path: Path, fault: type[BaseException], status: str
+) -> None:
+    with pytest.raises(fault), start(tmp_path / "run") as run:
         run.append_window(0.0, window(1.0), NAMES)
         run.append_events([{"event": 0, "time_seconds": 0.0, "kind": "run_started"}])
-        raise ZeroDivisionError
+        raise fault
     found = read_run(tmp_path / "run")
-    assert (found.complete, found.manifest["status"], found.metrics) == (False, "failed", {})
+    assert (found.complete, found.manifest["status"], found.metrics) == (False, status, {})
     assert len(found.table("timeseries")) == 3
     assert len(found.table("events")) == 1
     assert not list((tmp_path / "run").glob("*.partial"))

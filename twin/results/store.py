@@ -254,10 +254,11 @@ class RunStore:
     def __exit__(
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """A run that did not get to :meth:`finish` keeps its series and events, marked as failed."""
+        """A run that did not get to :meth:`finish` keeps its series and events, marked as failed or interrupted."""
         if self._finished:
             return
-        about = {"format": rundir.FORMAT, "complete": False, "status": "failed"}
+        status = "interrupted" if kind is not None and issubclass(kind, KeyboardInterrupt) else "failed"
+        about = {"format": rundir.FORMAT, "complete": False, "status": status}
         try:
             self._close_streams({"format": rundir.FORMAT})
             rundir.write_whole(self.directory / rundir.MANIFEST, rundir.canonical_json(about))
