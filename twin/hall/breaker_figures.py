@@ -34,7 +34,7 @@ def breaker(
     mapping: Mapping[str, Any], presets: Mapping[str, Any], path: str, faults: Faults, rating: float | None = None
 ) -> Breaker | None:
     """A breaker from a preset and changes to it; ``rating`` [A] stands in where the section gives none (null)."""
-    before = len(faults)
+    before = faults.noted
     own = {key: value for key, value in mapping.items() if key != "rating_amperes" or value is not None}
     whole = merged(own, presets, path, faults, "breaker preset")
     if whole is None:
@@ -42,7 +42,7 @@ def breaker(
     if rating is not None and "rating_amperes" not in own:
         whole["rating_amperes"] = rating
     v = read_fields(whole, BREAKER_FIELDS, path, faults)
-    if len(faults) > before:
+    if faults.noted > before:
         return None
     kind, tau = BreakerKind(v["kind"]), v["time_constant_seconds"]
     if kind is BreakerKind.LSI and v["long_delay_seconds"] is not None:
@@ -59,7 +59,7 @@ def breaker(
             "a trip table needs two points or more, currents rising from above 1, seconds falling",
             "Write [[1.1, 1020], [1.4, 64], …]",
         )
-    if len(faults) > before:
+    if faults.noted > before:
         return None
     return Breaker(
         kind=kind,

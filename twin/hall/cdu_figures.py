@@ -54,9 +54,9 @@ def cdu(
 
     Pump curve through the rated point: ``A = shutoff_ratio·Δp``, ``B = (A − Δp)/(Q/N)²`` with Δp external + internal.
     """
-    before = len(faults)
+    before = faults.noted
     v = read_fields(mapping, CDU_FIELDS, path, faults)
-    if len(faults) > before:
+    if faults.noted > before:
         return None
     if v["pumps"] < 1:
         faults.add(
@@ -94,7 +94,7 @@ def cdu(
             "more than the whole resistance at the rated approach",
             "Lower it",
         )
-    if len(faults) > before:
+    if faults.noted > before:
         return None
     side = v["secondary_film_share"]
     if side >= 1.0:

@@ -140,9 +140,9 @@ def _feed_loss(
             yield HallWarning(
                 Concern.FEED_LOSS,
                 (name,),
-                f"with feed {lost} lost it {_then(node.breaker, then_usual[name], at_usual[name])} at {LOAD:.0%} load, "
-                f"and {_then(node.breaker, then_full[name], at_full[name])} at nameplate "
-                f"(rated {node.breaker.rating_amperes:.0f} A)",
+                f"with feed {lost} lost it carries {then_usual[name]:.0f} A at {LOAD:.0%} load and "
+                f"{_then(node.breaker, then_usual[name], at_usual[name])}; at nameplate {then_full[name]:.0f} A and "
+                f"{_then(node.breaker, then_full[name], at_full[name])} (rated {node.breaker.rating_amperes:.0f} A)",
                 "Shed load within that time, or rate each side for all",
             )
 
@@ -208,11 +208,12 @@ def _guard(node: PowerNode) -> Breaker:
 
 
 def _then(guard: Breaker, amperes: float, before: float) -> str:
+    """What a breaker does at ``amperes`` after long ``before`` [A]."""
     if np.isinf(trip_seconds(guard, amperes, before)):
-        return f"carries {amperes:.0f} A and never trips"
+        return "never trips"
     if np.isfinite(trip_seconds(guard, before)):
-        return f"carries {amperes:.0f} A, and trips already with both feeds"
-    return f"carries {amperes:.0f} A and trips after {_time(trip_seconds(guard, amperes, before))}"
+        return "trips even before the loss"
+    return f"trips after {_time(trip_seconds(guard, amperes, before))}"
 
 
 def _time(seconds: float) -> str:

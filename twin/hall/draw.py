@@ -21,7 +21,10 @@ _LEVEL: Final = {
     NodeKind.PANEL: 1.0,
 }
 _GAP: Final = 1.5  # rack widths between two rows in the one-line diagram
-_LOOP_COLOURS: Final = ("#a6cee3", "#b2df8a", "#fdbf6f", "#cab2d6", "#fb9a99", "#ffff99", "#d9c3a5", "#80cdc1")
+_LOOP_COLOURS: Final = (
+    "#a6cee3", "#b2df8a", "#fdbf6f", "#cab2d6", "#fb9a99", "#ffff99", "#d9c3a5", "#80cdc1", "#f4b6d7", "#9fb4f0",
+    "#c8d66b", "#e0b090",
+)  # fmt: skip
 _AIR_COLOUR: Final = "#e6e6e6"
 _SIDE_COLOUR: Final = {"A": "#1f4e9c", "B": "#b03a2e"}
 _TIER_MARK: Final = {"low": "▽", "standard": "", "high": "△"}
@@ -47,8 +50,10 @@ def hall_figure(hall: Hall) -> "Figure":
     total = sum(rack.rack_class.max_power_watts for rack in hall.racks)
     figure.suptitle(f"Hall “{hall.name}”: {len(hall.racks)} racks, {total / 1e6:.2f} MW nameplate", fontsize=14)
     places = _places(hall, rows)
-    _one_line(top, hall, rows, places)
-    _loops(middle, hall, places)
+    spots = _node_spots(hall, places)
+    end = max([*places.values(), *(x for x, _ in spots.values())], default=1.0)
+    _one_line(top, hall, places, spots, end)
+    _loops(middle, hall, places, end)
     _floor(bottom, hall, rows, widest)
     return figure
 
@@ -65,31 +70,26 @@ def _places(hall: Hall, rows: list[str]) -> dict[str, float]:
     return places
 
 
-def _one_line(axes: "Axes", hall: Hall, rows: list[str], places: dict[str, float]) -> None:
+def _one_line(
+    axes: "Axes", hall: Hall, places: dict[str, float], spots: dict[str, tuple[float, float]], end: float
+) -> None:
     axes.set_title("One-line diagram: feed A above, feed B below, breaker ratings in amperes", fontsize=11, loc="left")
     colours = _rack_colours(hall)
     for rack in hall.racks:
         _rack_box(axes, places[rack.name] - 0.45, -0.22, 0.9, 0.44, colours[rack.name], rack)
-    for row in rows:
-        members = [places[rack.name] for rack in hall.racks if rack.row == row]
-        axes.text(
-            sum(members) / len(members), 0.0, f"row {row} · {len(members)} racks", ha="center", va="center", fontsize=9
-        )
-    spots = _node_spots(hall, places)
-    by_name = {node.name: node for node in hall.nodes}
     for node in hall.nodes:
         colour = _SIDE_COLOUR[node.feed]
         x, y = spots[node.name]
         if node.parent in spots:
             px, py = spots[node.parent]
             sign = 1.0 if py > y else -1.0
-            bend = y + sign * (0.42 if abs(y) >= 1.0 else 0.30)
+            bend = py - sign * (0.58 if abs(y) >= 1.0 else 0.48)  # one bus below each parent
             axes.plot([px, px, x, x], [py, bend, bend, y], color=colour, lw=0.7 if abs(y) < 1 else 1.2, zorder=1)
         if node.kind is not NodeKind.RACK:
             axes.text(
                 x,
                 y,
-                _node_label(node, by_name),
+                _node_label(node),
                 ha="center",
                 va="center",
                 fontsize=8,
@@ -101,14 +101,14 @@ def _one_line(axes: "Axes", hall: Hall, rows: list[str], places: dict[str, float
         amperes = ", ".join(f"{rating:g}" for rating in ratings)
         axes.text(-0.4, 4.45, f"rack feeds: {amperes} A each side", fontsize=9, ha="left", va="center")
     axes.set_ylim(-4.6, 4.7)
-    _bare(axes, max([*places.values(), *(x for x, _ in spots.values())], default=1.0))
+    _bare(axes, end)
 
 
 def _node_spots(hall: Hall, places: dict[str, float]) -> dict[str, tuple[float, float]]:
     """Where each node stands: above the middle of the racks that it serves; those that serve none, at the right."""
     graph = power_graph(hall)
     owner = {feed: rack.name for rack in hall.racks for feed in rack.feeds}
-    right = max(places.values(), default=0.0) + 3.0
+    right = max(places.values(), default=0.0) + 4.0
     spots: dict[str, tuple[float, float]] = {}
     for node in hall.nodes:
         sign = 1.0 if node.feed == "A" else -1.0
@@ -121,7 +121,7 @@ def _node_spots(hall: Hall, places: dict[str, float]) -> dict[str, tuple[float, 
     return spots
 
 
-def _node_label(node: PowerNode, by_name: dict[str, PowerNode]) -> str:
+def _node_label(node: PowerNode) -> str:
     name = node.name.removesuffix(f"/feed {node.feed}")
     lines = [name]
     if node.breaker is not None:
@@ -131,11 +131,12 @@ def _node_label(node: PowerNode, by_name: dict[str, PowerNode]) -> str:
     return "\n".join(lines)
 
 
-def _loops(axes: "Axes", hall: Hall, places: dict[str, float]) -> None:
-    axes.set_title("Coolant loops: rated heat over the liquid heat of their racks, pumps, supply", fontsize=11, loc="left")
+def _loops(axes: "Axes", hall: Hall, places: dict[str, float], end: float) -> None:
+    axes.set_title(
+        "Coolant loops: rated heat over the liquid heat of their racks, pumps, supply", fontsize=11, loc="left"
+    )
     classes = {rack.name: rack.rack_class for rack in hall.racks}
     colours = {loop.name: _LOOP_COLOURS[i % len(_LOOP_COLOURS)] for i, loop in enumerate(hall.loops)}
-    end = max(places.values(), default=1.0)
     axes.plot([-0.5, end + 0.5], [0.0, 0.0], color="#2e86c1", lw=4, solid_capstyle="butt", zorder=1)
     axes.text(
         -0.5,
@@ -144,7 +145,6 @@ def _loops(axes: "Axes", hall: Hall, places: dict[str, float]) -> None:
         fontsize=9,
         va="center",
     )
-    taken: list[float] = []
     for loop in hall.loops:
         xs = sorted(places[name] for name in loop.racks)
         middle = (xs[0] + xs[-1]) / 2.0
@@ -170,7 +170,6 @@ def _loops(axes: "Axes", hall: Hall, places: dict[str, float]) -> None:
             zorder=3,
             bbox={"boxstyle": "round,pad=0.25", "fc": colours[loop.name], "ec": "#555555"},
         )
-        taken.append(middle)
     if not hall.loops:
         axes.text(end / 2.0, 1.0, "no coolant loops: every rack is air-cooled", ha="center", fontsize=9)
     axes.set_ylim(-0.6, 2.0)
@@ -194,7 +193,7 @@ def _floor(axes: "Axes", hall: Hall, rows: list[str], widest: int) -> None:
         kinds = sorted({rack.rack_class.name for rack in members})
         cell = " (staging)" if any(rack.cell == "staging" for rack in members) else ""
         axes.text(widest + 0.2, y, f"{', '.join(kinds)}{cell}", ha="left", va="center", fontsize=8)
-    axes.set_xlim(-0.1, widest + max(2.0, 0.22 * widest))
+    axes.set_xlim(-0.1, max(10.0, widest + max(2.0, 0.22 * widest)))
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_axis_off()
 
@@ -210,10 +209,13 @@ def _rack_colours(hall: Hall) -> dict[str, str]:
 def _rack_box(axes: "Axes", x: float, y: float, width: float, height: float, colour: str, rack: Rack) -> None:
     from matplotlib.patches import Rectangle  # heavy, and only drawing needs it
 
-    style: dict[str, Any] = {"hatch": "//", "ec": "#9a9a9a"} if rack.rack_class.cooling is Cooling.AIR else {"ec": "#555555"}
+    style: dict[str, Any] = (
+        {"hatch": "//", "ec": "#c0c0c0"} if rack.rack_class.cooling is Cooling.AIR else {"ec": "#555555"}
+    )
     axes.add_patch(Rectangle((x, y), width, height, fc=colour, lw=0.8, zorder=2, **style))
 
 
 def _bare(axes: "Axes", end: float) -> None:
-    axes.set_xlim(-1.0, end + 1.5)
+    spare = max(0.0, 12.0 - end) / 2.0  # keeps the racks of a small hall narrow
+    axes.set_xlim(-1.0 - spare, end + 3.0 + spare)
     axes.set_axis_off()

@@ -32,14 +32,16 @@ class HallError(ValueError):
 
 
 class Faults(list[Fault]):
-    """Faults found so far in one source."""
+    """Faults found so far in one source. ``noted`` counts repeats, which are listed once."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
         self.source = source
+        self.noted = 0
 
     def add(self, key: str, value: Any, problem: str, remedy: str) -> None:
-        """Note a fault once."""
+        """Note a fault. What many racks have from one key is listed once."""
+        self.noted += 1
         fault = Fault(self.source, key, value, problem, remedy)
         if fault not in self:
             self.append(fault)

@@ -134,9 +134,9 @@ class PowerLayout:
 
     def explicit(self, entry: Any, path: str) -> None:
         """Add a node that the file spells out."""
-        before = len(self._faults)
+        before = self._faults.noted
         v = read_fields(entry, EXPLICIT_NODE_FIELDS, path, self._faults)
-        if len(self._faults) > before:
+        if self._faults.noted > before:
             return
         guard = None
         if v["breaker"] is not None:
@@ -165,11 +165,11 @@ class PowerLayout:
         self.add(PANEL, NodeKind.PANEL, f"ups {side}", side, level, ())
         for name, entry in v.get("loads", {}).items():
             path = f"auxiliary.loads.{name}"
-            before = len(self._faults)
+            before = self._faults.noted
             load = read_fields(entry, LOAD_FIELDS, path, self._faults)
             if "phase" in load and load["phase"] not in PHASES:
                 self._faults.unknown(join(path, "phase"), load["phase"], "phase", PHASES)
-            if len(self._faults) > before:
+            if self._faults.noted > before:
                 continue
             node = PANEL if load["node"] is None else load["node"]
             self.loads.append(

@@ -55,9 +55,9 @@ RACK_FIELDS: Final[tuple[Field, ...]] = (
 
 def rack_class(name: str, mapping: Mapping[str, Any], path: str, faults: Faults) -> RackClass | None:
     """A rack class [SI] from door figures; None, with the faults noted, when they make no sense."""
-    before = len(faults)
+    before = faults.noted
     v = read_fields(mapping, RACK_FIELDS, path, faults)
-    if len(faults) > before:
+    if faults.noted > before:
         return None
     liquid = v["cooling"] == Cooling.LIQUID
     if liquid:
@@ -104,7 +104,7 @@ def rack_class(name: str, mapping: Mapping[str, Any], path: str, faults: Faults)
             "three shares, none negative, with sum 1 are expected",
             "Write the shares of power on A–B, B–C and C–A",
         )
-    if len(faults) > before:
+    if faults.noted > before:
         return None
     nominal = v["nominal_flow_litres_per_minute"]
     return RackClass(

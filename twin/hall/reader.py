@@ -206,9 +206,9 @@ class _Reading:
         )
 
     def _explicit_rack(self, entry: Any, path: str) -> Slot | None:
-        before = len(self.faults)
+        before = self.faults.noted
         v = read_fields(entry, EXPLICIT_RACK_FIELDS, path, self.faults)
-        if len(self.faults) > before:
+        if self.faults.noted > before:
             return None
         given = v["rack_class"] is not None
         name = v["rack_class"] if given else self.values.get("rack_class")
@@ -288,7 +288,7 @@ class _Reading:
         return loops
 
     def _loop(self, name: str, mapping: Mapping[str, Any], fields: Any, path: str, slots: list[Slot]) -> Loop | None:
-        before = len(self.faults)
+        before = self.faults.noted
         own = {"preset": mapping["cdu"]} if isinstance(mapping.get("cdu"), str) else {}
         top = ("name", "cdu", "supply_temperature_celsius", "oversubscription")
         figures = {key: value for key, value in mapping.items() if key not in top}
@@ -296,7 +296,7 @@ class _Reading:
         if whole is None:
             return None
         v = read_fields({**whole, **{k: mapping[k] for k in top if k in mapping}}, fields, path, self.faults)
-        if len(self.faults) > before:
+        if self.faults.noted > before:
             return None
         members = [slot for slot in slots if slot.loop == name]
         heat = sum(liquid_heat_watts(slot.rack_class) for slot in members if slot.rack_class is not None)
@@ -310,9 +310,9 @@ class _Reading:
     def _zones(self, slots: list[Slot], extra: list[Slot], rows: Sequence[str]) -> list[AirZone]:
         zones: list[AirZone] = []
         if "air" in self.values:
-            before = len(self.faults)
+            before = self.faults.noted
             v = read_fields(self.values["air"], AIR_FIELDS, "air", self.faults)
-            if len(self.faults) == before:
+            if self.faults.noted == before:
                 for name in assign_zones(slots + extra, rows, v["rows_per_zone"]):
                     members = [slot for slot in slots + extra if slot.zone == name]
                     air = sum(air_heat_watts(slot.rack_class) for slot in members if slot.rack_class is not None)
@@ -331,9 +331,9 @@ class _Reading:
                     self.paths.setdefault(name, "air")
         for i, entry in enumerate(self.lists.get("zones", ())):
             path = f"zones[{i}]"
-            before = len(self.faults)
+            before = self.faults.noted
             z = read_fields(entry, ZONE_FIELDS, path, self.faults)
-            if len(self.faults) == before:
+            if self.faults.noted == before:
                 zones.append(
                     AirZone(
                         z["name"],
@@ -351,9 +351,9 @@ class _Reading:
     def _facility(self, slots: list[Slot]) -> Facility | None:
         if "facility" not in self.values:
             return None
-        before = len(self.faults)
+        before = self.faults.noted
         v = read_fields(self.values["facility"], FACILITY_FIELDS, "facility", self.faults)
-        if len(self.faults) > before:
+        if self.faults.noted > before:
             return None
         nameplate = sum(slot.rack_class.max_power_watts for slot in slots if slot.rack_class is not None)
         capacity = v["capacity_fraction"] * nameplate
