@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from twin.hall.errors import Faults
+from twin.hall.errors import Faults, did_you_mean
 
 REQUIRED: Final = object()  # a field without a default
 
@@ -82,7 +82,7 @@ def read_fields(
     by_key = {each.key: each for each in fields}
     for key in mapping:
         if str(key) not in by_key:
-            faults.unknown(join(path, key), mapping[key], "key", by_key)
+            faults.add(join(path, key), mapping[key], "unknown key", did_you_mean(str(key), by_key))
     values: dict[str, Any] = {}
     for each in fields:
         if each.key in mapping:

@@ -99,6 +99,7 @@ FACILITY_FIELDS: Final[tuple[Field, ...]] = (
 )
 AUXILIARY_FIELDS: Final[tuple[Field, ...]] = (
     choice("feed", "the side that feeds the panel", ("A", "B"), "A"),
+    text("parent", "node that feeds the panel; the UPS of its side without", None, optional=True),
     *NODE_FIELDS,
     section("loads", "constant loads by name", {}),
 )

@@ -162,7 +162,8 @@ class PowerLayout:
         v = read_fields(mapping, AUXILIARY_FIELDS, "auxiliary", self._faults)
         side = v.get("feed", "A")
         level = {"efficiency": 1.0, "fixed_loss_watts": 0.0, "battery_minutes": 0.0, **v, "path": "auxiliary"}
-        self.add(PANEL, NodeKind.PANEL, f"ups {side}", side, level, ())
+        level["parent"] = v.get("parent") or f"ups {side}"
+        self.add(PANEL, NodeKind.PANEL, None, side, level, ())
         for name, entry in v.get("loads", {}).items():
             path = f"auxiliary.loads.{name}"
             before = self._faults.noted

@@ -8,28 +8,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from twin.hall.cdu_figures import cdu
+from twin.hall.cooling_layout import CoolingLayout
 from twin.hall.errors import Fault, Faults, HallError, did_you_mean
 from twin.hall.faults import find_faults
 from twin.hall.fields import join, read_fields
 from twin.hall.files import parse_yaml, read_yaml, shown
 from twin.hall.hall_fields import (
-    AIR_FIELDS,
     BACKUP_FIELDS,
-    EXPLICIT_LOOP_FIELDS,
     EXPLICIT_RACK_FIELDS,
-    FACILITY_FIELDS,
     HALL_FIELDS,
     LISTS,
-    LOOP_FIELDS,
     RACK_EXCEPTION_FIELDS,
     ROW_EXCEPTION_FIELDS,
     STAGING_FIELDS,
-    ZONE_FIELDS,
 )
-from twin.hall.layout import STAGING_ROW, Slot, assign_loops, assign_zones, rack_names, row_names
-from twin.hall.loads import air_heat_watts, liquid_heat_watts
-from twin.hall.parts import AirZone, Backup, Facility, Hall, Loop, Rack, RackClass
+from twin.hall.layout import STAGING_ROW, Slot, rack_names, row_names
+from twin.hall.parts import Backup, Hall, Rack, RackClass
 from twin.hall.power_layout import SIDES, PowerLayout
 from twin.hall.presets import load_parts, merged
 from twin.hall.rack_figures import rack_class
@@ -119,8 +113,9 @@ class _Reading:
         slots, staging_feed = self._slots(rows)
         explicit = [self._explicit_rack(entry, f"racks[{i}]") for i, entry in enumerate(self.lists.get("racks", ()))]
         extra = [slot for slot in explicit if slot is not None]
-        loops = self._loops(slots, extra)
-        zones = self._zones(slots, extra, rows)
+        cooling = CoolingLayout(slots, extra, self.parts["cdus"], self.faults)
+        cooling.loops(v.get("loop"), self.exceptions, self.lists.get("loops", ()))
+        cooling.zones(v.get("air"), rows, self.lists.get("zones", ()))
         power = PowerLayout(v.get("voltage_volts", 480.0), slots, self.exceptions, self.parts["breakers"], self.faults)
         if all(key in v for key in ("utility", "ups", "pdu", "row_feed", "rack_feed")):
             power.tree(v, rows, staging_feed)
@@ -128,26 +123,26 @@ class _Reading:
             power.explicit(entry, f"nodes[{i}]")
         if v.get("auxiliary") is not None:
             power.auxiliary(v["auxiliary"])
-        facility = self._facility(slots + extra)
+        facility = cooling.facility(v.get("facility"))
         backup = None
         if v.get("backup") is not None:
             b = read_fields(v["backup"], BACKUP_FIELDS, "backup", self.faults)
             backup = Backup(b.get("name", "backup"), b.get("trays", 0))
-        self._unknown_exceptions(rows, slots, loops, zones, power)
+        self._unknown_exceptions(rows, slots, power)
         self.faults.stop()
         assert facility is not None  # a missing facility is a fault and has stopped the reading
         hall = Hall(
             name=v["name"],
             racks=tuple(_rack(slot) for slot in slots + extra),
             nodes=tuple(power.nodes),
-            loops=tuple(loops),
-            zones=tuple(zones),
+            loops=tuple(cooling.made_loops),
+            zones=tuple(cooling.made_zones),
             facility=facility,
             auxiliary=tuple(power.loads),
             backup=backup,
             source=self.source,
         )
-        find_faults(hall, {**self.paths, **power.paths}, self.faults)
+        find_faults(hall, {**self.paths, **cooling.paths, **power.paths}, self.faults)
         self.faults.stop()
         return hall
 
@@ -258,123 +253,9 @@ class _Reading:
             return {}
         return read_fields(self.exceptions[name], fields, f"exceptions.{name}", self.faults, partial=True)
 
-    # --- coolant, air, facility ---
-
-    def _loops(self, slots: list[Slot], extra: list[Slot]) -> list[Loop]:
-        section = self.values.get("loop")
-        loops: list[Loop] = []
-        if section is not None:
-            own = {key: value for key, value in section.items() if key != "racks"}
-            size = section.get("racks")
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                self.faults.add("loop.racks", size, "racks per loop: a whole number from 1 up is expected", "Write 8")
-                size = 8
-            names = assign_loops(slots, size)
-            for name in names:
-                change = self.exceptions.get(name, {})
-                path = f"exceptions.{name}" if name in self.exceptions else "loop"
-                if isinstance(change, Mapping):
-                    loop = self._loop(name, {**own, **change}, LOOP_FIELDS, path, slots + extra)
-                    loops += [] if loop is None else [loop]
-                else:
-                    self.faults.add(path, change, "a mapping of keys is expected here", "Write key: value lines")
-        for i, entry in enumerate(self.lists.get("loops", ())):
-            path = f"loops[{i}]"
-            if isinstance(entry, Mapping) and isinstance(entry.get("name"), str):
-                loop = self._loop(entry["name"], entry, EXPLICIT_LOOP_FIELDS, path, slots + extra)
-                loops += [] if loop is None else [loop]
-            else:
-                self.faults.add(join(path, "name"), entry, "missing key", "Add it: name of the loop")
-        return loops
-
-    def _loop(self, name: str, mapping: Mapping[str, Any], fields: Any, path: str, slots: list[Slot]) -> Loop | None:
-        before = self.faults.noted
-        own = {"preset": mapping["cdu"]} if isinstance(mapping.get("cdu"), str) else {}
-        top = ("name", "cdu", "supply_temperature_celsius", "oversubscription")
-        figures = {key: value for key, value in mapping.items() if key not in top}
-        whole = merged({**own, **figures}, self.parts["cdus"], path, self.faults, "CDU preset")
-        if whole is None:
-            return None
-        v = read_fields({**whole, **{k: mapping[k] for k in top if k in mapping}}, fields, path, self.faults)
-        if self.faults.noted > before:
-            return None
-        members = [slot for slot in slots if slot.loop == name]
-        heat = sum(liquid_heat_watts(slot.rack_class) for slot in members if slot.rack_class is not None)
-        over = v["oversubscription"]
-        unit = cdu(v["cdu"], whole, path, self.faults, over * heat if over is not None and heat > 0.0 else None)
-        self.paths.setdefault(name, path)
-        if unit is None:
-            return None
-        return Loop(name, unit, v["supply_temperature_celsius"], tuple(slot.name for slot in members))
-
-    def _zones(self, slots: list[Slot], extra: list[Slot], rows: Sequence[str]) -> list[AirZone]:
-        zones: list[AirZone] = []
-        if "air" in self.values:
-            before = self.faults.noted
-            v = read_fields(self.values["air"], AIR_FIELDS, "air", self.faults)
-            if self.faults.noted == before:
-                for name in assign_zones(slots + extra, rows, v["rows_per_zone"]):
-                    members = [slot for slot in slots + extra if slot.zone == name]
-                    air = sum(air_heat_watts(slot.rack_class) for slot in members if slot.rack_class is not None)
-                    capacity = v["capacity_fraction"] * air
-                    zones.append(
-                        AirZone(
-                            name,
-                            v["setpoint_celsius"],
-                            v["band_kelvin"],
-                            capacity,
-                            v["fan_fraction"] * capacity,
-                            v["heat_capacity_joules_per_kelvin_per_rack"] * max(1, len(members)),
-                            v["recirculation"],
-                        )
-                    )
-                    self.paths.setdefault(name, "air")
-        for i, entry in enumerate(self.lists.get("zones", ())):
-            path = f"zones[{i}]"
-            before = self.faults.noted
-            z = read_fields(entry, ZONE_FIELDS, path, self.faults)
-            if self.faults.noted == before:
-                zones.append(
-                    AirZone(
-                        z["name"],
-                        z["setpoint_celsius"],
-                        z["band_kelvin"],
-                        z["capacity_kilowatts"],
-                        z["fan_watts"],
-                        z["heat_capacity_joules_per_kelvin"],
-                        z["recirculation"],
-                    )
-                )
-                self.paths[z["name"]] = path
-        return zones
-
-    def _facility(self, slots: list[Slot]) -> Facility | None:
-        if "facility" not in self.values:
-            return None
-        before = self.faults.noted
-        v = read_fields(self.values["facility"], FACILITY_FIELDS, "facility", self.faults)
-        if self.faults.noted > before:
-            return None
-        nameplate = sum(slot.rack_class.max_power_watts for slot in slots if slot.rack_class is not None)
-        capacity = v["capacity_fraction"] * nameplate
-        return Facility(
-            setpoint=v["setpoint_celsius"],
-            tank_heat_capacity=nameplate * v["tank_minutes"] * 60.0 / v["tank_rise_kelvin"],
-            capacity_watts=capacity,
-            gain_watts_per_kelvin=capacity / v["band_kelvin"],
-            approach=v["approach_kelvin"],
-            chiller_cop=v["chiller_cop"],
-            free_cooling_fraction=v["free_cooling_fraction"],
-            dry_bulb=v["dry_bulb_celsius"],
-            wet_bulb=v["wet_bulb_celsius"],
-        )
-
-    def _unknown_exceptions(
-        self, rows: Sequence[str], slots: list[Slot], loops: list[Loop], zones: list[AirZone], power: PowerLayout
-    ) -> None:
-        known = {f"row {row}" for row in (*rows, STAGING_ROW)} | {slot.name for slot in slots}
-        known |= {loop.name for loop in loops} | {slot.loop for slot in slots if slot.loop is not None}
-        known |= {node.name for node in power.nodes}
+    def _unknown_exceptions(self, rows: Sequence[str], slots: list[Slot], power: PowerLayout) -> None:
+        known = {f"row {row}" for row in rows} | {slot.name for slot in slots} | {node.name for node in power.nodes}
+        known |= {f"row {slot.row}" for slot in slots} | {slot.loop for slot in slots if slot.loop is not None}
         for name in self.exceptions:
             if name not in known:
                 self.faults.unknown(f"exceptions.{name}", name, "row, rack, feed or loop", known)
