@@ -111,12 +111,11 @@ def _overload(hall: Hall, full: Mapping[str, float]) -> Iterable[HallWarning]:
         may = node.breaker.continuous_fraction * node.breaker.rating_amperes
         if full[node.name] > may * (1.0 + 1e-9):
             share = full[node.name] / node.breaker.rating_amperes
-            kind = "a 100 %-rated" if node.breaker.continuous_fraction >= 1.0 else "an"
             yield HallWarning(
                 Concern.OVERLOAD,
                 (node.name,),
-                f"{full[node.name]:.0f} A at nameplate on both feeds is {share:.0%} of {kind} "
-                f"{node.breaker.rating_amperes:.0f} A breaker, which may carry {node.breaker.continuous_fraction:.0%}",
+                f"{full[node.name]:.0f} A at nameplate on both feeds is {share:.0%} of a breaker of "
+                f"{node.breaker.rating_amperes:.0f} A that may carry {node.breaker.continuous_fraction:.0%} for long",
                 f"Rate it at {full[node.name] / node.breaker.continuous_fraction:.0f} A or more, or cap the load",
             )
 

@@ -53,7 +53,11 @@ class CoolingLayout:
 
     def _loop(self, name: str, mapping: Mapping[str, Any], fields: Sequence[Field], path: str) -> None:
         before = self._faults.noted
-        preset = {"preset": mapping["cdu"]} if isinstance(mapping.get("cdu"), str) else {}
+        chosen = mapping.get("cdu")
+        if isinstance(chosen, str) and chosen not in self._presets:
+            self._faults.unknown(join(path, "cdu"), chosen, "CDU preset", self._presets)
+            return
+        preset = {"preset": chosen} if isinstance(chosen, str) else {}
         figures = {key: value for key, value in mapping.items() if key not in _OWN_KEYS}
         whole = merged({**preset, **figures}, self._presets, path, self._faults, "CDU preset")
         if whole is None:
@@ -65,7 +69,7 @@ class CoolingLayout:
         over = v.get("oversubscription")
         rating = over * heat if over is not None and heat > 0.0 else None
         known = {key: value for key, value in whole.items() if key in _CDU_KEYS}
-        unit = cdu(str(mapping.get("cdu")), known, path, self._faults, rating)
+        unit = cdu(str(chosen), known, path, self._faults, rating)
         self.paths.setdefault(name, path)
         if unit is not None and self._faults.noted == before:
             racks = tuple(slot.name for slot in members)

@@ -31,7 +31,7 @@ def merged(
     name = mapping.get("preset")
     if name is None:
         return own
-    if name not in presets:
+    if not isinstance(name, str) or name not in presets:
         faults.unknown(join(path, "preset"), name, kind, presets)
         return None
     return {**presets[name], **own}

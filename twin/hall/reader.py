@@ -109,7 +109,7 @@ class _Reading:
     def hall(self) -> Hall:
         """The whole hall, or HallError."""
         v = self.values
-        rows = row_names(v.get("rows", 0))
+        rows = row_names(v.get("rows", 1))  # a faulty count is a fault; one row lets the rest be read
         slots, staging_feed = self._slots(rows)
         explicit = [self._explicit_rack(entry, f"racks[{i}]") for i, entry in enumerate(self.lists.get("racks", ()))]
         extra = [slot for slot in explicit if slot is not None]
@@ -152,9 +152,9 @@ class _Reading:
         """Generated racks with their exceptions, and the section of the staging row's feeds (None without one)."""
         v = self.values
         slots: list[Slot] = []
-        if rows and v.get("racks_per_row", 0) < 1:
+        if rows and v.get("racks_per_row", 1) < 1:
             self.faults.add("racks_per_row", v.get("racks_per_row"), "rows without racks", "Write 1 or more")
-        plans = [(row, v.get("racks_per_row", 0), "hall", v.get("rack_class"), "rack_class") for row in rows]
+        plans = [(row, v.get("racks_per_row", 1), "hall", v.get("rack_class"), "rack_class") for row in rows]
         staging_feed = None
         if v.get("staging") is not None:
             s = read_fields(v["staging"], STAGING_FIELDS, "staging", self.faults)
@@ -258,7 +258,8 @@ class _Reading:
         known |= {f"row {slot.row}" for slot in slots} | {slot.loop for slot in slots if slot.loop is not None}
         for name in self.exceptions:
             if name not in known:
-                self.faults.unknown(f"exceptions.{name}", name, "row, rack, feed or loop", known)
+                problem = f"no row, rack, feed or loop is called {name!r}"
+                self.faults.add(f"exceptions.{name}", self.exceptions[name], problem, did_you_mean(name, known))
 
 
 def _rack(slot: Slot) -> Rack:
