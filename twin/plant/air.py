@@ -7,12 +7,11 @@ warms its neighbours' inlets. The room: ``C dT/dt = Σ exhaust − Σ draw − Q
 
 from math import isfinite, sqrt
 
-import numpy as np
 from numba import njit
 
 from twin.plant.coolant import film_conductance
 from twin.plant.loop import SHORTEST, clear_rack, first_past, see
-from twin.plant.racks import ALPHA, BETA, KC1, NEWFLUID, meter_trays, rack_backward, rack_forward, rack_middle
+from twin.plant.racks import meter_trays, rack_backward, rack_forward, rack_middle
 from twin.plant.thermal import GAMMA
 
 STILL_AIR = 0.05  # share of nominal air flow through a rack whose fans stand still (assumption)
@@ -21,14 +20,14 @@ STILL_AIR = 0.05  # share of nominal air flow through a rack whose fans stand st
 @njit(cache=True)
 def rack_air_rate(c, u, r):
     """W [W/K] of the air through rack ``r``."""
-    return c.air_flow[r] * (STILL_AIR + (1.0 - STILL_AIR) * u.air_on[r])
+    return c.rack[r].air_flow * (STILL_AIR + (1.0 - STILL_AIR) * u.rack[r].air_on)
 
 
 @njit(cache=True)
 def neighbour_share(c, r):
     """Share of rack ``r``'s inlet air that comes from its neighbours."""
     count = (1 if c.neighbour[r, 0] >= 0 else 0) + (1 if c.neighbour[r, 1] >= 0 else 0)
-    return count * c.recirculation[r]
+    return count * c.rack[r].recirculation
 
 
 @njit(cache=True)
@@ -38,7 +37,7 @@ def to_room(c, u, r):
     for side in range(2):
         other = c.neighbour[r, side]
         if other >= 0:
-            rate -= c.recirculation[other] * rack_air_rate(c, u, other)
+            rate -= c.rack[other].recirculation * rack_air_rate(c, u, other)
     return rate
 
 
@@ -50,20 +49,20 @@ def inlet_temperature(c, u, r, room, air):
     for side in range(2):
         other = c.neighbour[r, side]
         if other >= 0:
-            t += c.recirculation[r] * air[other]
+            t += c.rack[r].recirculation * air[other]
     return t
 
 
 @njit(cache=True)
 def crah_heat(c, u, z, room):
     """Heat [W] that the CRAHs of zone ``z`` take, and its slope [W/K]."""
-    capacity = c.zone_capacity[z] * u.zone_factor[z]
-    share = (room - (u.zone_set[z] - 0.5 * c.zone_band[z])) / c.zone_band[z]
+    capacity = c.zone[z].crah_watts * u.zone[z].factor
+    share = (room - (u.zone[z].set_point - 0.5 * c.zone[z].band)) / c.zone[z].band
     if share <= 0.0:
         return 0.0, 0.0
     if share >= 1.0:
         return capacity, 0.0
-    return capacity * share, capacity / c.zone_band[z]
+    return capacity * share, capacity / c.zone[z].band
 
 
 @njit(cache=True)
@@ -73,7 +72,7 @@ def zone_step(c, u, x, d, w, z, src, h, mean_air):
     lo, hi = c.zone_ptr[z], c.zone_ptr[z + 1]
     room = x.zone[src, z]
     air = x.ta[src]
-    fans = c.zone_fan[z] * u.zone_factor[z]
+    fans = c.zone[z].fan_watts * u.zone[z].factor
     error = 0.0
     sum_x = 0.0
     sum_a = 0.0
@@ -86,23 +85,23 @@ def zone_step(c, u, x, d, w, z, src, h, mean_air):
         out = to_room(c, u, r)
         inlet_heat = rate * inlet_temperature(c, u, r, room, air)
         k = w.rack[r]
-        if c.liquid[r]:
-            diagonal = c.air_capacity[r] + s * out
-            k[ALPHA] = (mean_air[r] + inlet_heat - rate * air[r]) / diagonal
-            k[BETA] = s * from_room / diagonal
+        if c.rack[r].liquid:
+            diagonal = c.rack[r].air_capacity + s * out
+            k.alpha = (mean_air[r] + inlet_heat - rate * air[r]) / diagonal
+            k.beta = s * from_room / diagonal
         else:
-            film = film_conductance(c.film[r], rate, c.air_flow[r], c.film_floor[r])
+            film = film_conductance(c.rack[r].film, rate, c.rack[r].air_flow, c.rack[r].film_floor)
             rack_forward(c, u, x, d, w, r, src, s, film, rate, out, from_room, air[r], inlet_heat, 1.0)
         sum_x += out * air[r]
-        sum_a += out * k[ALPHA]
-        sum_b += out * k[BETA]
+        sum_a += out * k.alpha
+        sum_b += out * k.beta
         drawn += from_room
     taken1, slope = crah_heat(c, u, z, room)
-    diagonal = c.c_zone[z] + s * (drawn + slope) - s * sum_b
+    diagonal = c.zone[z].capacity + s * (drawn + slope) - s * sum_b
     k_room = (sum_x - drawn * room - taken1 + fans + s * sum_a) / diagonal
     for j in range(lo, hi):
         r = c.zone_idx[j]
-        w.tan[r] = air[r] + h * (w.rack[r, ALPHA] + w.rack[r, BETA] * k_room)
+        w.tan[r] = air[r] + h * (w.rack[r].alpha + w.rack[r].beta * k_room)
     room2 = room + h * k_room
     sum_x = 0.0
     sum_a = 0.0
@@ -112,28 +111,28 @@ def zone_step(c, u, x, d, w, z, src, h, mean_air):
         out = to_room(c, u, r)
         inlet_heat = rate * inlet_temperature(c, u, r, room2, w.tan)
         k = w.rack[r]
-        if c.liquid[r]:
-            k1 = k[ALPHA] + k[BETA] * k_room
-            residual = mean_air[r] + inlet_heat - rate * w.tan[r] - 2.0 * c.air_capacity[r] * k1
-            k[KC1] = k1
-            k[ALPHA] = residual / (c.air_capacity[r] + s * out)
+        if c.rack[r].liquid:
+            k1 = k.alpha + k.beta * k_room
+            residual = mean_air[r] + inlet_heat - rate * w.tan[r] - 2.0 * c.rack[r].air_capacity * k1
+            k.kc1 = k1
+            k.alpha = residual / (c.rack[r].air_capacity + s * out)
         else:
-            film = film_conductance(c.film[r], rate, c.air_flow[r], c.film_floor[r])
+            film = film_conductance(c.rack[r].film, rate, c.rack[r].air_flow, c.rack[r].film_floor)
             rack_middle(c, u, x, d, w, r, src, s, h, film, rate, air[r], k_room, inlet_heat, 1.0)
         sum_x += out * w.tan[r]
-        sum_a += out * k[ALPHA]
+        sum_a += out * k.alpha
     taken2, _ = crah_heat(c, u, z, room2)
-    k2_room = (sum_x - drawn * room2 - taken2 + fans - 2.0 * c.c_zone[z] * k_room + s * sum_a) / diagonal
+    k2_room = (sum_x - drawn * room2 - taken2 + fans - 2.0 * c.zone[z].capacity * k_room + s * sum_a) / diagonal
     past = 0
     total = 0.0
     for j in range(lo, hi):
         r = c.zone_idx[j]
         k = w.rack[r]
-        if c.liquid[r]:
-            k2 = k[ALPHA] + k[BETA] * k2_room
-            k[NEWFLUID] = air[r] + h * (1.5 * k[KC1] + 0.5 * k2)
-            error = max(error, abs(0.5 * h * (k[KC1] + k2)))
-            total += k[NEWFLUID]
+        if c.rack[r].liquid:
+            k2 = k.alpha + k.beta * k2_room
+            k.newfluid = air[r] + h * (1.5 * k.kc1 + 0.5 * k2)
+            error = max(error, abs(0.5 * h * (k.kc1 + k2)))
+            total += k.newfluid
         else:
             e, p, t = rack_backward(c, u, x, d, w, r, src, s, h, air[r], k2_room, 1.0)
             error = max(error, e)
@@ -141,11 +140,11 @@ def zone_step(c, u, x, d, w, z, src, h, mean_air):
             total += t
     for j in range(lo, hi):
         r = c.zone_idx[j]
-        w.tan[r] = w.rack[r, NEWFLUID]
-    w.zone_new[z] = room + h * (1.5 * k_room + 0.5 * k2_room)
+        w.tan[r] = w.rack[r].newfluid
+    w.zone[z].zone_new = room + h * (1.5 * k_room + 0.5 * k2_room)
     error = max(error, abs(0.5 * h * (k_room + k2_room)))
-    w.step_crah[z] = 0.5 * h * (taken1 + s * slope * k_room + taken2 + s * slope * k2_room)
-    return error, past, total + w.zone_new[z]
+    w.zone[z].step_crah = 0.5 * h * (taken1 + s * slope * k_room + taken2 + s * slope * k2_room)
+    return error, past, total + w.zone[z].zone_new
 
 
 @njit(cache=True)
@@ -160,9 +159,9 @@ def zone_run(c, u, x, d, w, z, cur, span, mean_air, watch):
     sample = 0
     for j in range(lo, hi):
         r = c.zone_idx[j]
-        if not c.liquid[r]:
+        if not c.rack[r].liquid:
             clear_rack(c, d, w, r)
-    w.crah_joules[z] = 0.0
+    w.zone[z].crah_joules = 0.0
     while t < span:
         left = span - t
         step = left if h >= 0.999999 * left else h
@@ -196,34 +195,34 @@ def zone_run(c, u, x, d, w, z, cur, span, mean_air, watch):
             f = (w.sample_time[sample] - t) / (end - t)
             for j in range(lo, hi):
                 r = c.zone_idx[j]
-                if not c.liquid[r]:
+                if not c.rack[r].liquid:
                     before = -1e300
                     for i in range(c.tray0[r], c.tray0[r + 1]):
                         before = max(before, x.td[src, i])
-                    w.sample_device[sample, r] = before + f * (w.hottest[r] - before)
+                    w.sample_device[sample, r] = before + f * (w.rack[r].hottest - before)
                     w.sample_return[sample, r] = x.ta[src, r] + f * (w.tan[r] - x.ta[src, r])
             sample += 1
         for j in range(lo, hi):
             r = c.zone_idx[j]
-            if not c.liquid[r]:
+            if not c.rack[r].liquid:
                 before = -1e300
                 for i in range(c.tray0[r], c.tray0[r + 1]):
                     before = max(before, x.td[src, i])
-                see(w.seen, r, 0, before, w.hottest[r], step)
+                see(w.seen, r, 0, before, w.rack[r].hottest, step)
                 see(w.seen, r, 1, x.ta[src, r], w.tan[r], step)
                 if d.metered[r]:
                     meter_trays(c, u, x, d, w, r, src, step)
                 for i in range(c.tray0[r], c.tray0[r + 1]):
                     x.td[nxt, i] = w.tdn[i]
                     x.tp[nxt, i] = w.tpn[i]
-                w.rack_joules[r] += w.step_rack[r]
-                w.air_joules[r] += w.step_rack[r]
+                w.rack[r].rack_joules += w.rack[r].step_rack
+                w.rack[r].air_joules += w.rack[r].step_rack
         # every rack's air moves only after all of them have been read
         for j in range(lo, hi):
             r = c.zone_idx[j]
             x.ta[nxt, r] = w.tan[r]
-        x.zone[nxt, z] = w.zone_new[z]
-        w.crah_joules[z] += w.step_crah[z]
+        x.zone[nxt, z] = w.zone[z].zone_new
+        w.zone[z].crah_joules += w.zone[z].step_crah
         src = nxt
         t = end
         if crossed:
@@ -239,7 +238,5 @@ def zone_run(c, u, x, d, w, z, cur, span, mean_air, watch):
 def mean_air_watts(w, span, out):
     """Mean air heat [W] of every rack over a stretch, from its joules."""
     for r in range(out.size):
-        out[r] = w.air_joules[r] / span
+        out[r] = w.rack[r].air_joules / span
     return out
-
-

@@ -2,10 +2,13 @@
 
 ``Constants`` never change in a run, ``Inputs`` are set between events, ``State`` is integrated (two rows: the present
 and the step under way), ``Derived`` follows from inputs when the plant settles, ``Work`` is scratch and the meters of
-the step under way. T trays, R racks, L loops, K pumps per loop, Z air zones, N power nodes, B breakers.
+the step under way. What belongs to one rack, loop, zone, node or breaker is one record of a structured array
+(``c.rack[r].film``), because kernels that take few arguments compile in a fraction of the time.
+
+T trays, R racks, L loops, K pumps per loop, Z air zones, N power nodes, B breakers, A auxiliary loads.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,162 +19,134 @@ from twin.units import AIR_DENSITY, AIR_HEAT_CAPACITY
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Records = NDArray[np.void]
 
 TABLE_POINTS = 12
+SAMPLES = 256  # read-only samples within one stretch
+
+#: record field → attribute of RackClass, as the kernels name it
+RACK_FIELDS = {
+    "die_share": "die_share",
+    "plate_share": "plate_share",
+    "leak_ref": "leakage_reference_celsius",
+    "cd": "die_heat_capacity",  # J/K per tray
+    "cp": "plate_heat_capacity",  # J/K per tray
+    "film": "convection_resistance",  # K/W per tray at nominal flow
+    "film_floor": "minimum_flow_fraction",
+    "nominal_flow": "nominal_flow",  # m³/s
+    "branch_a": "quadratic_resistance",
+    "branch_b": "linear_resistance",
+    "branch_valve": "valve_resistance",
+    "overhead": "overhead_watts",
+    "shelf_fixed": "shelf_fixed_loss_watts",
+    "shelf_eta": "shelf_efficiency",
+    "power_factor": "power_factor",
+    "smoothing": "smoothing_joules",
+    "ride_through": "ride_through_joules",
+    "air_capacity": "air_heat_capacity",  # J/K
+    "t_slow": "slowdown_celsius",
+    "t_brake": "hardware_slowdown_celsius",
+    "t_off": "shutdown_celsius",
+    "release": "release_kelvin",
+    "slow_gain": "slowdown_per_kelvin",
+    "slow_min": "minimum_clock",
+    "brake_clock": "hardware_clock",
+}
+LOOP_FIELDS = {
+    "head": "pump_head",
+    "pump_b": "pump_resistance",
+    "main": "main_resistance",
+    "pump_eta": "pump_efficiency",
+    "control_watts": "control_watts",
+    "ramp": "ramp_seconds",
+    "coast": "coast_seconds",
+    "n_min": "minimum_speed",
+    "dp_gain": "pressure_gain",
+    "dp_time": "pressure_integral_seconds",
+    "supply_capacity": "supply_heat_capacity",
+    "return_capacity": "return_heat_capacity",
+    "hx1": "hx_secondary_conductance",
+    "hx2": "hx_facility_conductance",
+    "hx_flow1": "hx_secondary_flow",
+    "hx_flow2": "facility_flow",
+    "t_gain": "temperature_gain",
+    "t_time": "temperature_integral_seconds",
+    "valve_time": "valve_seconds",
+    "valve_min": "minimum_valve",
+}
+BREAKER_FIELDS = {
+    "rating": "rating_amperes",
+    "tau": "time_constant_seconds",
+    "level": "trip_level",
+    "short_pickup": "short_pickup",
+    "short_delay": "short_delay_seconds",
+    "instant": "instantaneous_pickup",
+}
 
 
 class Constants(NamedTuple):
     tray0: Ints  # R+1
     tray_rack: Ints  # T
-    rack_zone: Ints  # R
-    rack_loop: Ints  # R
     idle: Floats  # T, W
     span: Floats  # T, W
     ir: Floats  # T, 1/(K/W) die to plate
     leak: Floats  # T, W/K when on
-    gpus: Floats  # T
-    gpu_speed: Floats  # T, of a nominal device (stragglers below 1)
-    liquid: Ints  # R, 1 for liquid cooling
-    die_share: Floats
-    plate_share: Floats
-    air_share: Floats
-    leak_ref: Floats
-    cd: Floats
-    cp: Floats
-    film: Floats  # R, K/W per tray at nominal flow
-    film_floor: Floats
-    fluid_capacity: Floats  # R, J/K (coolant, or rack air of an air-cooled rack)
-    nominal_flow: Floats  # R, m³/s
-    branch_a: Floats
-    branch_b: Floats
-    branch_valve: Floats
-    overhead: Floats
-    shelf_fixed: Floats
-    shelf_eta: Floats
-    overhead_liquid: Floats
-    power_factor: Floats
+    rack: Records  # R: RACK_FIELDS and zone, loop, liquid, air_share, fluid_capacity, air_flow [W/K], recirculation …
     phase: Floats  # R×3
-    smoothing: Floats  # J
-    ride_through: Floats  # J
-    air_capacity: Floats  # J/K
-    air_flow: Floats  # W/K, ρ cp Q
-    t_slow: Floats
-    t_brake: Floats
-    t_off: Floats
-    release: Floats
-    slow_gain: Floats
-    slow_min: Floats
-    brake_clock: Floats
+    neighbour: Ints  # R×2
+    rack_feed: Ints  # R×2
+    loop: Records  # L: LOOP_FIELDS and pumps
     loop_ptr: Ints
     loop_idx: Ints
-    pumps: Ints  # L
-    head: Floats
-    pump_b: Floats
-    main: Floats
-    pump_eta: Floats
-    control_watts: Floats
-    ramp: Floats
-    coast: Floats
-    n_min: Floats
-    dp_gain: Floats
-    dp_time: Floats
-    c_supply: Floats
-    c_return: Floats
-    hx1: Floats
-    hx2: Floats
-    hx_flow1: Floats
-    hx_flow2: Floats
-    t_gain: Floats
-    t_time: Floats
-    valve_time: Floats
-    valve_min: Floats
+    zone: Records  # Z: capacity J/K, band K, crah_watts, fan_watts
     zone_ptr: Ints
     zone_idx: Ints
-    neighbour: Ints  # R×2
-    recirculation: Floats  # R
-    c_zone: Floats
-    zone_band: Floats
-    zone_capacity: Floats
-    zone_fan: Floats
-    rack_feed: Ints  # R×2
-    node_kind: Ints
-    node_parent: Ints
-    node_breaker: Ints
-    node_voltage: Floats
-    node_eta: Floats
-    node_fixed: Floats
-    node_battery: Floats
-    breaker_node: Ints
-    breaker_kind: Ints
-    rating: Floats
-    tau: Floats
-    level: Floats
-    short_pickup: Floats
-    short_delay: Floats
-    instant: Floats
-    table_r: Floats  # B×TABLE_POINTS, ln(r − 1)
-    table_s: Floats  # B×TABLE_POINTS, ln(seconds)
-    table_n: Ints
-    aux_node: Ints
-    aux_watts: Floats
-    aux_pf: Floats
-    aux_phase: Floats  # ×3
-    tank: Floats  # [J/K, W capacity, W/K gain, approach K, chiller COP, free-cooling fraction]
-    tolerance: Floats  # [K of the embedded estimate, longest step s]
+    node: Records  # N: kind, parent, breaker, voltage, eta, fixed, battery
+    breaker: Records  # B: BREAKER_FIELDS and node, kind, points
+    table: Floats  # B×2×TABLE_POINTS: ln(r − 1), ln(seconds)
+    aux: Records  # A: node, watts, pf
+    aux_phase: Floats  # A×3
+    tank: Floats  # J/K, W capacity, W/K gain, K approach, chiller COP, free-cooling fraction
+    tolerance: Floats  # K of the embedded estimate, longest step s
 
 
 class Inputs(NamedTuple):
-    load: Floats  # T, utilisation of the dynamic range, times a build's power factor
-    linear: Floats  # T, a of the power law
-    beta: Floats  # T, speed exponent
-    cap: Floats  # T, clock cap by policy or firmware
-    on: Ints  # T
-    busy: Ints  # T, 1 when allocated
-    mode: Ints  # T, server.NORMAL …
+    tray: Records  # T: load, linear, beta, cap, sigma W, swing_hertz, gang, on, busy, mode
     up: Floats  # T, °C guard levels of the present mode
-    down: Floats
-    sigma: Floats  # T, W standard deviation of power swing
-    swing_hertz: Floats  # T
-    gang: Ints  # T, −1 none
-    valve: Floats  # R
-    air_on: Floats  # R, 1 with fans running
+    down: Floats  # T
+    rack: Records  # R: valve, air_on
+    loop: Records  # L: supply_set °C, pressure_set Pa, fouling K/W, main_factor, water_factor
     pump_on: Ints  # L×K
-    supply_set: Floats  # L
-    pressure_set: Floats  # L
-    fouling: Floats  # L, K/W
-    main_factor: Floats  # L
-    water_factor: Floats  # L, share of facility flow available
-    zone_set: Floats  # Z
-    zone_factor: Floats  # Z, share of CRAH capacity available
+    zone: Records  # Z: set_point °C, factor (share of CRAH capacity available)
     closed: Ints  # B
     source_on: Ints  # N
-    facility: Floats  # [set point °C, share of rejection available, dry bulb, wet bulb]
+    facility: Floats  # set point °C, share of rejection available, dry bulb °C, wet bulb °C
 
 
 class State(NamedTuple):
-    td: Floats  # 2×T
-    tp: Floats  # 2×T
-    tc: Floats  # 2×R coolant
-    ta: Floats  # 2×R rack air
-    loop: Floats  # 2×L×4: supply, return, facility valve, integrator
+    td: Floats  # 2×T device °C
+    tp: Floats  # 2×T plate °C
+    tc: Floats  # 2×R coolant °C
+    ta: Floats  # 2×R rack air °C
+    loop: Floats  # 2×L×4: supply °C, return °C, facility valve, its integrator
     speed: Floats  # 2×L×K
-    pressure: Floats  # 2×L×2: integrator, manifold pressure
+    pressure: Floats  # 2×L×2: integrator, manifold pressure Pa
     flow: Floats  # 2×R m³/s
     rest: Ints  # 2×L, 1 when the pumps are steady
-    h_loop: Floats  # 2×L
-    zone: Floats  # 2×Z
+    h_loop: Floats  # 2×L, s, next step to try
+    zone: Floats  # 2×Z °C
     h_zone: Floats  # 2×Z
     theta: Floats  # 2×B
-    timer: Floats  # 2×B, short-time seconds
-    tank: Floats  # 2×1
-    battery: Floats  # 2×N
-    ride: Floats  # 2×R
+    timer: Floats  # 2×B, short-time s
+    tank: Floats  # 2×1 °C
+    battery: Floats  # 2×N J
+    ride: Floats  # 2×R J
 
 
 class Derived(NamedTuple):
-    qd: Floats  # T, device heat at 0 °C of the linear law
-    g: Floats  # T
-    qp: Floats  # T
+    qd: Floats  # T, device heat W at 0 °C of the linear law
+    g: Floats  # T, W/K
+    qp: Floats  # T, W
     plate_sum: Floats  # R, W
     air_sum: Floats  # R, W
     powered: Floats  # R, 1 or 0
@@ -192,59 +167,37 @@ class Work(NamedTuple):
     kp: Floats
     tdn: Floats
     tpn: Floats
-    lag: Floats  # T, seconds of work lost in this step
-    slow_s: Floats  # T
-    brake_s: Floats  # T
-    cap_s: Floats  # T
-    rack: Floats  # R×24 columns, see loop.py
+    meter: Records  # T: lag, slow_s, brake_s, cap_s in this stretch
+    rack: Records  # R: the columns of racks.py, new states and the step's energies
+    loop: Records  # L: joules and new states
     loop_new: Floats  # L×4
     speed_new: Floats  # L×K
-    speed_k: Floats  # L×K
     pressure_new: Floats  # L×2
     flow2: Floats
     flow_new: Floats
-    rest_new: Ints
-    tcn: Floats
     tan: Floats
-    zone_new: Floats
-    hottest: Floats  # R
-    rack_joules: Floats  # R, electrical, AC
-    air_joules: Floats  # R
-    hx_joules: Floats  # L
-    pump_joules: Floats  # L, electrical
-    crah_joules: Floats  # Z
-    fan_joules: Floats  # Z
-    step_rack: Floats
-    step_air: Floats
-    step_hx: Floats
-    step_pump: Floats
-    step_crah: Floats
-    seen: Floats  # R×3×2: min, max, integral of device temperature and return temperature
+    zone: Records  # Z
+    seen: Floats  # R×3×2: min, max, integral of device and return temperature
     seen_loop: Floats  # L×3×2: of supply and return
-    rack_power: Floats  # 2×R, W at the two ends of the step
+    rack_power: Floats  # 2×R, W at the two ends of the stretch
     node_p: Floats  # N, W
-    node_i: Floats  # N×6, re and im of phase currents, A
+    node_i: Floats  # N×6, re and im of line currents, A
     breaker_r: Floats  # 2×B
-    sample_time: Floats  # S, s after the step's start
+    sample_time: Floats  # S, s after the stretch's start
     sample_n: Ints  # [count]
     sample_device: Floats  # S×R
     sample_return: Floats  # S×R
     sample_supply: Floats  # S×L
 
 
-SAMPLES = 4096
+def _records(size: int, floats: str = "", ints: str = "") -> Records:
+    dtype = [(name, np.float64) for name in floats.split()] + [(name, np.int64) for name in ints.split()]
+    return np.zeros(size, dtype=np.dtype(dtype, align=True))
 
 
-def _per_rack(topology: Topology, attribute: str) -> Floats:
-    return np.array([float(getattr(rack.rack_class, attribute)) for rack in topology.hall.racks])
-
-
-def _per_cdu(topology: Topology, attribute: str) -> Floats:
-    return np.array([float(getattr(loop.cdu, attribute)) for loop in topology.hall.loops])
-
-
-def _rows(*shape: int) -> Floats:
-    return np.zeros((2, *shape))
+def _fill(records: Records, parts: list[Any], fields: dict[str, str]) -> None:
+    for field, attribute in fields.items():
+        records[field] = [float(getattr(part, attribute)) for part in parts]
 
 
 def constants(
@@ -252,146 +205,96 @@ def constants(
     *,
     resistance_factor: Floats | None = None,
     rating_factor: Floats | None = None,
-    gpu_speed: Floats | None = None,
     tolerance_kelvin: float = 0.1,
     longest_step_seconds: float = 60.0,
 ) -> Constants:
     """The constants of a hall.
 
-    resistance_factor: shape (T,), of nominal die-to-plate resistance; rating_factor: shape (B,), of breaker pick-up;
-    gpu_speed: shape (T,), of nominal. tolerance_kelvin [K] bounds the embedded first-order estimate of a step: the
-    global error of the second-order result is about a tenth of it.
+    resistance_factor: shape (T,), of nominal die-to-plate resistance; rating_factor: shape (B,), of breaker pick-up.
+    tolerance_kelvin [K] bounds the embedded first-order estimate of a step: the global error of the second-order
+    result is about a tenth of it.
     """
     hall = topology.hall
-    racks = hall.racks
+    classes = [rack.rack_class for rack in hall.racks]
     counts = np.diff(topology.rack_tray0)
-    spread = np.repeat
-    trays = int(topology.rack_tray0[-1])
 
     def tray(attribute: str) -> Floats:
-        return spread(_per_rack(topology, attribute), counts)
+        return np.repeat(np.array([float(getattr(kind, attribute)) for kind in classes]), counts)
 
-    liquid = np.array([rack.rack_class.cooling is Cooling.LIQUID for rack in racks])
-    air_flow = _per_rack(topology, "air_flow") * AIR_DENSITY * AIR_HEAT_CAPACITY
-    resistance = tray("conduction_resistance") * (1.0 if resistance_factor is None else resistance_factor)
-    zones = hall.zones
-    recirculation = np.array([zones[z].recirculation for z in topology.rack_zone])
-    breakers = [hall.nodes[_node_position(topology, n)].breaker for n in topology.breaker_node]
-    table_r = np.zeros((len(breakers), TABLE_POINTS))
-    table_s = np.zeros((len(breakers), TABLE_POINTS))
-    table_n = np.zeros(len(breakers), dtype=np.int64)
-    for b, breaker in enumerate(breakers):
-        assert breaker is not None
-        if breaker.kind is BreakerKind.TABLE:
-            points = breaker.table[:TABLE_POINTS]
-            table_n[b] = len(points)
-            table_r[b, : len(points)] = [np.log(r - 1.0) for r, _ in points]
-            table_s[b, : len(points)] = [np.log(s) for _, s in points]
+    liquid = np.array([kind.cooling is Cooling.LIQUID for kind in classes], dtype=bool)
+    rack = _records(
+        len(classes),
+        " ".join(RACK_FIELDS) + " air_share overhead_liquid fluid_capacity air_flow recirculation",
+        "zone loop liquid",
+    )
+    _fill(rack, classes, RACK_FIELDS)
+    rack["zone"], rack["loop"], rack["liquid"] = topology.rack_zone, topology.rack_loop, liquid
+    rack["air_share"] = 1.0 - rack["die_share"] - rack["plate_share"]
+    rack["overhead_liquid"] = np.where(liquid, [kind.overhead_liquid_share for kind in classes], 0.0)
+    rack["fluid_capacity"] = np.where(liquid, [kind.coolant_heat_capacity for kind in classes], rack["air_capacity"])
+    rack["air_flow"] = np.array([kind.air_flow for kind in classes]) * AIR_DENSITY * AIR_HEAT_CAPACITY
+    rack["recirculation"] = [hall.zones[z].recirculation for z in topology.rack_zone]
 
-    def per_breaker(attribute: str) -> Floats:
-        return np.array([float(getattr(breaker, attribute)) for breaker in breakers])
+    cdus = [loop.cdu for loop in hall.loops]
+    loop = _records(len(cdus), " ".join(LOOP_FIELDS), "pumps")
+    _fill(loop, cdus, LOOP_FIELDS)
+    loop["pumps"] = [cdu.pumps for cdu in cdus]
 
+    zone = _records(len(hall.zones), "capacity band crah_watts fan_watts")
+    _fill(
+        zone,
+        list(hall.zones),
+        {"capacity": "heat_capacity", "band": "band", "crah_watts": "capacity_watts", "fan_watts": "fan_watts"},
+    )
+    node = _records(len(topology.node_names), "voltage eta fixed battery", "kind parent breaker")
+    node["voltage"], node["eta"] = topology.node_voltage, topology.node_efficiency
+    node["fixed"], node["battery"] = topology.node_fixed_loss, topology.node_battery
+    node["kind"], node["parent"], node["breaker"] = topology.node_kind, topology.node_parent, topology.node_breaker
+
+    by_name = {part.name: part for part in hall.nodes}
+    devices = [by_name[topology.node_names[n]].breaker for n in topology.breaker_node]
+    breaker = _records(len(devices), " ".join(BREAKER_FIELDS), "node kind points")
+    _fill(breaker, devices, BREAKER_FIELDS)
+    breaker["node"], breaker["kind"] = topology.breaker_node, topology.breaker_kind
+    if rating_factor is not None:
+        breaker["rating"] *= rating_factor
+    table = np.zeros((len(devices), 2, TABLE_POINTS))
+    for b, device in enumerate(devices):
+        if device is not None and device.kind is BreakerKind.TABLE:
+            points = np.array(device.table[:TABLE_POINTS])
+            breaker["points"][b] = len(points)
+            breaker["level"][b] = 1.0
+            table[b, 0, : len(points)] = np.log(points[:, 0] - 1.0)
+            table[b, 1, : len(points)] = np.log(points[:, 1])
+
+    index = {name: n for n, name in enumerate(topology.node_names)}
+    aux = _records(len(hall.auxiliary), "watts pf", "node")
+    aux["watts"] = [load.power_watts for load in hall.auxiliary]
+    aux["pf"] = [load.power_factor for load in hall.auxiliary]
+    aux["node"] = [index[load.node] for load in hall.auxiliary]
     facility = hall.facility
-    node_index = {name: n for n, name in enumerate(topology.node_names)}
-    aux = hall.auxiliary
     return Constants(
         tray0=topology.rack_tray0,
         tray_rack=topology.tray_rack,
-        rack_zone=topology.rack_zone,
-        rack_loop=topology.rack_loop,
         idle=tray("tray_idle_watts"),
         span=tray("tray_max_watts") - tray("tray_idle_watts"),
-        ir=1.0 / resistance,
+        ir=1.0 / (tray("conduction_resistance") * (1.0 if resistance_factor is None else resistance_factor)),
         leak=tray("leakage_watts_per_kelvin"),
-        gpus=tray("gpus_per_tray"),
-        gpu_speed=np.ones(trays) if gpu_speed is None else np.asarray(gpu_speed, dtype=np.float64),
-        liquid=liquid.astype(np.int64),
-        die_share=_per_rack(topology, "die_share"),
-        plate_share=_per_rack(topology, "plate_share"),
-        air_share=1.0 - _per_rack(topology, "die_share") - _per_rack(topology, "plate_share"),
-        leak_ref=_per_rack(topology, "leakage_reference_celsius"),
-        cd=_per_rack(topology, "die_heat_capacity"),
-        cp=_per_rack(topology, "plate_heat_capacity"),
-        film=_per_rack(topology, "convection_resistance"),
-        film_floor=_per_rack(topology, "minimum_flow_fraction"),
-        fluid_capacity=np.where(
-            liquid, _per_rack(topology, "coolant_heat_capacity"), _per_rack(topology, "air_heat_capacity")
-        ),
-        nominal_flow=_per_rack(topology, "nominal_flow"),
-        branch_a=_per_rack(topology, "quadratic_resistance"),
-        branch_b=_per_rack(topology, "linear_resistance"),
-        branch_valve=_per_rack(topology, "valve_resistance"),
-        overhead=_per_rack(topology, "overhead_watts"),
-        shelf_fixed=_per_rack(topology, "shelf_fixed_loss_watts"),
-        shelf_eta=_per_rack(topology, "shelf_efficiency"),
-        overhead_liquid=np.where(liquid, _per_rack(topology, "overhead_liquid_share"), 0.0),
-        power_factor=_per_rack(topology, "power_factor"),
-        phase=np.array([rack.rack_class.phase_weights for rack in racks], dtype=np.float64).reshape(len(racks), 3),
-        smoothing=_per_rack(topology, "smoothing_joules"),
-        ride_through=_per_rack(topology, "ride_through_joules"),
-        air_capacity=_per_rack(topology, "air_heat_capacity"),
-        air_flow=air_flow,
-        t_slow=_per_rack(topology, "slowdown_celsius"),
-        t_brake=_per_rack(topology, "hardware_slowdown_celsius"),
-        t_off=_per_rack(topology, "shutdown_celsius"),
-        release=_per_rack(topology, "release_kelvin"),
-        slow_gain=_per_rack(topology, "slowdown_per_kelvin"),
-        slow_min=_per_rack(topology, "minimum_clock"),
-        brake_clock=_per_rack(topology, "hardware_clock"),
+        rack=rack,
+        phase=np.array([kind.phase_weights for kind in classes], dtype=np.float64).reshape(len(classes), 3),
+        neighbour=topology.rack_neighbour,
+        rack_feed=topology.rack_feed,
+        loop=loop,
         loop_ptr=topology.loop_rack_ptr,
         loop_idx=topology.loop_rack_idx,
-        pumps=np.array([loop.cdu.pumps for loop in hall.loops], dtype=np.int64),
-        head=_per_cdu(topology, "pump_head"),
-        pump_b=_per_cdu(topology, "pump_resistance"),
-        main=_per_cdu(topology, "main_resistance"),
-        pump_eta=_per_cdu(topology, "pump_efficiency"),
-        control_watts=_per_cdu(topology, "control_watts"),
-        ramp=_per_cdu(topology, "ramp_seconds"),
-        coast=_per_cdu(topology, "coast_seconds"),
-        n_min=_per_cdu(topology, "minimum_speed"),
-        dp_gain=_per_cdu(topology, "pressure_gain"),
-        dp_time=_per_cdu(topology, "pressure_integral_seconds"),
-        c_supply=_per_cdu(topology, "supply_heat_capacity"),
-        c_return=_per_cdu(topology, "return_heat_capacity"),
-        hx1=_per_cdu(topology, "hx_secondary_conductance"),
-        hx2=_per_cdu(topology, "hx_facility_conductance"),
-        hx_flow1=_per_cdu(topology, "hx_secondary_flow"),
-        hx_flow2=_per_cdu(topology, "facility_flow"),
-        t_gain=_per_cdu(topology, "temperature_gain"),
-        t_time=_per_cdu(topology, "temperature_integral_seconds"),
-        valve_time=_per_cdu(topology, "valve_seconds"),
-        valve_min=_per_cdu(topology, "minimum_valve"),
+        zone=zone,
         zone_ptr=topology.zone_rack_ptr,
         zone_idx=topology.zone_rack_idx,
-        neighbour=topology.rack_neighbour,
-        recirculation=recirculation,
-        c_zone=np.array([zone.heat_capacity for zone in zones]),
-        zone_band=np.array([zone.band for zone in zones]),
-        zone_capacity=np.array([zone.capacity_watts for zone in zones]),
-        zone_fan=np.array([zone.fan_watts for zone in zones]),
-        rack_feed=topology.rack_feed,
-        node_kind=topology.node_kind,
-        node_parent=topology.node_parent,
-        node_breaker=topology.node_breaker,
-        node_voltage=topology.node_voltage,
-        node_eta=topology.node_efficiency,
-        node_fixed=topology.node_fixed_loss,
-        node_battery=topology.node_battery,
-        breaker_node=topology.breaker_node,
-        breaker_kind=topology.breaker_kind,
-        rating=per_breaker("rating_amperes") * (1.0 if rating_factor is None else rating_factor),
-        tau=per_breaker("time_constant_seconds"),
-        level=np.where(table_n > 0, 1.0, per_breaker("trip_level")),
-        short_pickup=per_breaker("short_pickup"),
-        short_delay=per_breaker("short_delay_seconds"),
-        instant=per_breaker("instantaneous_pickup"),
-        table_r=table_r,
-        table_s=table_s,
-        table_n=table_n,
-        aux_node=np.array([node_index[load.node] for load in aux], dtype=np.int64),
-        aux_watts=np.array([load.power_watts for load in aux], dtype=np.float64),
-        aux_pf=np.array([load.power_factor for load in aux], dtype=np.float64),
-        aux_phase=np.array([load.phase_weights for load in aux], dtype=np.float64).reshape(len(aux), 3),
+        node=node,
+        breaker=breaker,
+        table=table,
+        aux=aux,
+        aux_phase=np.array([load.phase_weights for load in hall.auxiliary], dtype=np.float64).reshape(len(aux), 3),
         tank=np.array(
             [
                 facility.tank_heat_capacity,
@@ -406,98 +309,72 @@ def constants(
     )
 
 
-def _node_position(topology: Topology, node: int) -> int:
-    """Position of a compiled node in ``hall.nodes``."""
-    name = topology.node_names[node]
-    for position, part in enumerate(topology.hall.nodes):
-        if part.name == name:
-            return position
-    raise KeyError(name)
-
-
 def inputs(topology: Topology, c: Constants) -> Inputs:
     """Inputs at rest: every tray on and idle, every breaker closed, every pump that should run running."""
     hall = topology.hall
-    trays, racks, loops = len(c.idle), len(c.liquid), len(hall.loops)
-    pumps = int(c.pumps.max(initial=1))
-    pump_on = np.zeros((loops, pumps), dtype=np.int64)
-    for index, loop in enumerate(hall.loops):
-        running = loop.cdu.pumps_needed if loop.cdu.mode is PumpMode.STANDBY else loop.cdu.pumps
-        pump_on[index, :running] = 1
-    rack_of = c.tray_rack
+    tray = _records(len(c.idle), "load linear beta cap sigma swing_hertz", "gang on busy mode")
+    tray["linear"], tray["beta"], tray["cap"], tray["swing_hertz"] = 0.4, 0.7, 1.0, 1.0
+    tray["gang"], tray["on"] = -1, 1
+    rack = _records(len(c.rack), "valve air_on")
+    rack["valve"], rack["air_on"] = [part.valve_position for part in hall.racks], 1.0
+    loop = _records(len(c.loop), "supply_set pressure_set fouling main_factor water_factor")
+    loop["supply_set"] = [part.supply_temperature for part in hall.loops]
+    loop["pressure_set"] = [part.cdu.pressure_setpoint for part in hall.loops]
+    loop["fouling"] = [part.cdu.hx_fouling_resistance for part in hall.loops]
+    loop["main_factor"], loop["water_factor"] = 1.0, 1.0
+    pump_on = np.zeros((len(c.loop), int(c.loop["pumps"].max(initial=1))), dtype=np.int64)
+    for index, part in enumerate(hall.loops):
+        pump_on[index, : part.cdu.pumps_needed if part.cdu.mode is PumpMode.STANDBY else part.cdu.pumps] = 1
+    zone = _records(len(c.zone), "set_point factor")
+    zone["set_point"], zone["factor"] = [part.setpoint for part in hall.zones], 1.0
     return Inputs(
-        load=np.zeros(trays),
-        linear=np.full(trays, 0.4),
-        beta=np.full(trays, 0.7),
-        cap=np.ones(trays),
-        on=np.ones(trays, dtype=np.int64),
-        busy=np.zeros(trays, dtype=np.int64),
-        mode=np.zeros(trays, dtype=np.int64),
-        up=c.t_slow[rack_of].copy(),
-        down=np.full(trays, -np.inf),
-        sigma=np.zeros(trays),
-        swing_hertz=np.ones(trays),
-        gang=np.full(trays, -1, dtype=np.int64),
-        valve=np.array([rack.valve_position for rack in hall.racks]),
-        air_on=np.ones(racks),
+        tray=tray,
+        up=c.rack["t_slow"][c.tray_rack],
+        down=np.full(len(c.idle), -np.inf),
+        rack=rack,
+        loop=loop,
         pump_on=pump_on,
-        supply_set=np.array([loop.supply_temperature for loop in hall.loops]),
-        pressure_set=np.array([loop.cdu.pressure_setpoint for loop in hall.loops]),
-        fouling=np.array([loop.cdu.hx_fouling_resistance for loop in hall.loops]),
-        main_factor=np.ones(loops),
-        water_factor=np.ones(loops),
-        zone_set=np.array([zone.setpoint for zone in hall.zones]),
-        zone_factor=np.ones(len(hall.zones)),
-        closed=np.ones(len(c.rating), dtype=np.int64),
-        source_on=np.ones(len(c.node_parent), dtype=np.int64),
+        zone=zone,
+        closed=np.ones(len(c.breaker), dtype=np.int64),
+        source_on=np.ones(len(c.node), dtype=np.int64),
         facility=np.array([hall.facility.setpoint, 1.0, hall.facility.dry_bulb, hall.facility.wet_bulb]),
     )
 
 
 def state(c: Constants, u: Inputs) -> State:
     """A state at the set points, pumps at their set speed; the equilibrium is found from here."""
-    trays, racks, loops, pumps = len(c.idle), len(c.liquid), len(c.pumps), u.pump_on.shape[1]
-    zones, breakers, nodes = len(c.c_zone), len(c.rating), len(c.node_parent)
-    x = State(
-        td=_rows(trays),
-        tp=_rows(trays),
-        tc=_rows(racks),
-        ta=_rows(racks),
-        loop=_rows(loops, 4),
-        speed=_rows(loops, pumps),
-        pressure=_rows(loops, 2),
-        flow=_rows(racks),
+    racks, loops = len(c.rack), len(c.loop)
+    coolant = np.where(c.rack["liquid"] == 1, u.loop["supply_set"][c.rack["loop"]] + 8.0 if loops else 0.0, 0.0)
+    air = u.zone["set_point"][c.rack["zone"]] + 8.0
+    fluid = np.where(c.rack["liquid"] == 1, coolant, air)[c.tray_rack]
+    loop = np.stack([u.loop["supply_set"], u.loop["supply_set"] + 10.0, np.full(loops, 0.5), np.full(loops, 0.5)], 1)
+
+    def twice(row: Any) -> NDArray[Any]:
+        return np.stack([row, row])
+
+    return State(
+        td=twice(fluid + 8.0),
+        tp=twice(fluid + 5.0),
+        tc=twice(coolant),
+        ta=twice(air),
+        loop=twice(loop),
+        speed=twice(0.8 * u.pump_on),
+        pressure=twice(np.stack([np.full(loops, 0.8), u.loop["pressure_set"]], 1)),
+        flow=np.zeros((2, racks)),
         rest=np.zeros((2, loops), dtype=np.int64),
         h_loop=np.full((2, loops), 0.1),
-        zone=_rows(zones),
-        h_zone=np.full((2, zones), 0.1),
-        theta=_rows(breakers),
-        timer=_rows(breakers),
+        zone=twice(u.zone["set_point"].copy()),
+        h_zone=np.full((2, len(c.zone)), 0.1),
+        theta=np.zeros((2, len(c.breaker))),
+        timer=np.zeros((2, len(c.breaker))),
         tank=np.full((2, 1), u.facility[0]),
-        battery=np.tile(c.node_battery, (2, 1)),
-        ride=np.tile(c.ride_through, (2, 1)),
+        battery=twice(c.node["battery"].copy()),
+        ride=twice(c.rack["ride_through"].copy()),
     )
-    for row in (0, 1):
-        for l in range(loops):
-            x.loop[row, l] = (u.supply_set[l], u.supply_set[l] + 10.0, 0.5, 0.5)
-            x.speed[row, l] = 0.8 * u.pump_on[l]
-            x.pressure[row, l] = (0.8, u.pressure_set[l])
-            for r in c.loop_idx[c.loop_ptr[l] : c.loop_ptr[l + 1]]:
-                x.tc[row, r] = u.supply_set[l] + 8.0
-        for z in range(zones):
-            x.zone[row, z] = u.zone_set[z]
-            for r in c.zone_idx[c.zone_ptr[z] : c.zone_ptr[z + 1]]:
-                x.ta[row, r] = u.zone_set[z] + 8.0
-        for r in range(racks):
-            trays_of = slice(c.tray0[r], c.tray0[r + 1])
-            fluid = x.tc[row, r] if c.liquid[r] else x.ta[row, r]
-            x.tp[row, trays_of] = fluid + 5.0
-            x.td[row, trays_of] = fluid + 8.0
-    return x
 
 
 def derived(c: Constants) -> Derived:
-    trays, racks, breakers, nodes = len(c.idle), len(c.liquid), len(c.rating), len(c.node_parent)
+    trays, racks = len(c.idle), len(c.rack)
     return Derived(
         qd=np.zeros(trays),
         g=np.zeros(trays),
@@ -508,26 +385,30 @@ def derived(c: Constants) -> Derived:
         slowed=np.zeros(racks, dtype=np.int64),
         metered=np.zeros(racks, dtype=np.int64),
         share=np.zeros((racks, 2)),
-        node_on=np.ones(nodes, dtype=np.int64),
-        cv2=np.zeros(breakers),
-        branch_b=c.branch_b.copy(),
+        node_on=np.ones(len(c.node), dtype=np.int64),
+        cv2=np.zeros(len(c.breaker)),
+        branch_b=c.rack["branch_b"].copy(),
     )
 
 
 def work(c: Constants, u: Inputs) -> Work:
-    trays, racks, loops, pumps = len(c.idle), len(c.liquid), len(c.pumps), u.pump_on.shape[1]
-    zones, breakers, nodes = len(c.c_zone), len(c.rating), len(c.node_parent)
+    trays, racks, loops, pumps = len(c.idle), len(c.rack), len(c.loop), u.pump_on.shape[1]
+    nodes, breakers = len(c.node), len(c.breaker)
     one = np.zeros
     return Work(
         aa=one(trays), bb=one(trays), rd=one(trays), bx=one(trays), kd=one(trays), kp=one(trays),
-        tdn=one(trays), tpn=one(trays), lag=one(trays), slow_s=one(trays), brake_s=one(trays), cap_s=one(trays),
-        rack=one((racks, 24)), loop_new=one((loops, 4)), speed_new=one((loops, pumps)), speed_k=one((loops, pumps)),
-        pressure_new=one((loops, 2)), flow2=one(racks), flow_new=one(racks), rest_new=np.zeros(loops, dtype=np.int64),
-        tcn=one(racks), tan=one(racks), zone_new=one(zones), hottest=one(racks),
-        rack_joules=one(racks), air_joules=one(racks), hx_joules=one(loops), pump_joules=one(loops),
-        crah_joules=one(zones), fan_joules=one(zones), step_rack=one(racks), step_air=one(racks), step_hx=one(loops),
-        step_pump=one(loops), step_crah=one(zones), seen=one((racks, 3, 2)), seen_loop=one((loops, 3, 2)),
-        rack_power=one((2, racks)), node_p=one(nodes), node_i=one((nodes, 6)), breaker_r=one((2, breakers)),
+        tdn=one(trays), tpn=one(trays), meter=_records(trays, "lag slow_s brake_s cap_s"),
+        rack=_records(
+            racks,
+            "sum_x sum_b w1 film1 alpha beta kc1 diagonal q1 plate1 air1 loss1 gk1 q2 plate2 air2 loss2 newfluid "
+            "hottest tcn step_rack step_air rack_joules air_joules",
+        ),
+        loop=_records(loops, "hx_joules pump_joules step_hx step_pump", "rest_new"),
+        loop_new=one((loops, 4)), speed_new=one((loops, pumps)), pressure_new=one((loops, 2)),
+        flow2=one(racks), flow_new=one(racks), tan=one(racks),
+        zone=_records(len(c.zone), "crah_joules step_crah zone_new"),
+        seen=one((racks, 3, 2)), seen_loop=one((loops, 3, 2)), rack_power=one((2, racks)),
+        node_p=one(nodes), node_i=one((nodes, 6)), breaker_r=one((2, breakers)),
         sample_time=one(SAMPLES), sample_n=np.zeros(1, dtype=np.int64), sample_device=one((SAMPLES, racks)),
         sample_return=one((SAMPLES, racks)), sample_supply=one((SAMPLES, loops)),
     )  # fmt: skip

@@ -6,7 +6,6 @@ valves, one common main ``Δp = K Q²``. The single unknown is the pressure acro
 
 from math import exp, sqrt
 
-import numpy as np
 from numba import njit
 
 from twin.plant.fluids import WATER_VOLUMETRIC_HEAT
@@ -139,20 +138,3 @@ def exchanger_heat_per_kelvin(flow1, capacity1, nominal1, h1, flow2, nominal2, h
 def film_conductance(resistance: float, flow: float, nominal: float, floor: float) -> float:
     """Plate-to-fluid conductance [W/K]: ``1/(R (Q/Q₀)^−0.7)``, never below the natural-convection ``floor`` of Q/Q₀."""
     return max(flow / nominal, floor) ** FILM_EXPONENT / resistance
-
-
-@njit(cache=True)
-def loop_flows(racks, position, quadratic, linear, valve, speeds, head, resistance, main, guess, flow):
-    """Solve one loop and write each rack's flow [m³/s] into ``flow`` (indexed by rack). Returns pressure, total."""
-    n = racks.size
-    a = np.empty(n)
-    b = np.empty(n)
-    for j in range(n):
-        r = racks[j]
-        x = position[r]
-        a[j] = quadratic[r] + valve[r] / (x * x) if x > 1e-6 else 1e30
-        b[j] = linear[r]
-    pressure, total = manifold_pressure(a, b, speeds, head, resistance, main, guess)
-    for j in range(n):
-        flow[racks[j]] = branch_flow(pressure, a[j], b[j])
-    return pressure, total

@@ -27,17 +27,17 @@ CALM_DRIVE_ERROR = 2e-3  # of a thermal element otherwise
 def rejected_now(c, u, x, row):
     """Heat [W] that loops and CRAHs give to facility water in row ``row``'s state."""
     heat = 0.0
-    for l in range(c.pumps.size):
+    for l in range(c.loop.size):
         supply, ret, valve = x.loop[row, l, 0], x.loop[row, l, 1], x.loop[row, l, 2]
         total = 0.0
         for j in range(c.loop_ptr[l], c.loop_ptr[l + 1]):
             total += x.flow[row, c.loop_idx[j]]
         rate = total * pg25_volumetric_heat(0.5 * (supply + ret))
-        flow2 = valve * c.hx_flow2[l] * u.water_factor[l]
+        flow2 = valve * c.loop[l].hx_flow2 * u.loop[l].water_factor
         heat += exchanger_heat_per_kelvin(
-            total, rate, c.hx_flow1[l], c.hx1[l], flow2, c.hx_flow2[l], c.hx2[l], u.fouling[l]
+            total, rate, c.loop[l].hx_flow1, c.loop[l].hx1, flow2, c.loop[l].hx_flow2, c.loop[l].hx2, u.loop[l].fouling
         ) * (ret - x.tank[row, 0])
-    for z in range(c.c_zone.size):
+    for z in range(c.zone.size):
         heat += crah_heat(c, u, z, x.zone[row, z])[0]
     return heat
 
@@ -58,30 +58,30 @@ def _breakers(c, u, x, d, w, cur, span, mean_r, watch):
     best = span
     guard = -1
     index = -1
-    for b in range(c.rating.size):
+    for b in range(c.breaker.size):
         start, mean, end = w.breaker_r[0, b] ** 2, mean_r[b] ** 2, w.breaker_r[1, b] ** 2
         theta = x.theta[cur, b]
-        if c.breaker_kind[b] == TABLE:
+        if c.breaker[b].kind == TABLE:
             ratio = mean_r[b]
-            new = damaged(theta, ratio, span, c.tau[b], c.table_r[b], c.table_s[b], c.table_n[b])
-            if watch and u.closed[b] and new >= c.level[b] and new > theta:
-                t = span * (c.level[b] - theta) / (new - theta)
+            new = damaged(theta, ratio, span, c.breaker[b].tau, c.table[b, 0], c.table[b, 1], c.breaker[b].points)
+            if watch and u.closed[b] and new >= c.breaker[b].level and new > theta:
+                t = span * (c.breaker[b].level - theta) / (new - theta)
                 if t < best or guard < 0:
                     best, guard, index = min(t, span), THERMAL, b
         else:
-            bend = abs(3.0 * (start + end - 2.0 * mean)) * min(1.0, span / c.tau[b]) * 0.05
-            allowed = DRIVE_ERROR if max(start, end) > c.level[b] else CALM_DRIVE_ERROR
+            bend = abs(3.0 * (start + end - 2.0 * mean)) * min(1.0, span / c.breaker[b].tau) * 0.05
+            allowed = DRIVE_ERROR if max(start, end) > c.breaker[b].level else CALM_DRIVE_ERROR
             if watch and bend > allowed and span > 0.05 and theta + max(start, end) > 0.5:
                 return True, best, guard, index
-            new = heated(theta, start, mean, end, span, span, c.tau[b])
-            if watch and u.closed[b] and max(start, end, mean) > c.level[b]:
-                t = crossing_seconds(theta, start, mean, end, span, c.tau[b], c.level[b])
+            new = heated(theta, start, mean, end, span, span, c.breaker[b].tau)
+            if watch and u.closed[b] and max(start, end, mean) > c.breaker[b].level:
+                t = crossing_seconds(theta, start, mean, end, span, c.breaker[b].tau, c.breaker[b].level)
                 if t >= 0.0 and (t < best or guard < 0):
                     best, guard, index = t, THERMAL, b
         x.theta[nxt, b] = new
-        if u.closed[b] and w.breaker_r[0, b] >= c.short_pickup[b]:
+        if u.closed[b] and w.breaker_r[0, b] >= c.breaker[b].short_pickup:
             x.timer[nxt, b] = x.timer[cur, b] + span
-            t = c.short_delay[b] - x.timer[cur, b]
+            t = c.breaker[b].short_delay - x.timer[cur, b]
             if watch and t <= span and (t < best or guard < 0):
                 best, guard, index = max(t, 0.0), SHORT_TIME, b
         else:
@@ -105,7 +105,7 @@ def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals):
     best = span
     guard = -1
     index = -1
-    for l in range(c.pumps.size):
+    for l in range(c.loop.size):
         t, tray = loop_run(c, u, x, d, w, l, cur, span, water, slope, devices)
         if tray == -2:
             return BROKEN, t, DEVICE, l
@@ -113,7 +113,7 @@ def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals):
             best, guard, index = t, DEVICE, tray
     mean_air = np.empty(c.tray0.size - 1)
     mean_air_watts(w, span, mean_air)
-    for z in range(c.c_zone.size):
+    for z in range(c.zone.size):
         t, tray = zone_run(c, u, x, d, w, z, cur, span, mean_air, devices)
         if tray == -2:
             return BROKEN, t, DEVICE, -1 - z
@@ -126,17 +126,17 @@ def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals):
     racks = c.tray0.size - 1
     mean_power = np.empty(racks)
     for r in range(racks):
-        mean_power[r] = w.rack_joules[r] / span
+        mean_power[r] = w.rack[r].rack_joules / span
     drawn, lost = tree(c, d, mean_power, unit, aux_unit, w.node_p, w.node_i)
     totals[0] = drawn * span
     totals[1] = lost * span
-    mean_r = np.empty(c.rating.size)
+    mean_r = np.empty(c.breaker.size)
     breaker_ratios(c, d, w.node_i, mean_r)
-    spent = np.zeros(c.node_parent.size)
-    for n in range(c.node_parent.size):
-        parent = c.node_parent[n]
-        if c.node_kind[n] == UPS and d.node_on[n] and parent >= 0 and not d.node_on[parent]:
-            spent[n] = (w.node_p[n] + c.node_fixed[n]) / c.node_eta[n]
+    spent = np.zeros(c.node.size)
+    for n in range(c.node.size):
+        parent = c.node[n].parent
+        if c.node[n].kind == UPS and d.node_on[n] and parent >= 0 and not d.node_on[parent]:
+            spent[n] = (w.node_p[n] + c.node[n].fixed) / c.node[n].eta
     rack_powers(c, u, x, d, nxt, w.rack_power[1])
     tree(c, d, w.rack_power[1], unit, aux_unit, w.node_p, w.node_i)
     breaker_ratios(c, d, w.node_i, w.breaker_r[1])
@@ -147,13 +147,13 @@ def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals):
         live = d.share[r, 0] + d.share[r, 1] > 0.0
         x.ride[nxt, r] = x.ride[cur, r]
         if live:
-            x.ride[nxt, r] = c.ride_through[r]
+            x.ride[nxt, r] = c.rack[r].ride_through
         elif x.ride[cur, r] > 0.0 and mean_power[r] > 0.0:
             x.ride[nxt, r] = max(0.0, x.ride[cur, r] - mean_power[r] * span)
             t = x.ride[cur, r] / mean_power[r]
             if others and t <= span and (t < best or guard < 0):
                 best, guard, index = t, RACK_DARK, r
-    for n in range(c.node_parent.size):
+    for n in range(c.node.size):
         x.battery[nxt, n] = x.battery[cur, n]
         if spent[n] > 0.0:
             t = x.battery[cur, n] / spent[n]
@@ -161,10 +161,10 @@ def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals):
             if others and t <= span and (t < best or guard < 0):
                 best, guard, index = t, BATTERY, n
     heat = 0.0
-    for l in range(c.pumps.size):
-        heat += w.hx_joules[l]
-    for z in range(c.c_zone.size):
-        heat += w.crah_joules[z]
+    for l in range(c.loop.size):
+        heat += w.loop[l].hx_joules
+    for z in range(c.zone.size):
+        heat += w.zone[z].crah_joules
     x.tank[nxt, 0] = tank_after(c, u, water, heat / span, span)
     totals[2] = heat - c.tank[0] * (x.tank[nxt, 0] - water)
     if others and abs(x.tank[nxt, 0] - predicted) > WATER_ERROR and span > 0.5:

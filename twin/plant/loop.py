@@ -10,9 +10,9 @@ from math import isfinite, sqrt
 import numpy as np
 from numba import njit
 
-from twin.plant.coolant import exchanger_heat_per_kelvin, film_conductance, loop_flows
+from twin.plant.coolant import branch_flow, exchanger_heat_per_kelvin, film_conductance, manifold_pressure
 from twin.plant.fluids import pg25_viscosity, pg25_volumetric_heat
-from twin.plant.racks import ALPHA, BETA, KC1, NEWFLUID, W1, meter_trays, rack_backward, rack_forward, rack_middle
+from twin.plant.racks import meter_trays, rack_backward, rack_forward, rack_middle
 from twin.plant.thermal import GAMMA
 
 VALVE_WEIGHT = 2.0  # K of step error for a unit of facility valve
@@ -25,10 +25,21 @@ REFERENCE_VISCOSITY_CELSIUS = 40.0  # at which branch coefficients are quoted
 def solve_flows(c, u, d, l, speeds, guess, flow):
     """Flows [m³/s] of loop ``l`` at pump ``speeds`` into ``flow``; returns manifold pressure [Pa] and total flow."""
     racks = c.loop_idx[c.loop_ptr[l] : c.loop_ptr[l + 1]]
-    return loop_flows(
-        racks, u.valve, c.branch_a, d.branch_b, c.branch_valve, speeds[: c.pumps[l]], c.head[l], c.pump_b[l],
-        c.main[l] * u.main_factor[l], guess, flow,
-    )  # fmt: skip
+    n = racks.size
+    quadratic = np.empty(n)
+    linear = np.empty(n)
+    for j in range(n):
+        r = racks[j]
+        x = u.rack[r].valve
+        quadratic[j] = c.rack[r].branch_a + c.rack[r].branch_valve / (x * x) if x > 1e-6 else 1e30
+        linear[j] = d.branch_b[r]
+    k = c.loop[l]
+    pressure, total = manifold_pressure(
+        quadratic, linear, speeds[: k.pumps], k.head, k.pump_b, k.main * u.loop[l].main_factor, guess
+    )
+    for j in range(n):
+        flow[racks[j]] = branch_flow(pressure, quadratic[j], linear[j])
+    return pressure, total
 
 
 @njit(cache=True)
@@ -45,13 +56,15 @@ def _controller(set_point, measured, gain, integral, lowest, sign):
 @njit(cache=True)
 def _pump_rates(c, u, l, speeds, integral, pressure, out):
     """dn/dt of every pump into ``out``; returns dI/dt, and 1.0 while the pressure controller is unsaturated."""
-    raw, command, free = _controller(u.pressure_set[l], pressure, c.dp_gain[l], integral, c.n_min[l], 1.0)
-    for k in range(c.pumps[l]):
+    raw, command, free = _controller(
+        u.loop[l].pressure_set, pressure, c.loop[l].dp_gain, integral, c.loop[l].n_min, 1.0
+    )
+    for k in range(c.loop[l].pumps):
         if u.pump_on[l, k]:
-            out[k] = (command - speeds[k]) / c.ramp[l]
+            out[k] = (command - speeds[k]) / c.loop[l].ramp
         else:
-            out[k] = -speeds[k] / c.coast[l]
-    rate = (c.dp_gain[l] * (u.pressure_set[l] - pressure) + (command - raw)) / c.dp_time[l]
+            out[k] = -speeds[k] / c.loop[l].coast
+    rate = (c.loop[l].dp_gain * (u.loop[l].pressure_set - pressure) + (command - raw)) / c.loop[l].dp_time
     return rate, free
 
 
@@ -60,34 +73,34 @@ def _pump_solve(c, u, l, s, slope, free, rates, rate_i, out):
     """Solve (I − sA) k = rates for the pumps of a loop; A takes their mean speed to set the pressure. Returns k_I."""
     running = 0
     mean = 0.0
-    for k in range(c.pumps[l]):
+    for k in range(c.loop[l].pumps):
         if u.pump_on[l, k]:
             running += 1
             mean += rates[k]
-    ramp = s / c.ramp[l]
-    gain = c.dp_gain[l] * slope
+    ramp = s / c.loop[l].ramp
+    gain = c.loop[l].dp_gain * slope
     k_i = rate_i
     if running:
         mean /= running
         if free > 0.0:
             # k̄ (1 + ramp + ramp gain) − ramp k_I = mean ;  k_I + s gain/Ti k̄ = rate_i
             p = 1.0 + ramp + ramp * gain
-            q = s * gain / c.dp_time[l]
+            q = s * gain / c.loop[l].dp_time
             bar = (mean + ramp * rate_i) / (p + ramp * q)
             k_i = rate_i - q * bar
             push = ramp * (k_i - gain * bar)
         else:
-            k_i = rate_i / (1.0 + s / c.dp_time[l])
+            k_i = rate_i / (1.0 + s / c.loop[l].dp_time)
             push = 0.0
     else:
         push = 0.0
         if free == 0.0:
-            k_i = rate_i / (1.0 + s / c.dp_time[l])
-    for k in range(c.pumps[l]):
+            k_i = rate_i / (1.0 + s / c.loop[l].dp_time)
+    for k in range(c.loop[l].pumps):
         if u.pump_on[l, k]:
             out[k] = (rates[k] + push) / (1.0 + ramp)
         else:
-            out[k] = rates[k] / (1.0 + s / c.coast[l])
+            out[k] = rates[k] / (1.0 + s / c.loop[l].coast)
     return k_i
 
 
@@ -98,7 +111,7 @@ def pump_watts(c, l, total, speeds, pressure, main):
     A pump whose check valve is shut turns against no flow; its churning is left out.
     """
     lift = pressure + main * total * total
-    return lift * total / c.pump_eta[l]
+    return lift * total / c.loop[l].pump_eta
 
 
 @njit(cache=True)
@@ -107,7 +120,7 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
     s = GAMMA * h
     lo, hi = c.loop_ptr[l], c.loop_ptr[l + 1]
     supply, ret, valve, integral = x.loop[src, l, 0], x.loop[src, l, 1], x.loop[src, l, 2], x.loop[src, l, 3]
-    main = c.main[l] * u.main_factor[l]
+    main = c.loop[l].main * u.loop[l].main_factor
     error = 0.0
 
     # pumps: flows of both stages and of the end
@@ -121,13 +134,13 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
         total1 += flow1[c.loop_idx[j]]
     total2 = total1
     flow2 = flow1
-    w.rest_new[l] = x.rest[src, l]
+    w.loop[l].rest_new = x.rest[src, l]
     w.pressure_new[l, 0] = x.pressure[src, l, 0]
     w.pressure_new[l, 1] = pressure1
-    for k in range(c.pumps[l]):
+    for k in range(c.loop[l].pumps):
         w.speed_new[l, k] = speeds[k]
     if moving:
-        n = c.pumps[l]
+        n = c.loop[l].pumps
         rates = np.empty(n)
         k1 = np.empty(n)
         k2 = np.empty(n)
@@ -160,7 +173,7 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
         error = max(error, SPEED_WEIGHT * abs(0.5 * h * (ki1 + ki2)))
         w.pressure_new[l, 0] = pi + h * (1.5 * ki1 + 0.5 * ki2)
         w.pressure_new[l, 1], _ = solve_flows(c, u, d, l, w.speed_new[l], pressure2, w.flow_new)
-        w.rest_new[l] = 1 if biggest < 1e-8 else 0
+        w.loop[l].rest_new = 1 if biggest < 1e-8 else 0
 
     # stage one
     heat1 = pg25_volumetric_heat(0.5 * (supply + ret))
@@ -171,41 +184,50 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
     for j in range(lo, hi):
         r = c.loop_idx[j]
         rate = flow1[r] * heat1
-        film = film_conductance(c.film[r], flow1[r], c.nominal_flow[r], c.film_floor[r])
+        film = film_conductance(c.rack[r].film, flow1[r], c.rack[r].nominal_flow, c.rack[r].film_floor)
         rack_forward(
-            c, u, x, d, w, r, src, s, film, rate, rate, rate, x.tc[src, r], rate * supply, c.overhead_liquid[r]
+            c, u, x, d, w, r, src, s, film, rate, rate, rate, x.tc[src, r], rate * supply, c.rack[r].overhead_liquid
         )
         sum_wc += rate * x.tc[src, r]
-        sum_wa += rate * w.rack[r, ALPHA]
-        sum_wb += rate * w.rack[r, BETA]
-    nominal2 = c.hx_flow2[l]
-    water_flow = nominal2 * u.water_factor[l]
+        sum_wa += rate * w.rack[r].alpha
+        sum_wb += rate * w.rack[r].beta
+    nominal2 = c.loop[l].hx_flow2
+    water_flow = nominal2 * u.loop[l].water_factor
     per_kelvin = exchanger_heat_per_kelvin(
-        total1, big1, c.hx_flow1[l], c.hx1[l], valve * water_flow, nominal2, c.hx2[l], u.fouling[l]
+        total1, big1, c.loop[l].hx_flow1, c.loop[l].hx1, valve * water_flow, nominal2, c.loop[l].hx2, u.loop[l].fouling
     )
     opened = exchanger_heat_per_kelvin(
-        total1, big1, c.hx_flow1[l], c.hx1[l], (valve + 1e-5) * water_flow, nominal2, c.hx2[l], u.fouling[l]
+        total1,
+        big1,
+        c.loop[l].hx_flow1,
+        c.loop[l].hx1,
+        (valve + 1e-5) * water_flow,
+        nominal2,
+        c.loop[l].hx2,
+        u.loop[l].fouling,
     )
     by_return = per_kelvin
     by_valve = (opened - per_kelvin) / 1e-5 * (ret - water0)
     heat_out1 = per_kelvin * (ret - water0)
     pump1 = pump_watts(c, l, total1, speeds, pressure1, main)
-    raw, command, free = _controller(u.supply_set[l], supply, c.t_gain[l], integral, c.valve_min[l], -1.0)
+    raw, command, free = _controller(
+        u.loop[l].supply_set, supply, c.loop[l].t_gain, integral, c.loop[l].valve_min, -1.0
+    )
     f_supply = big1 * (ret - supply) - heat_out1 + pump1
     f_return = sum_wc - big1 * ret
-    f_valve = (command - valve) / c.valve_time[l]
-    f_integral = (c.t_gain[l] * (supply - u.supply_set[l]) + (command - raw)) / c.t_time[l]
-    v = s / c.valve_time[l]
-    q = s / c.t_time[l]
-    i1 = free * q * c.t_gain[l] / (1.0 + (1.0 - free) * q)
+    f_valve = (command - valve) / c.loop[l].valve_time
+    f_integral = (c.loop[l].t_gain * (supply - u.loop[l].supply_set) + (command - raw)) / c.loop[l].t_time
+    v = s / c.loop[l].valve_time
+    q = s / c.loop[l].t_time
+    i1 = free * q * c.loop[l].t_gain / (1.0 + (1.0 - free) * q)
     idiv = 1.0 / (1.0 + (1.0 - free) * q)
-    v1 = v * free * (c.t_gain[l] + i1) / (1.0 + v)
-    r1 = s * sum_wb / (c.c_return[l] + s * big1)
+    v1 = v * free * (c.loop[l].t_gain + i1) / (1.0 + v)
+    r1 = s * sum_wb / (c.loop[l].return_capacity + s * big1)
     across = s * by_return - s * big1
-    diagonal = c.c_supply[l] + s * big1 + across * r1 + s * by_valve * v1
+    diagonal = c.loop[l].supply_capacity + s * big1 + across * r1 + s * by_valve * v1
     i0 = f_integral * idiv
     v0 = (f_valve + v * free * i0) / (1.0 + v)
-    r0 = (f_return + s * sum_wa) / (c.c_return[l] + s * big1)
+    r0 = (f_return + s * sum_wa) / (c.loop[l].return_capacity + s * big1)
     k_supply = (f_supply - across * r0 - s * by_valve * v0) / diagonal
     k_return = r0 + r1 * k_supply
     k_valve = v0 + v1 * k_supply
@@ -222,25 +244,27 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
     for j in range(lo, hi):
         r = c.loop_idx[j]
         rate = flow2[r] * heat2
-        film = film_conductance(c.film[r], flow2[r], c.nominal_flow[r], c.film_floor[r])
+        film = film_conductance(c.rack[r].film, flow2[r], c.rack[r].nominal_flow, c.rack[r].film_floor)
         rack_middle(
-            c, u, x, d, w, r, src, s, h, film, rate, x.tc[src, r], k_supply, rate * supply2, c.overhead_liquid[r]
+            c, u, x, d, w, r, src, s, h, film, rate, x.tc[src, r], k_supply, rate * supply2, c.rack[r].overhead_liquid
         )
-        sum_wc += rate * (x.tc[src, r] + h * w.rack[r, KC1])
-        sum_wa += w.rack[r, W1] * w.rack[r, ALPHA]
+        sum_wc += rate * (x.tc[src, r] + h * w.rack[r].kc1)
+        sum_wa += w.rack[r].w1 * w.rack[r].alpha
     heat_out2 = exchanger_heat_per_kelvin(
-        total2, big2, c.hx_flow1[l], c.hx1[l], valve2 * water_flow, nominal2, c.hx2[l], u.fouling[l]
+        total2, big2, c.loop[l].hx_flow1, c.loop[l].hx1, valve2 * water_flow, nominal2, c.loop[l].hx2, u.loop[l].fouling
     ) * (ret2 - water1)
     pump2 = pump_watts(c, l, total2, speeds, pressure2, main)
     integral2 = integral + h * k_integral
-    raw, command, _ = _controller(u.supply_set[l], supply2, c.t_gain[l], integral2, c.valve_min[l], -1.0)
-    f_supply = big2 * (ret2 - supply2) - heat_out2 + pump2 - 2.0 * c.c_supply[l] * k_supply
-    f_return = sum_wc - big2 * ret2 - 2.0 * c.c_return[l] * k_return
-    f_valve = (command - valve2) / c.valve_time[l] - 2.0 * k_valve
-    f_integral = (c.t_gain[l] * (supply2 - u.supply_set[l]) + (command - raw)) / c.t_time[l] - 2.0 * k_integral
+    raw, command, _ = _controller(u.loop[l].supply_set, supply2, c.loop[l].t_gain, integral2, c.loop[l].valve_min, -1.0)
+    f_supply = big2 * (ret2 - supply2) - heat_out2 + pump2 - 2.0 * c.loop[l].supply_capacity * k_supply
+    f_return = sum_wc - big2 * ret2 - 2.0 * c.loop[l].return_capacity * k_return
+    f_valve = (command - valve2) / c.loop[l].valve_time - 2.0 * k_valve
+    f_integral = (c.loop[l].t_gain * (supply2 - u.loop[l].supply_set) + (command - raw)) / c.loop[
+        l
+    ].t_time - 2.0 * k_integral
     i0 = f_integral * idiv
     v0 = (f_valve + v * free * i0) / (1.0 + v)
-    r0 = (f_return + s * sum_wa) / (c.c_return[l] + s * big1)
+    r0 = (f_return + s * sum_wa) / (c.loop[l].return_capacity + s * big1)
     k2_supply = (f_supply - across * r0 - s * by_valve * v0) / diagonal
     k2_return = r0 + r1 * k2_supply
     k2_valve = v0 + v1 * k2_supply
@@ -251,11 +275,11 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
     total = 0.0
     for j in range(lo, hi):
         r = c.loop_idx[j]
-        e, p, t = rack_backward(c, u, x, d, w, r, src, s, h, x.tc[src, r], k2_supply, c.overhead_liquid[r])
+        e, p, t = rack_backward(c, u, x, d, w, r, src, s, h, x.tc[src, r], k2_supply, c.rack[r].overhead_liquid)
         error = max(error, e)
         past += p
         total += t
-        w.tcn[r] = w.rack[r, NEWFLUID]
+        w.rack[r].tcn = w.rack[r].newfluid
     error = max(error, abs(0.5 * h * (k_supply + k2_supply)), abs(0.5 * h * (k_return + k2_return)))
     error = max(error, VALVE_WEIGHT * abs(0.5 * h * (k_valve + k2_valve)))
     error = max(error, VALVE_WEIGHT * abs(0.5 * h * (k_integral + k2_integral)))
@@ -265,8 +289,8 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
     w.loop_new[l, 3] = integral + h * (1.5 * k_integral + 0.5 * k2_integral)
     gradient1 = by_return * k_return + by_valve * k_valve
     gradient2 = by_return * k2_return + by_valve * k2_valve
-    w.step_hx[l] = 0.5 * h * (heat_out1 + s * gradient1 + heat_out2 + s * gradient2)
-    w.step_pump[l] = 0.5 * h * (pump1 + pump2)
+    w.loop[l].step_hx = 0.5 * h * (heat_out1 + s * gradient1 + heat_out2 + s * gradient2)
+    w.loop[l].step_pump = 0.5 * h * (pump1 + pump2)
     return error, past, total + w.loop_new[l, 0] + w.loop_new[l, 1]
 
 
@@ -281,8 +305,8 @@ def _sample(x, c, w, l, src, t0, t1, first):
             before = -1e300
             for i in range(c.tray0[r], c.tray0[r + 1]):
                 before = max(before, x.td[src, i])
-            w.sample_device[index, r] = before + f * (w.hottest[r] - before)
-            w.sample_return[index, r] = x.tc[src, r] + f * (w.tcn[r] - x.tc[src, r])
+            w.sample_device[index, r] = before + f * (w.rack[r].hottest - before)
+            w.sample_return[index, r] = x.tc[src, r] + f * (w.rack[r].tcn - x.tc[src, r])
         w.sample_supply[index, l] = x.loop[src, l, 0] + f * (w.loop_new[l, 0] - x.loop[src, l, 0])
         index += 1
     return index
@@ -299,18 +323,18 @@ def see(seen, r, signal, before, after, h):
 @njit(cache=True)
 def clear_rack(c, d, w, r):
     """Forget the meters of the step under way for rack ``r``."""
-    w.rack_joules[r] = 0.0
-    w.air_joules[r] = 0.0
+    w.rack[r].rack_joules = 0.0
+    w.rack[r].air_joules = 0.0
     for signal in range(2):
         w.seen[r, 0, signal] = np.inf
         w.seen[r, 1, signal] = -np.inf
         w.seen[r, 2, signal] = 0.0
     if d.metered[r]:
         for i in range(c.tray0[r], c.tray0[r + 1]):
-            w.lag[i] = 0.0
-            w.slow_s[i] = 0.0
-            w.brake_s[i] = 0.0
-            w.cap_s[i] = 0.0
+            w.meter[i].lag = 0.0
+            w.meter[i].slow_s = 0.0
+            w.meter[i].brake_s = 0.0
+            w.meter[i].cap_s = 0.0
 
 
 @njit(cache=True)
@@ -321,16 +345,16 @@ def _accept(c, u, x, d, w, l, src, nxt, h):
         before = -1e300
         for i in range(c.tray0[r], c.tray0[r + 1]):
             before = max(before, x.td[src, i])
-        see(w.seen, r, 0, before, w.hottest[r], h)
-        see(w.seen, r, 1, x.tc[src, r], w.tcn[r], h)
+        see(w.seen, r, 0, before, w.rack[r].hottest, h)
+        see(w.seen, r, 1, x.tc[src, r], w.rack[r].tcn, h)
         if d.metered[r]:
             meter_trays(c, u, x, d, w, r, src, h)
         for i in range(c.tray0[r], c.tray0[r + 1]):
             x.td[nxt, i] = w.tdn[i]
             x.tp[nxt, i] = w.tpn[i]
-        x.tc[nxt, r] = w.tcn[r]
-        w.rack_joules[r] += w.step_rack[r]
-        w.air_joules[r] += w.step_air[r]
+        x.tc[nxt, r] = w.rack[r].tcn
+        w.rack[r].rack_joules += w.rack[r].step_rack
+        w.rack[r].air_joules += w.rack[r].step_air
         if x.rest[src, l] == 0:
             x.flow[nxt, r] = w.flow_new[r]
         else:
@@ -339,13 +363,13 @@ def _accept(c, u, x, d, w, l, src, nxt, h):
     see(w.seen_loop, l, 1, x.loop[src, l, 1], w.loop_new[l, 1], h)
     for k in range(4):
         x.loop[nxt, l, k] = w.loop_new[l, k]
-    for k in range(c.pumps[l]):
+    for k in range(c.loop[l].pumps):
         x.speed[nxt, l, k] = w.speed_new[l, k]
     x.pressure[nxt, l, 0] = w.pressure_new[l, 0]
     x.pressure[nxt, l, 1] = w.pressure_new[l, 1]
-    x.rest[nxt, l] = w.rest_new[l]
-    w.hx_joules[l] += w.step_hx[l]
-    w.pump_joules[l] += w.step_pump[l] + h * c.control_watts[l]
+    x.rest[nxt, l] = w.loop[l].rest_new
+    w.loop[l].hx_joules += w.loop[l].step_hx
+    w.loop[l].pump_joules += w.loop[l].step_pump + h * c.loop[l].control_watts
 
 
 @njit(cache=True)
@@ -378,8 +402,8 @@ def loop_run(c, u, x, d, w, l, cur, span, water, slope, watch):
         w.seen_loop[l, 0, signal] = np.inf
         w.seen_loop[l, 1, signal] = -np.inf
         w.seen_loop[l, 2, signal] = 0.0
-    w.hx_joules[l] = 0.0
-    w.pump_joules[l] = 0.0
+    w.loop[l].hx_joules = 0.0
+    w.loop[l].pump_joules = 0.0
     while t < span:
         left = span - t
         step = left if h >= 0.999999 * left else h

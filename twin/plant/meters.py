@@ -54,8 +54,8 @@ class Meters(NamedTuple):
 
 
 def meters(c: Constants, u: Inputs, rows: int) -> Meters:
-    trays, racks, loops, zones = len(c.idle), len(c.liquid), len(c.pumps), len(c.c_zone)
-    nodes, breakers = len(c.node_parent), len(c.rating)
+    trays, racks, loops, zones = len(c.idle), len(c.rack), len(c.loop), len(c.zone)
+    nodes, breakers = len(c.node), len(c.breaker)
     zero = np.zeros
 
     def window(*shape: int) -> Floats:
@@ -99,7 +99,7 @@ def commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, unit, start_i, tota
     row1 = np.zeros(rows)
     for r in range(c.tray0.size - 1):
         p0, p1 = w.rack_power[0, r], w.rack_power[1, r]
-        m.rack_joules[r] += w.rack_joules[r]
+        m.rack_joules[r] += w.rack[r].rack_joules
         it0 += p0
         it1 += p1
         if row_of[r] >= 0:
@@ -108,18 +108,18 @@ def commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, unit, start_i, tota
         win = m.win_rack[r]
         win[RACK_POWER, 0] = min(win[RACK_POWER, 0], p0, p1)
         win[RACK_POWER, 1] = max(win[RACK_POWER, 1], p0, p1)
-        win[RACK_POWER, 2] += w.rack_joules[r]
+        win[RACK_POWER, 2] += w.rack[r].rack_joules
         for s in range(2):
             win[RACK_DEVICE + s, 0] = min(win[RACK_DEVICE + s, 0], w.seen[r, 0, s])
             win[RACK_DEVICE + s, 1] = max(win[RACK_DEVICE + s, 1], w.seen[r, 1, s])
             win[RACK_DEVICE + s, 2] += w.seen[r, 2, s]
         m.device_max[r] = max(m.device_max[r], w.seen[r, 1, 0])
         m.rack_peak[r] = max(m.rack_peak[r], p0, p1)
-        z = c.rack_zone[r]
+        z = c.rack[r].zone
         inlet0 = inlet_temperature(c, u, r, x.zone[cur, z], x.ta[cur])
         inlet1 = inlet_temperature(c, u, r, x.zone[nxt, z], x.ta[nxt])
         _put(m.win_rack, r, RACK_INLET, inlet0, inlet1, span)
-        if not c.liquid[r]:
+        if not c.rack[r].liquid:
             _put(m.win_rack, r, RACK_SUPPLY, inlet0, inlet1, span)
         _put(m.win_rack, r, RACK_FLOW, x.flow[cur, r], x.flow[nxt, r], span)
         _put(m.win_rack, r, RACK_TRAYS, rack_trays[r], rack_trays[r], span)
@@ -129,12 +129,12 @@ def commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, unit, start_i, tota
             m.dark_s[r] += span
         if d.metered[r]:
             for i in range(c.tray0[r], c.tray0[r + 1]):
-                m.lag[i] += w.lag[i]
-                m.slow_s[i] += w.slow_s[i]
-                m.brake_s[i] += w.brake_s[i]
-                m.cap_s[i] += w.cap_s[i]
+                m.lag[i] += w.meter[i].lag
+                m.slow_s[i] += w.meter[i].slow_s
+                m.brake_s[i] += w.meter[i].brake_s
+                m.cap_s[i] += w.meter[i].cap_s
     mechanical = 0.0
-    for l in range(c.pumps.size):
+    for l in range(c.loop.size):
         total0 = 0.0
         total1 = 0.0
         for j in range(c.loop_ptr[l], c.loop_ptr[l + 1]):
@@ -153,36 +153,36 @@ def commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, unit, start_i, tota
         m.return_max[l] = max(m.return_max[l], w.seen_loop[l, 1, 1])
         m.flow_min[l] = min(m.flow_min[l], total0, total1)
         _put(m.win_loop, l, LOOP_FLOW, total0, total1, span)
-        heat = w.hx_joules[l] / span
+        heat = w.loop[l].hx_joules / span
         _put(m.win_loop, l, LOOP_HEAT, heat, heat, span)
         _put(m.win_loop, l, LOOP_VALVE, x.loop[cur, l, 2], x.loop[nxt, l, 2], span)
         fastest0 = 0.0
         fastest1 = 0.0
-        for k in range(c.pumps[l]):
+        for k in range(c.loop[l].pumps):
             fastest0 = max(fastest0, x.speed[cur, l, k])
             fastest1 = max(fastest1, x.speed[nxt, l, k])
         _put(m.win_loop, l, LOOP_SPEED, fastest0, fastest1, span)
-        m.hx[l] += w.hx_joules[l]
-        m.pump[l] += w.pump_joules[l]
-        mechanical += w.pump_joules[l] / span
+        m.hx[l] += w.loop[l].hx_joules
+        m.pump[l] += w.loop[l].pump_joules
+        mechanical += w.loop[l].pump_joules / span
     room = 0.0
-    for z in range(c.c_zone.size):
-        m.crah[z] += w.crah_joules[z]
-        fan = c.zone_fan[z] * u.zone_factor[z]
+    for z in range(c.zone.size):
+        m.crah[z] += w.zone[z].crah_joules
+        fan = c.zone[z].fan_watts * u.zone[z].factor
         m.fan[z] += fan * span
         mechanical += fan
         room = max(room, x.zone[nxt, z])
     cooling = cooling_watts(c, u, totals[2] / span)
     auxiliary = 0.0
-    for a in range(c.aux_node.size):
-        if d.node_on[c.aux_node[a]]:
-            auxiliary += c.aux_watts[a]
+    for a in range(c.aux.size):
+        if d.node_on[c.aux[a].node]:
+            auxiliary += c.aux[a].watts
     m.total[SOURCE] += totals[0]
     m.total[CONVERSION] += totals[1]
     m.total[REJECTED] += totals[2]
     m.total[COOLING] += cooling * span
     m.total[AUXILIARY] += auxiliary * span
-    for n in range(c.node_parent.size):
+    for n in range(c.node.size):
         m.total[BATTERY] += x.battery[cur, n] - x.battery[nxt, n]
     for r in range(c.tray0.size - 1):
         if d.share[r, 0] + d.share[r, 1] == 0.0:
@@ -191,14 +191,14 @@ def commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, unit, start_i, tota
     for row in range(rows):
         _put(m.win_row, row, 0, row0[row], row1[row], span)
         m.row_peak[row] = max(m.row_peak[row], row0[row], row1[row])
-    for n in range(c.node_parent.size):
-        if c.node_kind[n] == RACK_FEED:
+    for n in range(c.node.size):
+        if c.node[n].kind == RACK_FEED:
             continue
         for k in range(3):
             _put(m.win_node, n, k, phase_amperes(start_i, n, k), phase_amperes(w.node_i, n, k), span)
-    for b in range(c.rating.size):
-        a0, a1 = w.breaker_r[0, b] * c.rating[b], w.breaker_r[1, b] * c.rating[b]
-        f0, f1 = x.theta[cur, b] / c.level[b], x.theta[nxt, b] / c.level[b]
+    for b in range(c.breaker.size):
+        a0, a1 = w.breaker_r[0, b] * c.breaker[b].rating, w.breaker_r[1, b] * c.breaker[b].rating
+        f0, f1 = x.theta[cur, b] / c.breaker[b].level, x.theta[nxt, b] / c.breaker[b].level
         _put(m.win_breaker, b, 0, a0, a1, span)
         _put(m.win_breaker, b, 1, f0, f1, span)
         m.theta_max[b] = max(m.theta_max[b], f0, f1)
@@ -219,11 +219,11 @@ def stored_joules(c, x, row):
         for i in range(c.tray0[r], c.tray0[r + 1]):
             dies += x.td[row, i]
             plates += x.tp[row, i]
-        total += c.cd[r] * dies + c.cp[r] * plates + c.air_capacity[r] * x.ta[row, r]
-        if c.liquid[r]:
-            total += c.fluid_capacity[r] * x.tc[row, r]
-    for l in range(c.pumps.size):
-        total += c.c_supply[l] * x.loop[row, l, 0] + c.c_return[l] * x.loop[row, l, 1]
-    for z in range(c.c_zone.size):
-        total += c.c_zone[z] * x.zone[row, z]
+        total += c.rack[r].cd * dies + c.rack[r].cp * plates + c.rack[r].air_capacity * x.ta[row, r]
+        if c.rack[r].liquid:
+            total += c.rack[r].fluid_capacity * x.tc[row, r]
+    for l in range(c.loop.size):
+        total += c.loop[l].supply_capacity * x.loop[row, l, 0] + c.loop[l].return_capacity * x.loop[row, l, 1]
+    for z in range(c.zone.size):
+        total += c.zone[z].capacity * x.zone[row, z]
     return total

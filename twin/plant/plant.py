@@ -77,7 +77,7 @@ class Plant:
         self.rack_clock = np.ones(racks)
         self._spent = np.zeros(len(topology.node_names), dtype=bool)
         self._unit = np.zeros((racks, 2, 6))
-        self._aux_unit = np.zeros((len(self.c.aux_node), 6))
+        self._aux_unit = np.zeros((len(self.c.aux), 6))
         self._totals = np.zeros(3)
         self._start_i = np.zeros((len(topology.node_names), 6))
         self._dirty_rack = np.ones(racks, dtype=bool)
@@ -113,24 +113,24 @@ class Plant:
     ) -> None:
         """Give ``trays`` (indices) a power profile. utilisation [-] of the dynamic range; sigma_watts [W] per tray."""
         u = self.u
-        u.load[trays] = utilisation
-        u.sigma[trays] = sigma_watts
-        u.swing_hertz[trays] = swing_hertz
-        u.gang[trays] = gang
-        u.busy[trays] = 1
+        u.tray["load"][trays] = utilisation
+        u.tray["sigma"][trays] = sigma_watts
+        u.tray["swing_hertz"][trays] = swing_hertz
+        u.tray["gang"][trays] = gang
+        u.tray["busy"][trays] = 1
         if linear_share is not None:
-            u.linear[trays] = linear_share
+            u.tray["linear"][trays] = linear_share
         if speed_exponent is not None:
-            u.beta[trays] = speed_exponent
+            u.tray["beta"][trays] = speed_exponent
         self._touch_trays(trays)
 
     def clear_load(self, trays: Ints) -> None:
         """Leave ``trays`` idle."""
         u = self.u
-        u.load[trays] = 0.0
-        u.sigma[trays] = 0.0
-        u.gang[trays] = -1
-        u.busy[trays] = 0
+        u.tray["load"][trays] = 0.0
+        u.tray["sigma"][trays] = 0.0
+        u.tray["gang"][trays] = -1
+        u.tray["busy"][trays] = 0
         self._touch_trays(trays)
 
     def allocate(self, trays: Ints, taken: bool) -> None:
@@ -139,16 +139,16 @@ class Plant:
 
     def set_cap(self, trays: Ints, clock: float | Floats) -> None:
         """Limit the clock of ``trays`` to a fraction of nominal, as policy or firmware does."""
-        self.u.cap[trays] = clock
+        self.u.tray["cap"][trays] = clock
         self._touch_trays(trays)
 
     def set_on(self, trays: Ints, on: bool) -> None:
         """Switch trays on (idle, cold-started guards) or off (they draw nothing)."""
         u = self.u
         rack = self.c.tray_rack[trays]
-        u.on[trays] = 1 if on else 0
-        u.mode[trays] = NORMAL if on else OFF
-        u.up[trays] = self.c.t_slow[rack] if on else np.inf
+        u.tray["on"][trays] = 1 if on else 0
+        u.tray["mode"][trays] = NORMAL if on else OFF
+        u.up[trays] = self.c.rack["t_slow"][rack] if on else np.inf
         u.down[trays] = -np.inf
         self._check_devices = True
         self._touch_trays(trays)
@@ -167,13 +167,13 @@ class Plant:
         self._dirty_loop[loop] = True
 
     def set_valve(self, rack: int, position: float) -> None:
-        self.u.valve[rack] = position
-        loop = self.c.rack_loop[rack]
+        self.u.rack["valve"][rack] = position
+        loop = self.c.rack["loop"][rack]
         if loop >= 0:
             self._dirty_loop[loop] = True
 
     def set_supply(self, loop: int, celsius: float) -> None:
-        self.u.supply_set[loop] = celsius
+        self.u.loop["supply_set"][loop] = celsius
         self._dirty_loop[loop] = True
 
     def set_weather(self, dry_bulb: float, wet_bulb: float) -> None:
@@ -182,14 +182,14 @@ class Plant:
     def darken(self, rack: int) -> None:
         """Carry out a loss of power: the rack's trays are off and stay off until :meth:`set_on`."""
         self.dark[rack] = True
-        self.u.air_on[rack] = 0.0
+        self.u.rack["air_on"][rack] = 0.0
         trays = np.arange(self.c.tray0[rack], self.c.tray0[rack + 1])
         self.set_on(trays, False)
 
     def light(self, rack: int) -> None:
         """Take back a rack that has power again; its trays are still off."""
         self.dark[rack] = False
-        self.u.air_on[rack] = 1.0
+        self.u.rack["air_on"][rack] = 1.0
         self._dirty_rack[rack] = True
 
     # ------------------------------------------------------------------ device protection
@@ -198,27 +198,27 @@ class Plant:
         """Carry out a device's guard: returns (old mode, new mode). Its release is armed by :meth:`arm_release`."""
         u, c = self.u, self.c
         rack = int(c.tray_rack[tray])
-        old = int(u.mode[tray])
+        old = int(u.tray["mode"][tray])
         temperature = self.x.td[self.cur, tray]
         rising = temperature >= u.up[tray] - PAST
         new = old + 1 if rising else old - 1
-        u.mode[tray] = new
-        u.up[tray] = (c.t_slow[rack], c.t_brake[rack], c.t_off[rack], np.inf)[new]
+        u.tray["mode"][tray] = new
+        u.up[tray] = (c.rack["t_slow"][rack], c.rack["t_brake"][rack], c.rack["t_off"][rack], np.inf)[new]
         u.down[tray] = -np.inf
         if new == OFF:
-            u.on[tray] = 0
+            u.tray["on"][tray] = 0
         self._check_devices = True
         self._touch_trays(np.array([tray]))
         return old, new
 
     def arm_release(self, tray: int) -> None:
         """Arm the lower level of a slowed or braked device, its dwell being over."""
-        mode = int(self.u.mode[tray])
+        mode = int(self.u.tray["mode"][tray])
         rack = int(self.c.tray_rack[tray])
         if mode == SLOWED:
-            self.u.down[tray] = self.c.t_slow[rack] - self.c.release[rack]
+            self.u.down[tray] = self.c.rack["t_slow"][rack] - self.c.rack["release"][rack]
         elif mode == BRAKED:
-            self.u.down[tray] = self.c.t_brake[rack] - self.c.release[rack]
+            self.u.down[tray] = self.c.rack["t_brake"][rack] - self.c.rack["release"][rack]
         self._check_devices = True
 
     # ------------------------------------------------------------------ settle
@@ -238,20 +238,20 @@ class Plant:
                 self._dirty_rack |= before != d.powered
             for rack in np.flatnonzero(self._dirty_rack):
                 linearise(c, u, x, d, rack, cur)
-                loop, zone = c.rack_loop[rack], c.rack_zone[rack]
+                loop, zone = c.rack["loop"][rack], c.rack["zone"][rack]
                 if loop >= 0:
                     x.h_loop[cur, loop] = min(x.h_loop[cur, loop], AFTER_CHANGE)
                 else:
                     x.h_zone[cur, zone] = min(x.h_zone[cur, zone], AFTER_CHANGE)
                 trays = slice(c.tray0[rack], c.tray0[rack + 1])
-                busy = u.busy[trays] == 1
+                busy = u.tray["busy"][trays] == 1
                 self.rack_clock[rack] = self._lowest_clock(rack, busy) if busy.any() else 1.0
             self._dirty_rack[:] = False
             rack_powers(c, u, x, d, cur, w.rack_power[0])
             tree(c, d, w.rack_power[0], self._unit, self._aux_unit, w.node_p, w.node_i)
             if self._dirty_swing or self._dirty_feeds:
                 if self._dirty_swing:
-                    self._gang_order = np.argsort(u.gang, kind="stable")
+                    self._gang_order = np.argsort(u.tray["gang"], kind="stable")
                 swing_variances(c, u, d, self._gang_order, w.node_p, d.cv2)
                 self._dirty_swing = False
             self._dirty_feeds = False
@@ -262,10 +262,16 @@ class Plant:
     def _lowest_clock(self, rack: int, busy: NDArray[np.bool_]) -> float:
         u, c = self.u, self.c
         trays = slice(int(c.tray0[rack]), int(c.tray0[rack + 1]))
-        mode, cap = u.mode[trays][busy], u.cap[trays][busy]
+        mode, cap = u.tray["mode"][trays][busy], u.tray["cap"][trays][busy]
         t = self.x.td[self.cur, trays][busy]
-        slowed = np.clip(1.0 - c.slow_gain[rack] * (t - c.t_slow[rack] + c.release[rack]), c.slow_min[rack], 1.0)
-        clock = np.select([mode == NORMAL, mode == SLOWED, mode == BRAKED], [1.0, slowed, c.brake_clock[rack]], 0.0)
+        slowed = np.clip(
+            1.0 - c.rack["slow_gain"][rack] * (t - c.rack["t_slow"][rack] + c.rack["release"][rack]),
+            c.rack["slow_min"][rack],
+            1.0,
+        )
+        clock = np.select(
+            [mode == NORMAL, mode == SLOWED, mode == BRAKED], [1.0, slowed, c.rack["brake_clock"][rack]], 0.0
+        )
         return float(np.minimum(clock, cap).min())
 
     def _settle_loop(self, loop: int) -> None:
@@ -273,7 +279,7 @@ class Plant:
         supply = float(x.loop[cur, loop, 0])
         self._viscous[loop] = supply
         racks = c.loop_idx[c.loop_ptr[loop] : c.loop_ptr[loop + 1]]
-        d.branch_b[racks] = c.branch_b[racks] * viscosity_ratio(min(max(supply, 5.0), 90.0))
+        d.branch_b[racks] = c.rack["branch_b"][racks] * viscosity_ratio(min(max(supply, 5.0), 90.0))
         pressure, _ = solve_flows(c, u, d, loop, x.speed[cur, loop], x.pressure[cur, loop, 1], x.flow[cur])
         x.pressure[cur, loop, 1] = pressure
         x.rest[cur, loop] = 0
@@ -283,13 +289,13 @@ class Plant:
         c, u, x, d, cur = self.c, self.u, self.x, self.d, self.cur
         ratio = self.w.breaker_r[0]
         closed = u.closed == 1
-        instant = closed & (ratio >= c.instant)
+        instant = closed & (ratio >= c.breaker["instant"])
         if instant.any():
             return Crossing(now, Guard.BREAKER_INSTANTANEOUS, int(np.argmax(instant)))
-        short = closed & (x.timer[cur] >= c.short_delay)
+        short = closed & (x.timer[cur] >= c.breaker["short_delay"])
         if short.any():
             return Crossing(now, Guard.BREAKER_SHORT_TIME, int(np.argmax(short)))
-        hot = closed & (x.theta[cur] >= c.level)
+        hot = closed & (x.theta[cur] >= c.breaker["level"])
         if hot.any():
             return Crossing(now, Guard.BREAKER_THERMAL, int(np.argmax(hot)))
         lost = (d.powered == 0.0) & ~self.dark
@@ -368,9 +374,9 @@ class Plant:
         """Put the crossed quantity on the far side of its level."""
         x, c = self.x, self.c
         if guard == Guard.BREAKER_THERMAL:
-            x.theta[self.cur, index] = max(x.theta[self.cur, index], c.level[index])
+            x.theta[self.cur, index] = max(x.theta[self.cur, index], c.breaker["level"][index])
         elif guard == Guard.BREAKER_SHORT_TIME:
-            x.timer[self.cur, index] = max(x.timer[self.cur, index], c.short_delay[index])
+            x.timer[self.cur, index] = max(x.timer[self.cur, index], c.breaker["short_delay"][index])
         elif guard == Guard.RACK_DARK:
             x.ride[self.cur, index] = 0.0
             self._dirty_feeds = True
@@ -414,7 +420,7 @@ class Plant:
 
     def _control_joules(self) -> float:
         """Energy of CDU controls, which does not enter the coolant."""
-        return float(self.c.control_watts.sum()) * (self.time - self._metered_from)
+        return float(self.c.loop["control_watts"].sum()) * (self.time - self._metered_from)
 
     _metered_from = 0.0
 

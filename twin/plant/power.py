@@ -41,12 +41,12 @@ def energise(c, u, x, d, row, unit, aux_unit):
 
     unit: shape (R, 2, 6), line currents per watt of rack power; aux_unit: shape (A, 6), line currents [A].
     """
-    for n in range(c.node_parent.size):
-        parent = c.node_parent[n]
+    for n in range(c.node.size):
+        parent = c.node[n].parent
         on = u.source_on[n] if parent < 0 else (d.node_on[parent] if u.source_on[n] else 0)
-        if not on and c.node_kind[n] == UPS and x.battery[row, n] > 0.0:
+        if not on and c.node[n].kind == UPS and x.battery[row, n] > 0.0:
             on = 1
-        breaker = c.node_breaker[n]
+        breaker = c.node[n].breaker
         if breaker >= 0 and not u.closed[breaker]:
             on = 0
         d.node_on[n] = on
@@ -62,12 +62,12 @@ def energise(c, u, x, d, row, unit, aux_unit):
             if d.share[r, f] > 0.0:
                 d.share[r, f] /= live
                 node = c.rack_feed[r, f]
-                line_currents(d.share[r, f], c.power_factor[r], c.phase[r], c.node_voltage[node], unit[r, f])
+                line_currents(d.share[r, f], c.rack[r].power_factor, c.phase[r], c.node[node].voltage, unit[r, f])
         d.powered[r] = 1.0 if live > 0 or x.ride[row, r] > 0.0 else 0.0
-    for a in range(c.aux_node.size):
+    for a in range(c.aux.size):
         aux_unit[a, :] = 0.0
-        if d.node_on[c.aux_node[a]]:
-            line_currents(c.aux_watts[a], c.aux_pf[a], c.aux_phase[a], c.node_voltage[c.aux_node[a]], aux_unit[a])
+        if d.node_on[c.aux[a].node]:
+            line_currents(c.aux[a].watts, c.aux[a].pf, c.aux_phase[a], c.node[c.aux[a].node].voltage, aux_unit[a])
 
 
 @njit(cache=True)
@@ -86,34 +86,34 @@ def tree(c, d, rack_power, unit, aux_unit, node_p, node_i):
                 node_p[n] += d.share[r, f] * rack_power[r]
                 for k in range(6):
                     node_i[n, k] += unit[r, f, k] * rack_power[r]
-    for a in range(c.aux_node.size):
-        n = c.aux_node[a]
+    for a in range(c.aux.size):
+        n = c.aux[a].node
         if d.node_on[n]:
-            node_p[n] += c.aux_watts[a]
+            node_p[n] += c.aux[a].watts
             for k in range(6):
                 node_i[n, k] += aux_unit[a, k]
     drawn = 0.0
     lost = 0.0
-    for n in range(c.node_parent.size - 1, -1, -1):
+    for n in range(c.node.size - 1, -1, -1):
         if not d.node_on[n]:
             continue
-        taken = (node_p[n] + c.node_fixed[n]) / c.node_eta[n]
+        taken = (node_p[n] + c.node[n].fixed) / c.node[n].eta
         lost += taken - node_p[n]
-        parent = c.node_parent[n]
+        parent = c.node[n].parent
         if parent < 0:
             drawn += taken
             continue
         if not d.node_on[parent]:
             continue  # on battery
         node_p[parent] += taken
-        if c.node_kind[n] == UPS:
+        if c.node[n].kind == UPS:
             # a rectifier draws balanced current at unity displacement
-            amperes = taken / (sqrt(3.0) * c.node_voltage[parent])
+            amperes = taken / (sqrt(3.0) * c.node[parent].voltage)
             for k in range(3):
                 node_i[parent, 2 * k] += amperes * cos(-2.0 * pi * k / 3.0 - pi / 6.0)
                 node_i[parent, 2 * k + 1] += amperes * sin(-2.0 * pi * k / 3.0 - pi / 6.0)
         else:
-            ratio = c.node_voltage[n] / c.node_voltage[parent]
+            ratio = c.node[n].voltage / c.node[parent].voltage
             if node_p[n] > 0.0:
                 ratio *= taken / node_p[n]
             for k in range(6):
@@ -130,12 +130,12 @@ def phase_amperes(node_i, n, k):
 @njit(cache=True)
 def breaker_ratios(c, d, node_i, out):
     """RMS current over rating of every breaker's hottest pole into ``out``: ``I²rms = mean² (1 + cv²)``."""
-    for b in range(c.rating.size):
-        n = c.breaker_node[b]
+    for b in range(c.breaker.size):
+        n = c.breaker[b].node
         hottest = 0.0
         for k in range(3):
             hottest = max(hottest, phase_amperes(node_i, n, k))
-        out[b] = hottest * sqrt(1.0 + d.cv2[b]) / c.rating[b]
+        out[b] = hottest * sqrt(1.0 + d.cv2[b]) / c.breaker[b].rating
 
 
 @njit(cache=True)
@@ -156,7 +156,7 @@ def swing_variances(c, u, d, order, node_p, cv2):
     Trays of one gang swing together (their deviations add), gangs apart from one another (their variances add).
     order: trays sorted by gang, gang −1 first.
     """
-    nodes = c.node_parent.size
+    nodes = c.node.size
     variance = np.zeros(nodes)
     gang_node = np.zeros(nodes)
     racks = c.tray0.size - 1
@@ -164,27 +164,27 @@ def swing_variances(c, u, d, order, node_p, cv2):
     touched = np.empty(racks, dtype=np.int64)
     j = 0
     n_trays = order.size
-    while j < n_trays and u.gang[order[j]] < 0:
+    while j < n_trays and u.tray[order[j]].gang < 0:
         j += 1
     while j < n_trays:
-        gang = u.gang[order[j]]
+        gang = u.tray[order[j]].gang
         count = 0
-        hertz = u.swing_hertz[order[j]]
-        while j < n_trays and u.gang[order[j]] == gang:
+        hertz = u.tray[order[j]].swing_hertz
+        while j < n_trays and u.tray[order[j]].gang == gang:
             i = order[j]
             r = c.tray_rack[i]
-            if u.on[i] and d.powered[r] > 0.0 and u.sigma[i] > 0.0:
+            if u.tray[i].on and d.powered[r] > 0.0 and u.tray[i].sigma > 0.0:
                 if gang_rack[r] == 0.0:
                     touched[count] = r
                     count += 1
-                gang_rack[r] += u.sigma[i] / c.shelf_eta[r]
+                gang_rack[r] += u.tray[i].sigma / c.rack[r].shelf_eta
             j += 1
         if count == 0:
             continue
         gang_node[:] = 0.0
         for m in range(count):
             r = touched[m]
-            left = smoothed_swing(gang_rack[r], hertz, c.smoothing[r])
+            left = smoothed_swing(gang_rack[r], hertz, c.rack[r].smoothing)
             gang_rack[r] = 0.0
             for f in range(2):
                 n = c.rack_feed[r, f]
@@ -193,9 +193,9 @@ def swing_variances(c, u, d, order, node_p, cv2):
         for n in range(nodes - 1, -1, -1):
             if gang_node[n] > 0.0:
                 variance[n] += gang_node[n] ** 2
-                parent = c.node_parent[n]
+                parent = c.node[n].parent
                 if parent >= 0:
                     gang_node[parent] += gang_node[n]
     for b in range(cv2.size):
-        n = c.breaker_node[b]
+        n = c.breaker[b].node
         cv2[b] = variance[n] / node_p[n] ** 2 if node_p[n] > 1.0 else 0.0

@@ -41,12 +41,12 @@ def equilibrate(plant: Plant) -> float:
             plant.x.flow[plant.cur],
         )  # fmt: skip
     drive = plant.breaker_ratio**2
-    table = plant.c.breaker_kind == TABLE
+    table = plant.c.breaker["kind"] == TABLE
     plant.x.theta[plant.cur] = np.where(table, 0.0, drive)
     plant.x.theta[1 - plant.cur] = plant.x.theta[plant.cur]
     plant.x.timer[:] = 0.0
-    plant.x.ride[:] = plant.c.ride_through
-    plant.x.battery[:] = plant.c.node_battery
+    plant.x.ride[:] = plant.c.rack["ride_through"]
+    plant.x.battery[:] = plant.c.node["battery"]
     plant._span = plant.window_seconds
     plant.open_window(plant.time)
     return rate
