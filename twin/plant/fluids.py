@@ -1,14 +1,14 @@
 """Coolant and water properties.
 
 PG25 (25 % propylene glycol by mass): fits for 15–65 °C, checked against CoolProp 8 ``INCOMP::MPG[0.25]`` (errors
-below 0.01 %).
+below 0.01 %, of the conductivity below 0.08 %).
 """
 
 from math import exp
 
 from numba import njit
 
-WATER_VOLUMETRIC_HEAT = 4.150e6  # J/(m³ K), water near 35 °C: 994 kg/m³ × 4,178 J/(kg K), within 0.2 % for 20–50 °C
+WATER_VOLUMETRIC_HEAT = 4.150e6  # J/(m³ K), water: 0.1 % below CoolProp at 35 °C, within 0.3 % at 30–45 °C
 
 
 @njit(cache=True)
