@@ -71,7 +71,8 @@ def execute(
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         metrics = {**result.metrics, "wall_seconds": time.perf_counter() - before}
-        store.finish(manifest, metrics, result.tables, result.complete)
+        kept = {name: table for name, table in result.tables.items() if name != "events"}  # events were streamed
+        store.finish(manifest, metrics, kept, result.complete)
     page = write_report(directory)
     if folder is None:
         print_summary(name, metrics, result.expectations, result.complete, page)

@@ -109,7 +109,7 @@ class Plant:
         speed_exponent: float | None = None,
         sigma_watts: float | Floats = 0.0,
         swing_hertz: float = 1.0,
-        gang: int = -1,
+        gang: int | Ints = -1,
     ) -> None:
         """Give ``trays`` (indices) a power profile. utilisation [-] of the dynamic range; sigma_watts [W] per tray."""
         u = self.u

@@ -43,9 +43,10 @@ def energise(c, u, x, d, row, unit, aux_unit):
     """
     for n in range(c.node.size):
         parent = c.node[n].parent
-        on = u.source_on[n] if parent < 0 else (d.node_on[parent] if u.source_on[n] else 0)
-        if not on and c.node[n].kind == UPS and x.battery[row, n] > 0.0:
-            on = 1
+        on = u.source_on[n]
+        if on and parent >= 0 and not d.node_on[parent]:
+            # a UPS whose supply is gone carries on from its battery
+            on = 1 if c.node[n].kind == UPS and x.battery[row, n] > 0.0 else 0
         breaker = c.node[n].breaker
         if breaker >= 0 and not u.closed[breaker]:
             on = 0

@@ -1,0 +1,209 @@
+"""From the end of a run to its tables and totals."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from twin.plant import meters as meter
+from twin.plant.coolant import pump_flow
+from twin.results.kinds import EventKind
+from twin.results.tables import event_frame
+from twin.sim.services import ServiceRun
+from twin.sim.world import World
+from twin.units import litres_per_minute
+
+
+def flow_residual(world: World) -> float:
+    """Largest share by which a loop's pump flow and branch flows differ, at this instant."""
+    plant, c = world.plant, world.plant.c
+    worst = 0.0
+    for loop in range(len(c.loop)):
+        record = c.loop[loop]
+        racks = c.loop_idx[c.loop_ptr[loop] : c.loop_ptr[loop + 1]]
+        total = float(plant.x.flow[plant.cur, racks].sum())
+        main = float(record["main"]) * float(plant.u.loop["main_factor"][loop])
+        lift = float(plant.x.pressure[plant.cur, loop, 1]) + main * total**2
+        pumps = sum(
+            pump_flow(lift, float(speed), float(record["head"]), float(record["pump_b"]))
+            for speed in plant.x.speed[plant.cur, loop, : record["pumps"]]
+        )
+        worst = max(worst, abs(total - pumps) / max(total, 1e-6))
+    return worst
+
+
+def tables_of(world: World, services: list[ServiceRun]) -> dict[str, pd.DataFrame]:
+    """Every table of a run but the time series."""
+    return {
+        "events": event_frame(world.log.events),
+        "jobs": jobs_table(world),
+        "racks": racks_table(world),
+        "breakers": breakers_table(world),
+        "loops": loops_table(world),
+        "services": services_table(services),
+        "losses": losses_table(world),
+    }
+
+
+def jobs_table(world: World) -> pd.DataFrame:
+    """One row per job."""
+    rows: list[dict[str, Any]] = []
+    for run in world.runs:
+        job = run.job
+        waiting = world.env.now - run.queued_since if run.status == "queued" else 0.0
+        lost = defaultdict(float)
+        for cause, amount in run.losses:
+            lost[cause] += amount
+        throttled = run.throttled
+        if run.status == "running" and len(run.trays):
+            throttled += max(0.0, run._slow_seconds() - run._slow_before) * run.gpus / len(run.trays)
+        rows.append(
+            {
+                "id": job.id,
+                "kind": job.kind.value,
+                "service": job.service or "",
+                "trays": job.trays,
+                "gpus": run.gpus,
+                "priority": job.priority,
+                "submit_seconds": job.submit_seconds,
+                "start_seconds": run.first_start,
+                "end_seconds": run.end,
+                "status": run.status,
+                "restarts": max(0, run.starts - 1),
+                "wait_seconds": run.wait + waiting,
+                "work_seconds": job.work_seconds if np.isfinite(job.work_seconds) else None,
+                "delivered_gpu_seconds": run.delivered(),
+                "lost_gpu_seconds": sum(lost.values()),
+                "lost_cause": max(lost, key=lambda cause: lost[cause]) if lost else "",
+                "racks": ",".join(run.racks),
+                "reason": run.reason,
+                "throttled_gpu_seconds": throttled,
+            }
+        )
+    columns = list(rows[0]) if rows else None
+    return pd.DataFrame(rows, columns=columns) if rows else pd.DataFrame()
+
+
+def racks_table(world: World) -> pd.DataFrame:
+    """One row per rack, in floor order."""
+    topology, plant, m = world.topology, world.plant, world.plant.m
+    racks = topology.hall.racks
+    gpus = np.array([rack.rack_class.gpus_per_tray for rack in racks], dtype=np.float64)
+    first = topology.rack_tray0[:-1]
+    shutdowns: dict[str, int] = defaultdict(int)
+    for event in world.log.events:
+        if event["kind"] == EventKind.DEVICE_SHUTDOWN and event["time_seconds"] >= world.settings.warmup_seconds:
+            shutdowns[event["name"]] += 1
+    return pd.DataFrame(
+        {
+            "name": list(topology.rack_names),
+            "row": [topology.row_names[r] for r in topology.rack_row],
+            "loop": [topology.loop_names[l] if l >= 0 else "" for l in topology.rack_loop],
+            "gpus": (gpus * np.diff(topology.rack_tray0)).astype(np.int64),
+            "energy_joules": m.rack_joules,
+            "peak_power_watts": m.rack_peak,
+            "max_power_watts": [rack.rack_class.max_power_watts for rack in racks],
+            "device_temperature_celsius_max": m.device_max,
+            "throttled_gpu_seconds": np.add.reduceat(m.slow_s, first) * gpus,
+            "hardware_slowdown_gpu_seconds": np.add.reduceat(m.brake_s, first) * gpus,
+            "capped_gpu_seconds": np.add.reduceat(m.cap_s, first) * gpus,
+            "dark_seconds": m.dark_s,
+            "allocated_tray_seconds": m.allocated_s,
+            "shutdown_events": [shutdowns[name] for name in topology.rack_names],
+            "trays": np.diff(topology.rack_tray0),
+            "position": [rack.position for rack in racks],
+            "slowdown_celsius": plant.c.rack["t_slow"],
+        }
+    )
+
+
+def breakers_table(world: World) -> pd.DataFrame:
+    """One row per breaker."""
+    topology, m = world.topology, world.plant.m
+    trips: dict[str, list[float]] = defaultdict(list)
+    for event in world.log.events:
+        if event["kind"] == EventKind.BREAKER_TRIP and event["time_seconds"] >= world.settings.warmup_seconds:
+            trips[event["name"]].append(event["time_seconds"])
+    names = topology.breaker_names
+    return pd.DataFrame(
+        {
+            "name": list(names),
+            "level": [world.level_of(int(n)) for n in topology.breaker_node],
+            "rating_amperes": world.plant.c.breaker["rating"],
+            "thermal_fraction_max": m.theta_max,
+            "current_amperes_max": m.amperes_max,
+            "trips": [len(trips[name]) for name in names],
+            "first_trip_seconds": [trips[name][0] if trips[name] else np.nan for name in names],
+        }
+    )
+
+
+def loops_table(world: World) -> pd.DataFrame:
+    """One row per coolant loop."""
+    m = world.plant.m
+    return pd.DataFrame(
+        {
+            "name": list(world.topology.loop_names),
+            "rated_heat_watts": [loop.cdu.rated_heat_watts for loop in world.topology.hall.loops],
+            "heat_joules": m.hx,
+            "supply_temperature_celsius_max": m.supply_max,
+            "return_temperature_celsius_max": m.return_max,
+            "flow_litres_per_minute_min": litres_per_minute(1.0) * m.flow_min,
+        }
+    )
+
+
+def services_table(services: list[ServiceRun]) -> pd.DataFrame:
+    """One row per inference service."""
+    return pd.DataFrame(
+        {
+            "name": [run.service.name for run in services],
+            "requests": [run.requests for run in services],
+            "latency_misses": [run.late for run in services],
+            "tokens_arrived": [run.arrived for run in services],
+            "tokens_served": [run.served for run in services],
+            "tokens_backlog": [run.queue.prompt_tokens + run.queue.output_tokens for run in services],
+            "wait_seconds_mean": [
+                run.queued_seconds / run.served_requests if run.served_requests else 0.0 for run in services
+            ],
+            "wait_seconds_max": [run.wait_max for run in services],
+            "mean_utilisation": [run.busy / run.live_seconds if run.live_seconds else 0.0 for run in services],
+        }
+    )
+
+
+def losses_table(world: World) -> pd.DataFrame:
+    """What was lost, by root cause: GPU-seconds, watt-seconds not drawn, jobs killed or refused."""
+    sums: dict[tuple[str, str], float] = defaultdict(float)
+    for run in world.runs:
+        for cause, amount in run.losses:
+            sums[("gpu_seconds", cause)] += amount
+        if run.status in ("killed", "refused"):
+            cause = run.reason.split(":")[0] if run.status == "refused" else run.restoring
+            sums[("jobs", cause or "unknown")] += 1.0
+    for cause, joules in world.lost_power.items():
+        sums[("power_watt_seconds", cause)] += joules
+    keys = sorted(sums)
+    return pd.DataFrame(
+        {
+            "kind": [kind for kind, _ in keys],
+            "cause": [cause for _, cause in keys],
+            "amount": [sums[key] for key in keys],
+        }
+    )
+
+
+def totals_of(world: World, until: float, balance: dict[str, float]) -> dict[str, Any]:
+    """What the metrics take beside the tables."""
+    m = world.plant.m
+    mechanical = float(m.pump.sum() + m.fan.sum() + m.total[meter.COOLING])
+    return {
+        "it_energy_joules": float(m.rack_joules.sum()),
+        "facility_energy_joules": float(m.total[meter.SOURCE]) + mechanical,
+        "simulated_seconds": until,
+        "warmup_seconds": world.settings.warmup_seconds,
+        "peak_row_power_watts": dict(zip(world.topology.row_names, m.row_peak.tolist(), strict=True)),
+        "balance": balance,
+        "power_watt_seconds_lost": float(sum(world.lost_power.values())),
+    }

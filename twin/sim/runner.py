@@ -1,0 +1,255 @@
+"""The life of a job on its trays: start up, work, save; and what a loss does to it.
+
+A gang that loses a tray stops, reverts to its last checkpoint and goes back to the queue: the same job, its restarts
+counted apart. Work goes at the pace of the slowest tray.
+"""
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from twin.plant.server import BRAKED, NORMAL, SLOWED
+from twin.results.kinds import EventKind
+from twin.sim.world import World
+from twin.workload.jobs import Job, Phase
+
+ENOUGH = 1e-6  # s of work that may be left when a phase counts as done
+CRAWL = 0.02  # slowest pace assumed when the end of a phase is predicted
+Steps = Generator[simpy.Event, Any, None]
+
+
+class JobRun:
+    """One job in one run: where it is, what it has done and what it lost."""
+
+    def __init__(self, world: World, job: Job, number: int, gpus_per_tray: int, pin: str | None = None) -> None:
+        self.world = world
+        self.job = job
+        self.number = number  # the gang that its trays swing with
+        self.gpus = job.gpus if job.gpus is not None else job.trays * gpus_per_tray
+        self.pin = pin
+        self.status = "queued"
+        self.trays: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.racks: tuple[str, ...] = ()
+        self.began = job.elapsed_seconds  # work done before the run
+        self.progress = job.elapsed_seconds  # s of steady work
+        interval = job.checkpoint_interval_seconds
+        self.saved = interval * np.floor(job.elapsed_seconds / interval) if job.checkpoint else 0.0
+        self.queued_since = max(0.0, job.submit_seconds)
+        self.first_start: float | None = None
+        self.started = 0.0
+        self.end: float | None = None
+        self.wait = 0.0
+        self.starts = 0
+        self.losses: list[tuple[str, float]] = []  # (root cause, GPU-seconds)
+        self.reason = ""
+        self.restoring = ""  # root cause of the loss that the next restore pays for
+        self.serving = False  # of a service's replica: ready for requests
+        self.unset = True  # of a service's replica: its load has not been set by its service yet
+        self.throttled = 0.0  # GPU-seconds
+        self._slow_before = 0.0
+        self._process: simpy.Process | None = None
+        self._done = 0.0  # of the work under way
+        self._phase = ""
+        self._since: tuple[float, float, NDArray[np.float64]] = (0.0, 0.0, np.zeros(0))
+
+    # ------------------------------------------------------------------ start
+
+    @property
+    def endless(self) -> bool:
+        return not np.isfinite(self.job.work_seconds)
+
+    @property
+    def in_flight(self) -> bool:
+        """Met by the run in the middle of its work."""
+        return self.starts == 0 and self.job.submit_seconds <= 0.0
+
+    def start(self, trays: NDArray[np.int64], racks: tuple[str, ...]) -> None:
+        """Take ``trays`` and begin."""
+        world, job = self.world, self.job
+        now = world.env.now
+        self.trays, self.racks = trays, racks
+        self.wait += now - self.queued_since
+        met = self.in_flight
+        if self.first_start is None:
+            self.first_start = now
+        self.started = now
+        self.status = "running"
+        for tray in trays:
+            world.holder[tray] = self
+        world.plant.allocate(trays, True)
+        self._slow_before = self._slow_seconds()
+        first = self._opening(met)
+        self.starts += 1
+        self._power(first[0] if first else job.steady)
+        world.log.add(
+            now, EventKind.JOB_STARTED, "job", job.id, value=float(len(trays)), detail="on " + ", ".join(racks)
+        )
+        self._process = world.env.process(self._life(first))
+
+    def _opening(self, met: bool) -> tuple[Phase, ...]:
+        """Phases before steady work: none for a job met in its work, a restore when there is something to restore."""
+        job = self.job
+        if met and (job.elapsed_seconds > 0.0 or self.endless):
+            return ()
+        if job.restore is not None and self.saved > 0.0 and self.starts > 0:
+            return (job.restore,)
+        return job.startup
+
+    def _power(self, phase: Phase) -> None:
+        world, job = self.world, self.job
+        self._phase = phase.name
+        c = world.plant.c
+        largest = float((c.idle[self.trays] + c.span[self.trays]).mean()) if len(self.trays) else 0.0
+        world.set_load(
+            self.trays,
+            phase.utilisation,
+            linear_share=job.linear_share,
+            speed_exponent=job.speed_exponent,
+            sigma_watts=phase.swing * largest,
+            swing_hertz=job.swing_hertz,
+            gang=self.number,
+        )
+
+    # ------------------------------------------------------------------ life
+
+    def _life(self, opening: tuple[Phase, ...]) -> Steps:
+        job, world = self.job, self.world
+        try:
+            for phase in opening:
+                self._power(phase)
+                yield from self._work(phase.seconds)
+                if phase.name == "restore":
+                    self._lose(self.restoring, phase.seconds * self.gpus)
+            self._power(job.steady)
+            if self.endless:
+                self.serving = True
+                self.unset = True
+                yield from self._work(float("inf"))
+            while job.work_seconds - self.progress > ENOUGH:
+                left = job.work_seconds - self.progress
+                stretch = min(left, self.saved + job.checkpoint_interval_seconds - self.progress) if job.checkpoint else left
+                yield from self._work(stretch)
+                self.progress += stretch
+                self._done = 0.0
+                if job.checkpoint is not None and job.work_seconds - self.progress > ENOUGH:
+                    self._power(job.checkpoint)
+                    yield from self._work(job.checkpoint.seconds)
+                    self._done = 0.0
+                    self.saved = self.progress
+                    world.log.add(world.env.now, EventKind.CHECKPOINT_SAVED, "job", job.id)
+                    self._power(job.steady)
+            self._finish("completed")
+            world.log.add(world.env.now, EventKind.JOB_COMPLETED, "job", job.id)
+        except simpy.Interrupt as interrupt:
+            self._stopped(interrupt.cause)
+
+    def _work(self, seconds: float) -> Steps:
+        """Do ``seconds`` of work at full clock, at the pace of the slowest tray; ``_done`` is what is behind."""
+        env, plant = self.world.env, self.world.plant
+        self._done = 0.0
+        while seconds - self._done > ENOUGH:
+            self._since = (env.now, self._done, plant.m.lag[self.trays].copy())
+            try:
+                if np.isfinite(seconds):
+                    yield env.timeout((seconds - self._done) / max(CRAWL, self._pace()))
+                else:
+                    yield env.event()
+            finally:
+                self._done = self.behind()
+
+    def behind(self) -> float:
+        """Work [s] of the stretch under way that is done by now: time less what slow clocks cost the slowest tray."""
+        began, done, lag = self._since
+        late = float((self.world.plant.m.lag[self.trays] - lag).max()) if len(lag) else 0.0
+        return done + (self.world.env.now - began) - late
+
+    def work_done(self) -> float:
+        """Steady work [s] done so far, the stretch under way included."""
+        steady = self.status == "running" and self._phase == self.job.steady.name
+        return self.progress + (self.behind() if steady else 0.0)
+
+    def delivered(self) -> float:
+        """GPU-seconds of work done in this run and kept."""
+        return max(0.0, self.work_done() - self.began) * self.gpus
+
+    def _pace(self) -> float:
+        """Present speed of the slowest tray, of nominal."""
+        plant = self.world.plant
+        tray, c = plant.u.tray, plant.c
+        pace = 1.0
+        for t in self.trays:
+            mode = tray["mode"][t]
+            clock = float(tray["cap"][t])
+            rack = c.tray_rack[t]
+            if mode == SLOWED:
+                record = c.rack[rack]
+                over = plant.x.td[plant.cur, t] - record["t_slow"] + record["release"]
+                clock = min(clock, max(float(record["slow_min"]), 1.0 - float(record["slow_gain"]) * float(over)))
+            elif mode == BRAKED:
+                clock = min(clock, float(c.rack[rack]["brake_clock"]))
+            elif mode != NORMAL:
+                clock = 0.0
+            pace = min(pace, clock ** float(tray["beta"][t]))
+        return pace
+
+    # ------------------------------------------------------------------ ends
+
+    def _slow_seconds(self) -> float:
+        """Seconds of slowdown that this job's trays have had since the meters began."""
+        return float(self.world.plant.m.slow_s[self.trays].sum()) if len(self.trays) else 0.0
+
+    def _leave(self) -> None:
+        world = self.world
+        if len(self.trays):
+            self.throttled += max(0.0, self._slow_seconds() - self._slow_before) * self.gpus / len(self.trays)
+        world.release(self.trays)
+        self.trays = np.zeros(0, dtype=np.int64)
+        self.serving = False
+        world.wake()
+
+    def _finish(self, status: str) -> None:
+        self._leave()
+        self.status = status
+        self.end = self.world.env.now
+
+    def _lose(self, cause: str, gpu_seconds: float) -> None:
+        if gpu_seconds > 0.0:
+            self.losses.append((cause or "unknown", gpu_seconds))
+
+    def interrupt(self, event: int, *, preempted: bool = False) -> None:
+        """Stop the job where it is: ``event`` is the cause."""
+        if self._process is not None and self._process.is_alive and self.status == "running":
+            self.status = "stopping"
+            self._process.interrupt((event, preempted))
+
+    def _stopped(self, cause: tuple[int, bool]) -> None:
+        """A tray was lost, or the job was preempted: revert to the last checkpoint and queue again."""
+        world, job = self.world, self.job
+        event, preempted = cause
+        root = world.log.root(event) or ("preemption" if preempted else "unknown")
+        if self.endless:
+            if self.serving:
+                self.progress += self._done
+                self.saved = self.progress
+        else:
+            working = self.progress + (self._done if self._phase == self.job.steady.name else 0.0)
+            self._lose(root, (working - self.saved) * self.gpus)
+            self.progress = self.saved
+        self._done = 0.0
+        self.restoring = root
+        self._leave()
+        if not preempted and self.starts > world.settings.greatest_restarts:
+            self.status = "killed"
+            self.end = world.env.now
+            self.reason = f"lost its trays {self.starts} times; last through {root}"
+            world.log.add(world.env.now, EventKind.JOB_KILLED, "job", job.id, cause=event, detail=self.reason)
+            return
+        self.status = "queued"
+        self.queued_since = world.env.now
+        kind = EventKind.JOB_PREEMPTED if preempted else EventKind.JOB_REQUEUED
+        world.log.add(world.env.now, kind, "job", job.id, cause=event, root=root)
+        world.wake()
+

@@ -1,0 +1,184 @@
+"""Priority FIFO with EASY backfill, around a policy that says where a job goes.
+
+The head of the queue is asked for first. When it must wait, it gets a reservation: the earliest time at which running
+jobs' declared ends free enough trays. A later job may go before it if it ends by then, or fits beside it. A waiting job
+may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP scheduling system*, JSSPP 1995.)
+"""
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import simpy
+
+from twin.policy.decisions import Placement, Refusal
+from twin.policy.protocol import JobRequest, Policy
+from twin.results.kinds import EventKind
+from twin.sim.runner import JobRun
+from twin.sim.world import World
+
+DEPTH = 50  # jobs behind the head that backfill looks at
+PATIENCE = 300.0  # s that a job waits before it turns out others
+
+
+class PolicyError(RuntimeError):
+    """A policy's decision cannot be carried out; the message says what it asked for and what there is."""
+
+
+class Scheduler:
+    """The queue, and the process that empties it at control ticks after something changed."""
+
+    def __init__(self, world: World, policy: Policy) -> None:
+        self.world = world
+        self.policy = policy
+        self.state: Any = None
+        self.queue: list[JobRun] = []
+        self._change = world.env.event()
+        world.wake = self.wake
+
+    def wake(self) -> None:
+        """Something changed: look at the queue at the next control tick."""
+        if not self._change.triggered:
+            self._change.succeed()
+
+    def submit(self, run: JobRun) -> None:
+        """Put a job in the queue."""
+        world = self.world
+        world.runs.append(run)
+        world.log.add(world.env.now, EventKind.JOB_SUBMITTED, "job", run.job.id, value=float(run.job.trays))
+        self.queue.append(run)
+        self.wake()
+
+    def process(self) -> Generator[simpy.Event, Any, None]:
+        """Wake at the next control tick after a change, and place what can be placed."""
+        env, period = self.world.env, self.world.settings.control_period_seconds
+        while True:
+            yield self._change
+            tick = (np.floor(env.now / period) + 1.0) * period if env.now > 0.0 else 0.0
+            if tick > env.now:
+                yield env.timeout(tick - env.now)
+            self._change = env.event()
+            self.look()
+
+    def look(self) -> None:
+        """Place the queue's jobs in order, then backfill behind a head that must wait."""
+        for run in self.world.runs:
+            if run.status == "queued" and run not in self.queue:
+                self.queue.append(run)
+        self.queue.sort(key=lambda run: (-run.job.priority, run.queued_since, run.number))
+        while self.queue and self._try(self.queue[0]):
+            self.queue.pop(0)
+        if not self.queue:
+            return
+        if self._turn_out(self.queue[0]):
+            return
+        shadow, spare = self._reservation(self.queue[0])
+        now = self.world.env.now
+        for run in list(self.queue[1 : 1 + DEPTH]):
+            short = now + run.job.estimate_seconds <= shadow
+            if not short and run.job.trays > spare:
+                continue
+            if self._try(run):
+                self.queue.remove(run)
+                if not short:
+                    spare -= run.job.trays
+
+    # ------------------------------------------------------------------ one job
+
+    def _try(self, run: JobRun) -> bool:
+        """Ask the policy about one job and carry out its decision; True when the job has left the queue."""
+        world, job = self.world, run.job
+        snapshot = world.snapshot()
+        trays_of_rack = int(np.diff(world.topology.rack_tray0).max())
+        request = JobRequest(
+            id=job.id,
+            kind=job.kind.value,
+            trays=job.trays,
+            one_rack=job.trays <= trays_of_rack and not (job.service and job.trays > trays_of_rack),
+            priority=job.priority,
+            power_watts_per_tray=float(
+                np.round(world.plant.c.idle.mean() + job.steady.utilisation * world.plant.c.span.mean())
+            ),
+        )
+        if run.pin is not None:
+            free = int(snapshot.rack_free_trays[world.topology.rack_names.index(run.pin)])
+            if free < job.trays:
+                return False
+            self._place(run, ((run.pin, job.trays),))
+            return True
+        decision, self.state = self.policy(snapshot, request, self.state)
+        if isinstance(decision, Placement):
+            self._place(run, decision.racks)
+            return True
+        run.reason = f"{decision.reason.value}: {decision.detail}" if decision.detail else decision.reason.value
+        if isinstance(decision, Refusal):
+            run.status = "refused"
+            run.end = world.env.now
+            run.wait += world.env.now - run.queued_since
+            world.log.add(
+                world.env.now, EventKind.JOB_REFUSED, "job", job.id, root=decision.reason.value, detail=decision.detail
+            )
+            return True
+        return False
+
+    def _place(self, run: JobRun, racks: tuple[tuple[str, int], ...]) -> None:
+        world = self.world
+        names = world.topology.rack_names
+        if sum(count for _, count in racks) != run.job.trays:
+            raise PolicyError(f"policy placed {racks} for {run.job.id}, which asked for {run.job.trays} trays")
+        chosen = []
+        for name, count in racks:
+            if name not in names:
+                raise PolicyError(f"policy placed {run.job.id} on {name!r}, which is no rack of this hall")
+            usable = world.usable_trays(names.index(name))
+            if len(usable) < count:
+                raise PolicyError(f"policy placed {count} trays of {run.job.id} on {name}, which has {len(usable)} free")
+            chosen.append(usable[:count])
+        run.reason = ""
+        run.start(np.concatenate(chosen), tuple(name for name, _ in racks))
+
+    # ------------------------------------------------------------------ making room
+
+    def _reservation(self, head: JobRun) -> tuple[float, int]:
+        """When enough trays will be free for ``head`` by declared ends, and how many will be over at that time."""
+        world = self.world
+        snapshot = world.snapshot()
+        free = int(snapshot.rack_free_trays[snapshot.rack_production].sum())
+        ends = sorted(
+            (run.started + run.job.estimate_seconds, run.number, len(run.trays))
+            for run in world.runs
+            if run.status == "running" and not run.endless
+        )
+        for end, _, trays in ends:
+            free += trays
+            if free >= head.job.trays:
+                return max(end, world.env.now), free - head.job.trays
+        return float("inf"), max(0, free - head.job.trays)
+
+    def _turn_out(self, head: JobRun) -> bool:
+        """Preempt jobs of lower priority for a head that has waited; True when trays are coming free."""
+        world = self.world
+        if world.env.now - head.queued_since < PATIENCE:
+            world.env.process(self._later(PATIENCE - (world.env.now - head.queued_since)))
+            return False
+        victims = [
+            run
+            for run in world.runs
+            if run.status == "running" and run.job.preemptible and run.job.priority < head.job.priority
+        ]
+        victims.sort(key=lambda run: (-run.started, run.number))
+        snapshot = world.snapshot()
+        free = int(snapshot.rack_free_trays[snapshot.rack_production].sum())
+        missing = head.job.trays - free
+        if missing <= 0 or sum(len(run.trays) for run in victims) < missing:
+            return False
+        for run in victims:
+            if missing <= 0:
+                break
+            missing -= len(run.trays)
+            run.interrupt(-1, preempted=True)
+        return True
+
+    def _later(self, seconds: float) -> Generator[simpy.Event, Any, None]:
+        yield self.world.env.timeout(seconds)
+        self.wake()

@@ -1,0 +1,96 @@
+"""Inference services at work: requests of the last interval set the load, the load of replicas and their latency."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import simpy
+
+from twin.sim.runner import JobRun
+from twin.sim.world import World
+from twin.workload.jobs import Service
+from twin.workload.service import Queue, Served, advance, utilisation_to_power
+
+
+@dataclass
+class ServiceRun:
+    """One service in one run: its queue and its sums."""
+
+    service: Service
+    replicas: list[JobRun] = field(default_factory=list)
+    queue: Queue = field(default_factory=Queue)
+    second: int = 0
+    utilisation: float = 0.0  # last set on the replicas
+    requests: float = 0.0
+    served_requests: float = 0.0
+    late: float = 0.0
+    arrived: float = 0.0
+    served: float = 0.0
+    queued_seconds: float = 0.0
+    wait_max: float = 0.0
+    busy: float = 0.0  # replica-seconds
+    live_seconds: float = 0.0
+
+    def add(self, served: Served, live: float) -> None:
+        """Add an interval to the sums."""
+        self.requests += served.arrived_requests
+        self.served_requests += served.served_requests
+        self.late += served.late_requests
+        self.arrived += served.arrived_prompt_tokens + served.arrived_output_tokens
+        self.served += served.served_prompt_tokens + served.served_output_tokens
+        self.queued_seconds += served.queued_request_seconds
+        if np.isfinite(served.wait_seconds_max):
+            self.wait_max = max(self.wait_max, served.wait_seconds_max)
+        self.busy += served.utilisation * live * served.seconds
+        self.live_seconds += live * served.seconds
+
+    def advance(self, world: World, until: int) -> None:
+        """Serve the seconds up to ``until``, and put the utilisation found on the replicas."""
+        stop = min(until, len(self.service.requests))
+        if stop <= self.second:
+            return
+        live = [run for run in self.replicas if run.serving]
+        speed = float(np.mean([run._pace() for run in live])) if live else 1.0
+        self.queue, served = advance(self.service, self.queue, self.second, stop, live=float(len(live)), speed=speed)
+        self.add(served, float(len(live)))
+        self.second = stop
+        if live and (
+            abs(served.utilisation - self.utilisation) > world.settings.service_deadband
+            or any(run.unset for run in live)
+        ):
+            self.utilisation = served.utilisation
+            self.put(world, live)
+
+    def put(self, world: World, live: list[JobRun]) -> None:
+        """Set the load of live replicas from the service's utilisation."""
+        service = self.service
+        load, swing = utilisation_to_power(service, self.utilisation, service.knobs, service.build)
+        trays = np.concatenate([run.trays for run in live])
+        c = world.plant.c
+        world.set_load(
+            trays,
+            load,
+            linear_share=service.linear_share,
+            speed_exponent=service.speed_exponent,
+            sigma_watts=swing * float((c.idle[trays] + c.span[trays]).mean()),
+            gang=np.concatenate([np.full(len(run.trays), run.number) for run in live]),
+        )
+        for run in live:
+            run.unset = False
+
+    def guess(self) -> None:
+        """Utilisation of the first minute, so that a run starts at the load it will have."""
+        stop = min(60, len(self.service.requests))
+        if stop > 0:
+            _, served = advance(self.service, Queue(), 0, stop, live=float(max(1, self.service.replicas)))
+            self.utilisation = served.utilisation
+
+
+def serve(world: World, services: list[ServiceRun]) -> Generator[simpy.Event, Any, None]:
+    """Advance every service at each service period."""
+    period = world.settings.service_period_seconds
+    while True:
+        yield world.env.timeout(period)
+        for run in services:
+            run.advance(world, int(round(world.env.now)))

@@ -1,0 +1,254 @@
+"""One run: a hall, a workload, a policy and a story in; tables and metrics out."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import simpy
+
+from twin.hall.parts import Hall
+from twin.hall.topology import compile_topology
+from twin.plant.meters import stored_joules
+from twin.plant.plant import Plant, Window
+from twin.plant.start import equilibrate
+from twin.policy.protocol import Policy
+from twin.results.kinds import EventKind
+from twin.results.metrics import compute_metrics
+from twin.results.store import RunStore
+from twin.results.tables import event_frame
+from twin.sim import capping
+from twin.sim.clock import HybridEnvironment
+from twin.sim.expectations import Outcome, evaluate
+from twin.sim.faults import Story
+from twin.sim.log import EventLog
+from twin.sim.outcome import flow_residual, tables_of, totals_of
+from twin.sim.protection import Protection
+from twin.sim.recording import Recording
+from twin.sim.runner import JobRun
+from twin.sim.scenario import Scenario
+from twin.sim.scheduler import Scheduler
+from twin.sim.services import ServiceRun, serve
+from twin.sim.world import Settings, World
+from twin.workload.jobs import Job, Workload
+
+__all__ = ["Result", "Settings", "simulate"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run left: every table but the streamed series, the measures, and what its story expected."""
+
+    tables: dict[str, pd.DataFrame]
+    metrics: dict[str, Any]
+    expectations: tuple[Outcome, ...]
+    complete: bool
+    simulated_seconds: float
+
+
+class _Ledger:
+    """Balance residuals: the worst of all windows, and over the run."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.heat = 0.0
+        self.power = 0.0
+        self.flow = 0.0
+        self.mark = world.plant._ledger()
+        self.stored = float(stored_joules(world.plant.c, world.plant.x, world.plant.cur))
+
+    def window(self, window: Window) -> None:
+        self.heat = max(self.heat, abs(window.heat_residual))
+        self.power = max(self.power, abs(window.power_residual))
+        self.flow = max(self.flow, flow_residual(self.world))
+
+    def restart(self) -> None:
+        plant = self.world.plant
+        self.mark = plant._ledger()
+        self.stored = float(stored_joules(plant.c, plant.x, plant.cur))
+
+    def balance(self, submitted: int) -> dict[str, float]:
+        heat, power = self.world.plant.residuals(self.mark, self.stored)
+        statuses = ("completed", "running", "stopping", "queued", "refused", "killed")
+        accounted = sum(run.status in statuses for run in self.world.runs)
+        return {
+            "power": abs(power),
+            "heat": abs(heat),
+            "flow": max(self.flow, flow_residual(self.world)),
+            "jobs": abs(submitted - accounted) / max(1, submitted),
+            "power_window": self.power,
+            "heat_window": self.heat,
+        }
+
+
+def simulate(
+    hall: Hall,
+    workload: Workload,
+    policy: Policy,
+    scenario: Scenario,
+    *,
+    seed: int,
+    until: float,
+    settings: Settings,
+    store: RunStore | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Result:
+    """Run ``until`` [s] of simulated time and return what happened.
+
+    ``store`` takes the time series and events as they come; ``progress`` is told the simulated time [s] reached. A
+    KeyboardInterrupt ends the run where it is: the result is marked incomplete. Everything random was drawn into the
+    workload; ``seed`` is kept for parts that draw in the run itself.
+    """
+    del seed  # no process of this engine draws; the argument is part of its contract
+    topology = compile_topology(hall)
+    plant = Plant(topology, window_seconds=settings.record_interval_seconds)
+    protection: Protection | None = None
+
+    def on_crossing(crossing: Any) -> None:
+        assert protection is not None
+        protection.carry_out(crossing)
+
+    env = HybridEnvironment(plant, on_crossing)
+    trays = len(plant.c.idle)
+    world = World(
+        topology=topology,
+        plant=plant,
+        env=env,
+        log=EventLog(),
+        settings=settings,
+        holder=[None] * trays,
+        in_service=np.ones(len(topology.rack_names), dtype=bool),
+        held=np.zeros(trays, dtype=bool),
+    )
+    protection = Protection(world)
+    scheduler = Scheduler(world, policy)
+    gpus_per_tray = _usual_gpus(hall)
+    services = {service.name: ServiceRun(service) for service in workload.services}
+    world.log.add(0.0, EventKind.RUN_STARTED, "hall", hall.name)
+    _weather(world, 0.0)
+    later = _begin(world, scheduler, workload.jobs, services, gpus_per_tray)
+    equilibrate(plant)
+    ledger = _Ledger(world)
+    recording = Recording(topology, store, lambda: _counts(world)) if store is not None else None
+
+    def on_window(window: Window) -> None:
+        ledger.window(window)
+        if recording is not None and store is not None:
+            recording.write(window)
+            store.append_events(world.log.take())
+        if settings.weather:
+            _weather(world, window.start + window.seconds)
+        if progress is not None:
+            progress(window.start + window.seconds)
+
+    plant.on_window = on_window
+    story = Story(world, protection, scheduler, gpus_per_tray)
+    env.process(scheduler.process())
+    env.process(_arrivals(world, scheduler, later, services, gpus_per_tray))
+    if services:
+        env.process(serve(world, list(services.values())))
+    for action in scenario.timeline:
+        env.process(story.tell(action))
+    if settings.capping:
+        capping.install(world)
+    if settings.warmup_seconds > 0.0:
+        env.process(_warm(world, ledger))
+    complete = True
+    try:
+        env.run(until=until)
+    except KeyboardInterrupt:
+        complete = False
+    protection.finish()
+    ended = float(env.now)
+    world.log.add(ended, EventKind.RUN_ENDED, "hall", hall.name, detail="" if complete else "interrupted")
+    for run in world.runs:
+        if run.status == "stopping":
+            run.status = "running"
+    tables = tables_of(world, list(services.values()))
+    arrived = len(world.runs)
+    totals = totals_of(world, ended, ledger.balance(arrived))
+    metrics = compute_metrics(tables, totals)
+    outcomes: tuple[Outcome, ...] = ()
+    if scenario.expectations:
+        outcomes = tuple(evaluate(scenario.expectations, tables, metrics))
+        for outcome in outcomes:
+            kind = EventKind.EXPECTATION_MET if outcome.met else EventKind.EXPECTATION_UNMET
+            world.log.add(ended, kind, "hall", outcome.expectation, detail=outcome.evidence)
+        tables["events"] = event_frame(world.log.events)
+        metrics = compute_metrics(tables, totals)
+    if store is not None:
+        store.append_events(world.log.take())
+    return Result(tables, metrics, outcomes, complete, ended)
+
+
+def _usual_gpus(hall: Hall) -> int:
+    """GPUs of most production trays."""
+    counts: dict[int, int] = {}
+    for rack in hall.racks:
+        if rack.cell == "hall":
+            counts[rack.rack_class.gpus_per_tray] = counts.get(rack.rack_class.gpus_per_tray, 0) + rack.rack_class.trays
+    return max(sorted(counts), key=lambda size: counts[size], default=1)
+
+
+def _counts(world: World) -> tuple[int, int]:
+    running = sum(run.status == "running" for run in world.runs)
+    queued = sum(run.status == "queued" for run in world.runs)
+    return running, queued
+
+
+def _weather(world: World, time: float) -> None:
+    """Set the weather of a time, linear between the rows of the weather file."""
+    rows = world.settings.weather
+    if rows:
+        hours = [row[0] for row in rows]
+        dry = float(np.interp(time, hours, [row[1] for row in rows]))
+        wet = float(np.interp(time, hours, [row[2] for row in rows]))
+        world.plant.set_weather(dry, wet)
+
+
+def _begin(
+    world: World, scheduler: Scheduler, jobs: Sequence[Job], services: dict[str, ServiceRun], gpus_per_tray: int
+) -> list[Job]:
+    """Put the jobs in flight on trays, the largest first, through the policy; returns those that come later."""
+    for service in services.values():
+        service.guess()
+    flying = sorted((job for job in jobs if job.submit_seconds <= 0.0), key=lambda job: (-job.trays, job.id))
+    for job in flying:
+        run = JobRun(world, job, len(world.runs), gpus_per_tray)
+        if job.service is not None:
+            services[job.service].replicas.append(run)
+        world.runs.append(run)
+        world.log.add(0.0, EventKind.JOB_SUBMITTED, "job", job.id, value=float(job.trays))
+        if not scheduler._try(run):
+            scheduler.queue.append(run)
+    for service in services.values():
+        live = [run for run in service.replicas if run.status == "running"]
+        if live:
+            service.put(world, live)
+    if scheduler.queue:
+        scheduler.wake()
+    return [job for job in jobs if job.submit_seconds > 0.0]
+
+
+def _arrivals(
+    world: World, scheduler: Scheduler, jobs: Sequence[Job], services: dict[str, ServiceRun], gpus_per_tray: int
+) -> Generator[simpy.Event, Any, None]:
+    """Submit each job at its time."""
+    for job in jobs:
+        if job.submit_seconds > world.env.now:
+            yield world.env.timeout(job.submit_seconds - world.env.now)
+        run = JobRun(world, job, len(world.runs), gpus_per_tray)
+        if job.service is not None:
+            services[job.service].replicas.append(run)
+        scheduler.submit(run)
+
+
+def _warm(world: World, ledger: _Ledger) -> Generator[simpy.Event, Any, None]:
+    """End the warm-up: totals start again."""
+    yield world.env.timeout(world.settings.warmup_seconds)
+    world.env.read()
+    world.plant.reset_meters()
+    ledger.restart()
+    for run in world.runs:
+        run._slow_before = 0.0
