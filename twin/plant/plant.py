@@ -25,7 +25,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 PAST = 1e-9  # K: a device this close below its level counts as past it when the plant settles
-AFTER_CHANGE = 0.05  # s, first step of a loop or zone whose inputs changed
+AFTER_CHANGE = 1.0  # s, first step of a loop or zone whose inputs changed
 DRIFT = 0.5  # K of supply temperature after which a loop's viscosity is taken again
 ALL, NONE, OTHERS = 3, 0, 2  # what advance() watches
 
@@ -200,7 +200,8 @@ class Plant:
         rack = int(c.tray_rack[tray])
         old = int(u.tray["mode"][tray])
         temperature = self.x.td[self.cur, tray]
-        rising = temperature >= u.up[tray] - PAST
+        # landed on one of its two levels, to within what the last stretch's water forecast moved it
+        rising = u.up[tray] - temperature <= temperature - u.down[tray]
         new = old + 1 if rising else old - 1
         u.tray["mode"][tray] = new
         u.up[tray] = (c.rack["t_slow"][rack], c.rack["t_brake"][rack], c.rack["t_off"][rack], np.inf)[new]
@@ -245,7 +246,7 @@ class Plant:
                     x.h_zone[cur, zone] = min(x.h_zone[cur, zone], AFTER_CHANGE)
                 trays = slice(c.tray0[rack], c.tray0[rack + 1])
                 busy = u.tray["busy"][trays] == 1
-                self.rack_clock[rack] = self._lowest_clock(rack, busy) if busy.any() else 1.0
+                self.rack_clock[rack] = self._lowest_clock(rack, busy) if d.metered[rack] and busy.any() else 1.0
             self._dirty_rack[:] = False
             rack_powers(c, u, x, d, cur, w.rack_power[0])
             tree(c, d, w.rack_power[0], self._unit, self._aux_unit, w.node_p, w.node_i)

@@ -83,9 +83,11 @@ class Clause:
         if self.level is not None:
             chosen = chosen[chosen["level"] == self.level]
         if self.inside is not None:
-            chosen = chosen[[belongs(name, self.inside) for name in chosen["name"]]]
+            inside = self.inside
+            chosen = chosen[chosen["name"].map(lambda name: belongs(name, inside)).astype(bool)]
         if self.outside is not None:
-            chosen = chosen[[not belongs(name, self.outside) for name in chosen["name"]]]
+            outside = self.outside
+            chosen = chosen[~chosen["name"].map(lambda name: belongs(name, outside)).astype(bool)]
         return chosen.sort_values("time_seconds", kind="stable")
 
 

@@ -57,7 +57,7 @@ def jobs_table(world: World) -> pd.DataFrame:
             lost[cause] += amount
         throttled = run.throttled
         if run.status == "running" and len(run.trays):
-            throttled += max(0.0, run._slow_seconds() - run._slow_before) * run.gpus / len(run.trays)
+            throttled += max(0.0, run.slow_seconds() - run.slow_before) * run.gpus / len(run.trays)
         rows.append(
             {
                 "id": job.id,

@@ -49,7 +49,7 @@ class JobRun:
         self.serving = False  # of a service's replica: ready for requests
         self.unset = True  # of a service's replica: its load has not been set by its service yet
         self.throttled = 0.0  # GPU-seconds
-        self._slow_before = 0.0
+        self.slow_before = 0.0
         self._process: simpy.Process | None = None
         self._done = 0.0  # of the work under way
         self._phase = ""
@@ -80,7 +80,7 @@ class JobRun:
         for tray in trays:
             world.holder[tray] = self
         world.plant.allocate(trays, True)
-        self._slow_before = self._slow_seconds()
+        self.slow_before = self.slow_seconds()
         first = self._opening(met)
         self.starts += 1
         self._power(first[0] if first else job.steady)
@@ -154,7 +154,7 @@ class JobRun:
             self._since = (env.now, self._done, plant.m.lag[self.trays].copy())
             try:
                 if np.isfinite(seconds):
-                    yield env.timeout((seconds - self._done) / max(CRAWL, self._pace()))
+                    yield env.timeout((seconds - self._done) / max(CRAWL, self.pace()))
                 else:
                     yield env.event()
             finally:
@@ -175,9 +175,11 @@ class JobRun:
         """GPU-seconds of work done in this run and kept."""
         return max(0.0, self.work_done() - self.began) * self.gpus
 
-    def _pace(self) -> float:
+    def pace(self) -> float:
         """Present speed of the slowest tray, of nominal."""
         plant = self.world.plant
+        if not plant.d.metered.any():
+            return 1.0  # nobody in the hall is slowed, braked or capped
         tray, c = plant.u.tray, plant.c
         pace = 1.0
         for t in self.trays:
@@ -197,14 +199,14 @@ class JobRun:
 
     # ------------------------------------------------------------------ ends
 
-    def _slow_seconds(self) -> float:
+    def slow_seconds(self) -> float:
         """Seconds of slowdown that this job's trays have had since the meters began."""
         return float(self.world.plant.m.slow_s[self.trays].sum()) if len(self.trays) else 0.0
 
     def _leave(self) -> None:
         world = self.world
         if len(self.trays):
-            self.throttled += max(0.0, self._slow_seconds() - self._slow_before) * self.gpus / len(self.trays)
+            self.throttled += max(0.0, self.slow_seconds() - self.slow_before) * self.gpus / len(self.trays)
         world.release(self.trays)
         self.trays = np.zeros(0, dtype=np.int64)
         self.serving = False

@@ -51,7 +51,7 @@ class ServiceRun:
         if stop <= self.second:
             return
         live = [run for run in self.replicas if run.serving]
-        speed = float(np.mean([run._pace() for run in live])) if live else 1.0
+        speed = float(np.mean([run.pace() for run in live])) if live else 1.0
         self.queue, served = advance(self.service, self.queue, self.second, stop, live=float(len(live)), speed=speed)
         self.add(served, float(len(live)))
         self.second = stop

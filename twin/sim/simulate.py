@@ -251,4 +251,4 @@ def _warm(world: World, ledger: _Ledger) -> Generator[simpy.Event, Any, None]:
     world.plant.reset_meters()
     ledger.restart()
     for run in world.runs:
-        run._slow_before = 0.0
+        run.slow_before = 0.0
