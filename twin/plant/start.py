@@ -32,6 +32,7 @@ def equilibrate(plant: Plant) -> float:
         drifted = np.abs(supply - plant._viscous) > 0.01
         plant._dirty_loop |= drifted
         plant._dirty_rack[:] = plant.d.slowed > 0
+        plant._dirty_feeds = True  # powers and currents at the temperatures just found
         plant.settle(plant.time)
         if rate < STEADY and not drifted.any():
             break
