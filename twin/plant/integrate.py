@@ -149,7 +149,7 @@ def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals):
         if live:
             x.ride[nxt, r] = c.rack[r].ride_through
         elif x.ride[cur, r] > 0.0 and mean_power[r] > 0.0:
-            x.ride[nxt, r] = max(0.0, x.ride[cur, r] - mean_power[r] * span)
+            x.ride[nxt, r] = x.ride[cur, r] - mean_power[r] * span  # all that was drawn; the landing puts it at 0
             t = x.ride[cur, r] / mean_power[r]
             if others and t <= span and (t < best or guard < 0):
                 best, guard, index = t, RACK_DARK, r
@@ -157,7 +157,7 @@ def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals):
         x.battery[nxt, n] = x.battery[cur, n]
         if spent[n] > 0.0:
             t = x.battery[cur, n] / spent[n]
-            x.battery[nxt, n] = max(0.0, x.battery[cur, n] - spent[n] * span)
+            x.battery[nxt, n] = x.battery[cur, n] - spent[n] * span
             if others and t <= span and (t < best or guard < 0):
                 best, guard, index = t, BATTERY, n
     heat = 0.0

@@ -50,4 +50,5 @@ def equilibrate(plant: Plant) -> float:
     plant.x.battery[:] = plant.c.node["battery"]
     plant._span = plant.window_seconds
     plant.open_window(plant.time)
+    plant._check_devices = True
     return rate
