@@ -349,7 +349,7 @@ class Plant:
                 # everything else up to that instant; a breaker may have gone before
                 outcome, seconds, guard, index = advance(*args, found[0], OTHERS, self._totals)
                 while outcome == REFUSED:
-                    self._span = 0.25 * found[0]
+                    self._span = 0.25 * (found[0] if found else self._span)
                     outcome, seconds, guard, index = advance(*args, self._span, ALL, self._totals)
                     found = None
                     if outcome == CROSSED:
