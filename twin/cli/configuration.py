@@ -10,7 +10,7 @@ from twin.units import SECONDS_PER_HOUR
 
 SOURCE = "the command line or conf/config.yaml"
 GROUPS = ("hall", "workload", "policy", "plant", "record", "scenario", "weather")
-VALUES = ("seed", "hours", "warmup_seconds", "control_period_seconds", "out")
+VALUES = ("seed", "hours", "warmup_seconds", "control_period_seconds", "greatest_restarts", "out")
 
 
 class ConfigurationError(ValueError):
@@ -36,6 +36,7 @@ class Configuration:
     hours: float
     warmup_seconds: float
     control_period_seconds: float
+    greatest_restarts: int
     out: str | None
 
     def mapping(self) -> dict[str, Any]:
@@ -72,9 +73,13 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
     out = mapping.get("out")
     if out is not None and (not isinstance(out, str) or not out):
         add("out", out, "not a path", "Give the directory that the run may write")
-    seed = mapping.get("seed", 0)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        add("seed", seed, "not a whole number of 0 or more", "Give one, such as seed=1")
+
+    def whole(name: str, example: str) -> int:
+        value = mapping.get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            add(name, value, "not a whole number of 0 or more", f"Give one, such as {name}={example}")
+            return 0
+        return value
 
     def positive(name: str, example: str, *, zero: bool) -> float:
         value = mapping.get(name)
@@ -87,6 +92,8 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
             return float(value)
         return math.nan
 
+    seed = whole("seed", "1")
+    restarts = whole("greatest_restarts", "10")
     hours = positive("hours", "24", zero=False)
     warmup = positive("warmup_seconds", "0", zero=True)
     period = positive("control_period_seconds", "10", zero=False)
@@ -106,5 +113,6 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
         hours=hours,
         warmup_seconds=warmup,
         control_period_seconds=period,
+        greatest_restarts=restarts,
         out=out,
     )

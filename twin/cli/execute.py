@@ -16,6 +16,7 @@ from twin.cli.manifest import manifest_of
 from twin.cli.naming import fresh
 from twin.cli.progress import progress
 from twin.cli.refusals import REFUSALS, Refused, sentences
+from twin.cli.settings import settings_of
 from twin.cli.summary import print_summary
 from twin.hall.errors import Fault, did_you_mean
 from twin.hall.parts import Hall
@@ -155,15 +156,6 @@ def trays_of(hall: Hall) -> tuple[int, int]:
             classes[rack.rack_class.gpus_per_tray] += rack.rack_class.trays
     gpus = max(sorted(classes), key=lambda size: classes[size], default=0)
     return classes.total(), gpus
-
-
-def settings_of(configuration: Configuration) -> Settings:
-    """What the engine is told beside hall, workload, policy and scenario."""
-    return Settings(
-        control_period_seconds=configuration.control_period_seconds,
-        warmup_seconds=configuration.warmup_seconds,
-        record_interval_seconds=float(configuration.record.get("interval_seconds", 60.0)),
-    )
 
 
 def cache_dir() -> Path:

@@ -1,6 +1,7 @@
 """The errors by which the layers refuse input, and the sentences in them."""
 
 from twin.cli.configuration import ConfigurationError
+from twin.cli.weather import WeatherError
 from twin.hall.errors import HallError
 from twin.results.rundir import RunError
 from twin.sim.scenario import ScenarioError
@@ -15,7 +16,7 @@ class Refused(ValueError):
         super().__init__("\n".join(faults))
 
 
-REFUSALS = (ConfigurationError, HallError, RunError, ScenarioError, WorkloadError, Refused)
+REFUSALS = (ConfigurationError, HallError, RunError, ScenarioError, WeatherError, WorkloadError, Refused)
 
 
 def sentences(error: Exception) -> list[str]:

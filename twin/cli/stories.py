@@ -16,7 +16,7 @@ from twin.hall.errors import Fault, did_you_mean
 from twin.sim.scenario import SHORT_KEYS, ScenarioError, short_form
 
 GROUPS = ("hall", "workload", "policy", "plant", "record")
-SETTINGS = (*GROUPS, "seed", "hours", "warmup_seconds", "control_period_seconds", "weather")
+SETTINGS = (*GROUPS, "seed", "hours", "warmup_seconds", "control_period_seconds", "greatest_restarts", "weather")
 NONE = "none"
 
 

@@ -149,13 +149,15 @@ class Derived(NamedTuple):
     qp: Floats  # T, W
     plate_sum: Floats  # R, W
     air_sum: Floats  # R, W
-    powered: Floats  # R, 1 or 0
+    powered: Floats  # R, 1 with a live feed or ride-through, else 0
+    shelf: Floats  # R, 1 while shelves and switches draw: powered, and not switched off with the last tray
     slowed: Ints  # R, trays in software slowdown
     metered: Ints  # R, 1 when a tray is slowed, braked or capped
     share: Floats  # R×2, share of rack power on each feed
     node_on: Ints  # N
     cv2: Floats  # B, relative variance of the current
     branch_b: Floats  # R, linear branch coefficient at the present viscosity
+    film: Floats  # R, W/K per tray, of loops whose pumps are steady
 
 
 class Work(NamedTuple):
@@ -382,12 +384,14 @@ def derived(c: Constants) -> Derived:
         plate_sum=np.zeros(racks),
         air_sum=np.zeros(racks),
         powered=np.ones(racks),
+        shelf=np.ones(racks),
         slowed=np.zeros(racks, dtype=np.int64),
         metered=np.zeros(racks, dtype=np.int64),
         share=np.zeros((racks, 2)),
         node_on=np.ones(len(c.node), dtype=np.int64),
         cv2=np.zeros(len(c.breaker)),
         branch_b=c.rack["branch_b"].copy(),
+        film=np.zeros(racks),
     )
 
 

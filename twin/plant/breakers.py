@@ -28,21 +28,37 @@ def trip_seconds(ratio: float, preload: float, time_constant: float, level: floa
 
 
 @njit(cache=True)
+def _weights(a):
+    """``∫₀¹ yᵏ e^{−a(1−y)} dy`` for k = 0, 1, 2: by series where the recursion would cancel."""
+    if a < 0.1:
+        zero = 0.0
+        one = 0.0
+        two = 0.0
+        term = 1.0  # (−a)ⁿ/n!
+        for n in range(9):
+            zero += term / (n + 1.0)
+            one += term / ((n + 1.0) * (n + 2.0))
+            two += 2.0 * term / ((n + 1.0) * (n + 2.0) * (n + 3.0))
+            term *= -a / (n + 1.0)
+        return zero, one, two
+    zero = -expm1(-a) / a
+    one = (1.0 - zero) / a
+    return zero, one, (1.0 - 2.0 * one) / a
+
+
+@njit(cache=True)
 def heated(theta: float, start: float, mean: float, end: float, span: float, time: float, tau: float) -> float:
     """θ [-] after ``time`` [s] of a step of ``span`` [s] whose drive r² is the parabola with these start, mean, end.
 
-    Exact for the parabola ``q(x) = s + b x + c x²``, x = t/span, with c = 3 (s + e − 2 m), b = e − s − c.
-    Particular solution of θ' = (q − θ)/τ is a polynomial of the same degree.
+    Exact for the parabola ``q(x) = s + b x + c x²``, x = t/span, with c = 3 (s + e − 2 m), b = e − s − c:
+    ``θ(t) = θ e^{−a} + a Σ coefficients × ∫ yᵏ e^{−a(1−y)} dy``, a = t/τ.
     """
     c = 3.0 * (start + end - 2.0 * mean)
     b = end - start - c
     x = time / span
-    k = tau / span
-    p2 = c
-    p1 = b - 2.0 * k * p2
-    p0 = start - k * p1
-    particular = p0 + p1 * x + p2 * x * x
-    return particular + (theta - p0) * exp(-time / tau)
+    a = time / tau
+    zero, one, two = _weights(a)
+    return theta * exp(-a) + a * (start * zero + b * x * one + c * x * x * two)
 
 
 @njit(cache=True)

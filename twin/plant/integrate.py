@@ -4,6 +4,8 @@ Facility water is predicted as a straight line for the loops and corrected by wh
 parabola through the drive's start, mean and end. Where either guess is poor the stretch is refused and halved.
 """
 
+from math import isnan
+
 import numpy as np
 from numba import njit
 
@@ -90,18 +92,24 @@ def _breakers(c, u, x, d, w, cur, span, mean_r, watch):
 
 
 @njit(cache=True)
-def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals):
+def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals, slope):
     """Carry the plant over ``span`` [s] from row ``cur`` into the other row. Nothing in row ``cur`` changes.
 
     watch: bit 1 for devices, bit 2 for everything else (and for refusing poor guesses).
-    Returns (outcome, seconds, guard, index). totals: [source J, conversion loss J, rejected J] of the stretch.
+    slope [K/s] of facility water: NaN to predict it, or the one with which a crossing was found, so that the same
+    crossing is met again. Returns (outcome, seconds, guard, index).
+    totals: [source J, conversion loss J, rejected J, slope] of the stretch.
     """
     devices = (watch & 1) != 0
     others = (watch & 2) != 0
     nxt = 1 - cur
     water = x.tank[cur, 0]
     predicted = tank_after(c, u, water, rejected_now(c, u, x, cur), span)
-    slope = (predicted - water) / span
+    if isnan(slope):
+        slope = (predicted - water) / span
+    else:
+        predicted = water + slope * span
+    totals[3] = slope
     best = span
     guard = -1
     index = -1

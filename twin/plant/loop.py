@@ -43,6 +43,13 @@ def solve_flows(c, u, d, l, speeds, guess, flow):
 
 
 @njit(cache=True)
+def _film(c, r, flow):
+    """Film conductance [W/K] of one tray of rack ``r`` at the rack's ``flow`` [m³/s]."""
+    k = c.rack[r]
+    return film_conductance(k.film, flow, k.nominal_flow, k.film_floor)
+
+
+@njit(cache=True)
 def _controller(set_point, measured, gain, integral, lowest, sign):
     """PI output before and after its limits, and 1.0 while it is free to move (0.0 when limited)."""
     raw = sign * gain * (set_point - measured) + integral
@@ -184,7 +191,7 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
     for j in range(lo, hi):
         r = c.loop_idx[j]
         rate = flow1[r] * heat1
-        film = film_conductance(c.rack[r].film, flow1[r], c.rack[r].nominal_flow, c.rack[r].film_floor)
+        film = _film(c, r, flow1[r]) if moving else d.film[r]
         rack_forward(
             c, u, x, d, w, r, src, s, film, rate, rate, rate, x.tc[src, r], rate * supply, c.rack[r].overhead_liquid
         )
@@ -244,7 +251,7 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
     for j in range(lo, hi):
         r = c.loop_idx[j]
         rate = flow2[r] * heat2
-        film = film_conductance(c.rack[r].film, flow2[r], c.rack[r].nominal_flow, c.rack[r].film_floor)
+        film = _film(c, r, flow2[r]) if moving else d.film[r]
         rack_middle(
             c, u, x, d, w, r, src, s, h, film, rate, x.tc[src, r], k_supply, rate * supply2, c.rack[r].overhead_liquid
         )
@@ -357,6 +364,8 @@ def _accept(c, u, x, d, w, l, src, nxt, h):
         w.rack[r].air_joules += w.rack[r].step_air
         if x.rest[src, l] == 0:
             x.flow[nxt, r] = w.flow_new[r]
+            if w.loop[l].rest_new:
+                d.film[r] = _film(c, r, w.flow_new[r])
         else:
             x.flow[nxt, r] = x.flow[src, r]
     see(w.seen_loop, l, 0, x.loop[src, l, 0], w.loop_new[l, 0], h)

@@ -78,7 +78,7 @@ class Plant:
         self._spent = np.zeros(len(topology.node_names), dtype=bool)
         self._unit = np.zeros((racks, 2, 6))
         self._aux_unit = np.zeros((len(self.c.aux), 6))
-        self._totals = np.zeros(3)
+        self._totals = np.zeros(4)
         self._start_i = np.zeros((len(topology.node_names), 6))
         self._dirty_rack = np.ones(racks, dtype=bool)
         self._dirty_loop = np.ones(len(topology.loop_names), dtype=bool)
@@ -335,7 +335,7 @@ class Plant:
         """Advance by ``span`` or less (``self._taken``); returns the crossing that ended it."""
         args = (self.c, self.u, self.x, self.d, self.w, self._unit, self._aux_unit, self.cur)
         while True:
-            outcome, seconds, guard, index = advance(*args, span, ALL, self._totals)
+            outcome, seconds, guard, index = advance(*args, span, ALL, self._totals, math.nan)
             if outcome == BROKEN:
                 self._broken(t, index)
             if outcome != REFUSED:
@@ -345,23 +345,24 @@ class Plant:
         found: tuple[float, int, int] | None = None
         if outcome == CROSSED:
             found = (min(seconds, span), guard, index)
+            slope = float(self._totals[3])
             if guard == Guard.DEVICE:
                 # everything else up to that instant; a breaker may have gone before
-                outcome, seconds, guard, index = advance(*args, found[0], OTHERS, self._totals)
+                outcome, seconds, guard, index = advance(*args, found[0], OTHERS, self._totals, slope)
                 while outcome == REFUSED:
                     self._span = 0.25 * (found[0] if found else self._span)
-                    outcome, seconds, guard, index = advance(*args, self._span, ALL, self._totals)
+                    outcome, seconds, guard, index = advance(*args, self._span, ALL, self._totals, math.nan)
                     found = None
                     if outcome == CROSSED:
                         found = (seconds, guard, index)
-                        outcome, *_ = advance(*args, seconds, NONE, self._totals)
+                        outcome, *_ = advance(*args, seconds, NONE, self._totals, float(self._totals[3]))
                     elif outcome != REFUSED:
                         span = self._span
                 if outcome == CROSSED:
                     found = (min(seconds, found[0] if found else seconds), guard, index)
-                    advance(*args, found[0], NONE, self._totals)
+                    advance(*args, found[0], NONE, self._totals, float(self._totals[3]))
             else:
-                advance(*args, found[0], NONE, self._totals)
+                advance(*args, found[0], NONE, self._totals, float(self._totals[3]))
         taken = found[0] if found else span
         if taken > 0.0:
             self._commit(taken)

@@ -30,6 +30,7 @@ def linearise(c, u, x, d, r, src):
     slowed = 0
     metered = 0
     dead = d.powered[r] == 0.0
+    on = 0
     for i in range(c.tray0[r], c.tray0[r + 1]):
         mode = u.tray[i].mode
         if dead or u.tray[i].on == 0 or mode == OFF:
@@ -37,6 +38,7 @@ def linearise(c, u, x, d, r, src):
             d.g[i] = 0.0
             d.qp[i] = 0.0
             continue
+        on += 1
         t = x.td[src, i]
         f = tray_clock(
             mode,
@@ -62,6 +64,8 @@ def linearise(c, u, x, d, r, src):
         d.qp[i] = c.rack[r].plate_share * p
         plate += d.qp[i]
         air += c.rack[r].air_share * p
+    # a rack manager switches the shelves off with the last tray: nothing else guards the switches against heat
+    d.shelf[r] = 1.0 if on > 0 else 0.0
     d.plate_sum[r] = plate
     d.air_sum[r] = air
     d.slowed[r] = slowed
@@ -71,7 +75,7 @@ def linearise(c, u, x, d, r, src):
 @njit(cache=True)
 def shelf_loss(c, d, r, trays_watts):
     """Overhead and conversion loss [W] of rack ``r``: all of its AC power that its trays do not take."""
-    if d.powered[r] == 0.0:
+    if d.shelf[r] == 0.0:
         return 0.0
     eta = c.rack[r].shelf_eta
     return trays_watts * (1.0 / eta - 1.0) + (c.rack[r].overhead + c.rack[r].shelf_fixed) / eta

@@ -1,5 +1,7 @@
 """A run starts from equilibrium: the steady state of its initial load."""
 
+import math
+
 import numpy as np
 
 from twin.plant.breakers import TABLE
@@ -23,7 +25,7 @@ def equilibrate(plant: Plant) -> float:
         before = [plant.x.td[plant.cur].copy(), plant.x.loop[plant.cur].copy(), plant.x.zone[plant.cur].copy()]
         advance(
             plant.c, plant.u, plant.x, plant.d, plant.w, plant._unit, plant._aux_unit, plant.cur, span, NONE,
-            plant._totals,
+            plant._totals, math.nan,
         )  # fmt: skip
         plant.cur = 1 - plant.cur
         after = [plant.x.td[plant.cur], plant.x.loop[plant.cur], plant.x.zone[plant.cur]]

@@ -139,7 +139,9 @@ class _Reader:
         if len(self.faults) == before and spec.check is not None:
             for misfit in spec.check(self.hall, target, values):
                 self.add(f"{key}.{misfit.key}", misfit.value, misfit.problem, misfit.remedy)
-        return [Action(at, spec.name, name, values, repair, kind) for name in self.nodes(kind, target)]
+        # a feed's utilities and a breaker are nodes; a repair may name them either way
+        kept = "node" if kind in ("feed", "breaker") else kind
+        return [Action(at, spec.name, name, values, repair, kept) for name in self.nodes(kind, target)]
 
     def nodes(self, kind: str | None, target: str | None) -> list[str | None]:
         """A feed stands for its utility nodes; everything else for itself."""
@@ -227,16 +229,18 @@ class _Reader:
 
     def repairs(self, actions: list[Action]) -> None:
         """A repair needs something that went wrong before it."""
-        broken: set[str | None] = set()
+        broken: set[tuple[str | None, str | None]] = set()
         for action in actions:
-            if action.do == "repair" and action.target not in broken:
+            place = (action.target_kind, action.target)
+            if action.do == "repair" and place not in broken:
                 self.add(
                     "timeline.do",
                     "repair",
                     f"nothing happened to {action.target} before {clock_of(action.at_seconds)}",
                     "Name the target of an earlier action",
                 )
-            broken.add(action.target)
+            if ACTIONS[action.do].repairable:
+                broken.add(place)
 
     def expectations(self, written: Any, timeline: tuple[Action, ...]) -> tuple[Expectation, ...]:
         found: list[Expectation] = []
