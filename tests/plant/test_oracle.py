@@ -208,9 +208,7 @@ class Oracle:
         rate_of[at["td"]] = (k.die_share * tray + leak - through) / k.die_heat_capacity
         rate_of[at["tp"]] = (k.plate_share * tray + through - to_coolant) / k.plate_heat_capacity
         gained = np.bincount(self.rack_of, self.count * to_coolant, n)
-        rate_of[at["tc"]] = (
-            gained + k.overhead_liquid_share * rack_loss + w * (supply - tc)
-        ) / k.coolant_heat_capacity
+        rate_of[at["tc"]] = (gained + k.overhead_liquid_share * rack_loss + w * (supply - tc)) / k.coolant_heat_capacity
 
         # loop, its exchanger and controllers
         pump = (pressure + cdu.main_resistance * total**2) * total / cdu.pump_efficiency

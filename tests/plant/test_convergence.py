@@ -1,0 +1,89 @@
+"""The order of the method, and what its tolerance buys."""
+
+import numpy as np
+import pytest
+
+from twin.hall.topology import Topology
+from twin.plant.arrays import constants
+from twin.plant.loop import loop_step
+from twin.plant.plant import Plant
+
+
+def _march(plant: Plant, steps: int, until: float) -> np.ndarray:
+    """Loop 0 carried to ``until`` [s] in equal steps of the bare step kernel; every temperature of it."""
+    c, u, d, w = plant.c, plant.u, plant.d, plant.w
+    x = type(plant.x)(*(row.copy() for row in plant.x))
+    src, h = plant.cur, until / steps
+    water = float(x.tank[src, 0])
+    for _ in range(steps):
+        loop_step(c, u, x, d, w, 0, src, h, water, water)
+        x.td[src], x.tp[src] = w.tdn, w.tpn
+        x.tc[src] = w.rack["tcn"]
+        x.loop[src, 0] = w.loop_new[0]
+        x.speed[src, 0], x.pressure[src, 0] = w.speed_new[0], w.pressure_new[0]
+        if not x.rest[src, 0]:
+            x.flow[src] = w.flow_new
+        x.rest[src, 0] = w.loop["rest_new"][0]
+    return np.concatenate([x.td[src], x.tp[src], x.tc[src], x.loop[src, 0, :2]])
+
+
+@pytest.mark.parametrize("change", ["load", "pump"])
+def test_halving_the_step_quarters_the_error(change, steady, trays):
+    """Order two through a load step, and through a lost pump, whose flows and films change with the step."""
+    if change == "load":
+        steady.set_load(trays(steady, 0, 2), 0.8)
+    else:
+        steady.set_pump(0, 0, False)
+    steady.settle(0.0)
+    until = 8.0
+    exact = _march(steady, 20_000, until)
+    errors = np.array([np.abs(_march(steady, n, until) - exact).max() for n in (40, 80, 160, 320)])
+    assert np.log2(errors[0] / errors[-1]) / 3.0 == pytest.approx(2.0, abs=0.3), errors
+    assert errors[-1] < 2e-3
+
+
+def test_a_step_far_longer_than_the_die_is_stable(steady, trays):
+    """The die's time constant is half a second: one step of a minute neither rings nor overshoots by a kelvin."""
+    steady.set_load(trays(steady, 0), 0.7)
+    steady.settle(0.0)
+    before = float(steady.x.td[steady.cur, 0])
+    final = _march(steady, 2_000, 2_000.0)[0]
+    once = _march(steady, 1, 60.0)[0]
+    assert before < once < final + 1.0
+
+
+def test_error_falls_with_tolerance(small: Topology, steady, duplicated, trays):
+    """The whole plant through a load step, against itself at a thousandth of the tolerance."""
+
+    def at(tolerance: float) -> np.ndarray:
+        plant = duplicated(steady)
+        plant.c = constants(small, tolerance_kelvin=tolerance)
+        plant.set_load(trays(plant, 0, 3), 0.8)
+        plant.settle(0.0)
+        worst = []
+        for until in (1.0, 5.0, 20.0, 50.0):
+            there = duplicated(plant)
+            there.c = plant.c
+            there.flow(0.0, until)
+            worst.append(there.x.td[there.cur])
+        return np.concatenate(worst)
+
+    exact = at(1e-4)
+    loose, default, tight = (float(np.abs(at(tolerance) - exact).max()) for tolerance in (1.0, 0.1, 0.01))
+    assert tight < 0.3 * default
+    assert default < 0.3 * loose
+    assert default < 0.03
+    # the documented relation: a tenth to a third of the tolerance
+    assert default < 0.1
+
+
+def test_cutting_a_run_into_seconds_changes_little(steady, duplicated, trays):
+    """Strides of a second against the plant's own: apart by less than the error that the tolerance allows."""
+    steady.set_load(trays(steady, 0, 3), 0.8)
+    steady.settle(0.0)
+    whole, cut = duplicated(steady), duplicated(steady)
+    whole.flow(0.0, 120.0)
+    for second in range(120):
+        cut.flow(float(second), second + 1.0)
+    difference = np.abs(whole.x.td[whole.cur] - cut.x.td[cut.cur]).max()
+    assert difference < 0.02
