@@ -1,8 +1,8 @@
-"""The plant against scipy: the whole small hall written a second time, in plain numpy, and integrated by Radau.
+"""The plant against scipy: the whole small hall written a second time, in plain numpy, and integrated by LSODA.
 
-Equal trays of a rack are one group, which is exact and keeps the system small. Facility water is a state here (the plant
-predicts it), viscosity follows the supply temperature continuously (the plant takes it again now and then), and rack air
-sees its heat as it is (the plant takes the mean over a stretch): what these are worth shows in the differences.
+Equal trays of a rack are one group, which is exact and keeps the system small. Facility water is a state here (the
+plant predicts it), viscosity follows the supply temperature continuously (the plant takes it again now and then), and
+rack air sees its heat as it is (the plant takes the mean over a stretch): the differences show what these are worth.
 """
 
 from collections.abc import Callable
@@ -69,9 +69,9 @@ class Oracle:
         self.rack_of = np.array([g[0] for g in self.groups])
         self.first = np.array([g[1] for g in self.groups])
         self.count = np.array([g[2] for g in self.groups], dtype=float)
-        self._guess = float(plant.x.pressure[plant.cur, 0, 1])
-        sizes = {"td": len(self.groups), "tp": len(self.groups), "tc": len(self.racks), "ta": len(self.racks), "loop": 4,
-                 "speed": len(self.pump_on), "pi": 1, "room": 1, "tank": 1, "theta": len(self.breakers)}  # fmt: skip
+        groups, racks = len(self.groups), len(self.racks)
+        sizes = {"td": groups, "tp": groups, "tc": racks, "ta": racks, "loop": 4, "speed": len(self.pump_on), "pi": 1,
+                 "room": 1, "tank": 1, "theta": len(self.breakers)}  # fmt: skip
         ends = np.cumsum(list(sizes.values()))
         self.at = {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends, strict=True)}
         self.size = int(ends[-1])
@@ -271,9 +271,7 @@ class Oracle:
 
             rising.terminal, rising.direction = True, 1.0  # type: ignore[attr-defined]
             events = [rising]
-        return solve_ivp(
-            self, (0.0, until), y0, method="LSODA", rtol=1e-9, atol=1e-9, dense_output=True, events=events
-        )  # fmt: skip
+        return solve_ivp(self, (0.0, until), y0, method="LSODA", rtol=1e-9, atol=1e-9, dense_output=True, events=events)
 
 
 def temperatures(oracle: Oracle, y: np.ndarray) -> np.ndarray:
