@@ -80,6 +80,8 @@ def main(argv: list[str] | None = None) -> int:
     except SystemExit as left:
         # argparse leaves with 2 for wrong usage; here that is a refusal
         return Exit.FINE if left.code in (None, 0) else Exit.REFUSED
+    except MemoryError:
+        return refuse(["memory: there is not enough of it for this. Ask for a smaller hall, or run fewer at once."])
     except Exception:
         traceback.print_exc()
         print("twin: internal error, not a fault of your input; please report the lines above", file=sys.stderr)

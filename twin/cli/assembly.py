@@ -1,0 +1,140 @@
+"""The parts of a run, read from its configuration: all of them, so that all faults are told at once."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hydra.utils import instantiate
+
+from twin.cli.configuration import SOURCE, Configuration
+from twin.cli.refusals import REFUSALS, Refused, sentences
+from twin.cli.settings import settings_of
+from twin.hall.errors import Fault, did_you_mean
+from twin.hall.parts import Hall
+from twin.hall.reader import read_hall
+from twin.policy import Policy
+from twin.policy.baselines import POLICIES
+from twin.sim.scenario import Scenario, read_scenario
+from twin.sim.simulate import Settings
+from twin.units import SECONDS_PER_HOUR
+from twin.workload.jobs import Workload
+from twin.workload.load import load_workload
+from twin.workload.nodes import hall_mapping_from_nodes
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What :func:`twin.sim.simulate.simulate` takes, and the configuration that it was read from."""
+
+    configuration: Configuration
+    hall: Hall
+    workload: Workload
+    policy: Policy
+    scenario: Scenario
+    settings: Settings
+
+
+def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Parts:
+    """Every part of a configuration. ``sources`` are the files that its groups came from, for messages.
+
+    A node list of the workload (``workload.nodes_path``) takes the place of the hall. Raises
+    :class:`~twin.cli.refusals.Refused` with the faults of all parts; workload and scenario are looked at once there is
+    a hall to hold them against.
+    """
+    faults: list[str] = []
+
+    def attempt(read: Callable[[], Part]) -> Part | None:
+        try:
+            return read()
+        except REFUSALS as error:
+            faults.extend(sentences(error))
+            return None
+
+    def read_workload(hall: Hall) -> Workload:
+        trays, gpus = trays_of(hall)
+        return load_workload(
+            configuration.workload,
+            trays=trays,
+            gpus_per_tray=gpus,
+            seconds=configuration.hours * SECONDS_PER_HOUR,
+            seed=configuration.seed,
+            cache_dir=cache_dir(),
+            source=sources.get("workload", "workload"),
+        )
+
+    settings = attempt(lambda: settings_of(configuration, sources))
+    policy = attempt(lambda: policy_of(configuration.policy, configuration.seed))
+    mapping = attempt(lambda: hall_mapping(configuration))
+    if mapping is not None:
+        configuration = replace(configuration, hall=mapping)
+    hall = None if mapping is None else attempt(lambda: read_hall(mapping, source=sources.get("hall", "hall")))
+    if hall is None:
+        raise Refused(faults)
+    workload = attempt(lambda: read_workload(hall))
+    source = str(configuration.scenario.get("source") or "scenario")
+    scenario = attempt(lambda: read_scenario(configuration.scenario, hall, source, hours=configuration.hours))
+    if workload is None or policy is None or scenario is None or settings is None:
+        raise Refused(faults)
+    return Parts(configuration, hall, workload, policy, scenario, settings)
+
+
+def node_list(workload: Mapping[str, Any]) -> Path | None:
+    """The node list that a workload builds its hall from, if it has one."""
+    path = workload.get("nodes_path")
+    return Path(path) if isinstance(path, str) and path else None
+
+
+def hall_mapping(configuration: Configuration) -> Mapping[str, Any]:
+    """The hall that is asked for: the configuration's, or that of the workload's node list."""
+    nodes = node_list(configuration.workload)
+    if nodes is None:
+        return configuration.hall
+    return hall_mapping_from_nodes(nodes, malformed=str(configuration.workload.get("malformed", "skip")))
+
+
+def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
+    """The policy that a mapping names: one of :data:`twin.policy.baselines.POLICIES`, or the callable at
+    ``_target_`` made with the other keys. Raises Refused."""
+    if "_target_" in mapping:
+        target = mapping["_target_"]
+        try:
+            made = instantiate(dict(mapping))
+        except Exception as error:  # whatever somebody else's code raises is a fault of what they named
+            reason = str(error.__cause__ or error).splitlines()[0]
+            fault = Fault(SOURCE, "policy._target_", target, reason, "Name a callable as package.module.name")
+            raise Refused([str(fault)]) from error
+        if not callable(made):
+            fault = Fault(SOURCE, "policy._target_", target, "makes no policy", "Name what returns a callable")
+            raise Refused([str(fault)])
+        return made
+    name = mapping.get("name")
+    if name not in POLICIES:
+        fault = Fault(SOURCE, "policy.name", name, "unknown policy", did_you_mean(str(name), POLICIES))
+        raise Refused([str(fault)])
+    odd = [
+        Fault(SOURCE, f"policy.{key}", mapping[key], "unknown key", "Leave it out") for key in mapping if key != "name"
+    ]
+    if odd:
+        raise Refused([str(fault) for fault in odd])
+    return POLICIES[name](seed)
+
+
+def trays_of(hall: Hall) -> tuple[int, int]:
+    """Trays of the production cell, and the GPUs of most of them."""
+    classes = Counter[int]()
+    for rack in hall.racks:
+        if rack.cell == "hall":
+            classes[rack.rack_class.gpus_per_tray] += rack.rack_class.trays
+    gpus = max(sorted(classes), key=lambda size: classes[size], default=0)
+    return classes.total(), gpus
+
+
+def cache_dir() -> Path:
+    """Where generated samples of trace formats are kept between runs."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "data-hall-twin"
