@@ -11,7 +11,15 @@ from numba import njit
 
 from twin.plant.coolant import film_conductance
 from twin.plant.loop import SHORTEST, clear_rack, first_past, see
-from twin.plant.racks import meter_trays, rack_backward, rack_forward, rack_middle
+from twin.plant.racks import (
+    correct_slowed,
+    linearise,
+    meter_trays,
+    rack_backward,
+    rack_close,
+    rack_forward,
+    rack_middle,
+)
 from twin.plant.thermal import GAMMA
 
 STILL_AIR = 0.05  # share of nominal air flow through a rack whose fans stand still (assumption)
@@ -72,6 +80,7 @@ def zone_step(c, u, x, d, w, z, src, h, mean_air):
     lo, hi = c.zone_ptr[z], c.zone_ptr[z + 1]
     room = x.zone[src, z]
     air = x.ta[src]
+    td, tp = x.td[src], x.tp[src]
     fans = c.zone[z].fan_watts * u.zone[z].factor
     error = 0.0
     sum_x = 0.0
@@ -91,7 +100,12 @@ def zone_step(c, u, x, d, w, z, src, h, mean_air):
             k.beta = s * from_room / diagonal
         else:
             film = film_conductance(c.rack[r].film, rate, c.rack[r].air_flow, c.rack[r].film_floor)
-            rack_forward(c, u, x, d, w, r, src, s, film, rate, out, from_room, air[r], inlet_heat, 1.0)
+            if d.slowed[r] > 0:
+                linearise(c, u, x, d, r, src)
+            rack_forward(
+                c.tray0[r], c.tray0[r + 1], s, film, rate, out, from_room, air[r], inlet_heat, 1.0, c.rack[r], k,
+                d.shelf[r], d.plate_sum[r], d.air_sum[r], td, tp, c.ir, d.g, d.qd, d.qp, w.aa, w.bb, w.rd, w.bx,
+            )  # fmt: skip
         sum_x += out * air[r]
         sum_a += out * k.alpha
         sum_b += out * k.beta
@@ -118,7 +132,13 @@ def zone_step(c, u, x, d, w, z, src, h, mean_air):
             k.alpha = residual / (c.rack[r].air_capacity + s * out)
         else:
             film = film_conductance(c.rack[r].film, rate, c.rack[r].air_flow, c.rack[r].film_floor)
-            rack_middle(c, u, x, d, w, r, src, s, h, film, rate, air[r], k_room, inlet_heat, 1.0)
+            rack_middle(
+                c.tray0[r], c.tray0[r + 1], s, h, film, air[r], k_room, c.rack[r], k,
+                td, tp, c.ir, d.g, d.qd, d.qp, w.aa, w.bb, w.rd, w.bx, w.kd, w.kp,
+            )  # fmt: skip
+            if d.slowed[r] > 0:
+                correct_slowed(c, u, x, d, w, r, src, s, h)
+            rack_close(s, h, rate, air[r], inlet_heat, 1.0, c.rack[r], k, d.shelf[r])
         sum_x += out * w.tan[r]
         sum_a += out * k.alpha
     taken2, _ = crah_heat(c, u, z, room2)
@@ -134,7 +154,10 @@ def zone_step(c, u, x, d, w, z, src, h, mean_air):
             error = max(error, abs(0.5 * h * (k.kc1 + k2)))
             total += k.newfluid
         else:
-            e, p, t = rack_backward(c, u, x, d, w, r, src, s, h, air[r], k2_room, 1.0)
+            e, p, t = rack_backward(
+                c.tray0[r], c.tray0[r + 1], s, h, air[r], k2_room, 1.0, k,
+                td, tp, c.ir, d.g, w.aa, w.bb, w.rd, w.bx, w.kd, w.kp, u.up, u.down, w.tdn, w.tpn,
+            )  # fmt: skip
             error = max(error, e)
             past += p
             total += t

@@ -404,7 +404,7 @@ def work(c: Constants, u: Inputs) -> Work:
         tdn=one(trays), tpn=one(trays), meter=_records(trays, "lag slow_s brake_s cap_s"),
         rack=_records(
             racks,
-            "sum_x sum_b w1 film1 alpha beta kc1 diagonal q1 plate1 air1 loss1 gk1 q2 plate2 air2 loss2 newfluid "
+            "sum_x sum_e w1 film1 alpha beta kc1 diagonal q1 plate1 air1 loss1 gk1 q2 plate2 air2 loss2 newfluid "
             "hottest tcn step_rack step_air rack_joules air_joules",
         ),
         loop=_records(loops, "hx_joules pump_joules step_hx step_pump", "rest_new"),

@@ -12,7 +12,15 @@ from numba import njit
 
 from twin.plant.coolant import branch_flow, exchanger_heat_per_kelvin, film_conductance, manifold_pressure
 from twin.plant.fluids import pg25_viscosity, pg25_volumetric_heat
-from twin.plant.racks import meter_trays, rack_backward, rack_forward, rack_middle
+from twin.plant.racks import (
+    correct_slowed,
+    linearise,
+    meter_trays,
+    rack_backward,
+    rack_close,
+    rack_forward,
+    rack_middle,
+)
 from twin.plant.thermal import GAMMA
 
 VALVE_WEIGHT = 2.0  # K of step error for a unit of facility valve
@@ -126,6 +134,7 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
     """Try one step of ``h`` [s] from row ``src`` into the scratch. Returns error [K], devices past a guard, a sum."""
     s = GAMMA * h
     lo, hi = c.loop_ptr[l], c.loop_ptr[l + 1]
+    td, tp = x.td[src], x.tp[src]
     supply, ret, valve, integral = x.loop[src, l, 0], x.loop[src, l, 1], x.loop[src, l, 2], x.loop[src, l, 3]
     main = c.loop[l].main * u.loop[l].main_factor
     error = 0.0
@@ -192,9 +201,13 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
         r = c.loop_idx[j]
         rate = flow1[r] * heat1
         film = _film(c, r, flow1[r]) if moving else d.film[r]
+        if d.slowed[r] > 0:
+            linearise(c, u, x, d, r, src)
         rack_forward(
-            c, u, x, d, w, r, src, s, film, rate, rate, rate, x.tc[src, r], rate * supply, c.rack[r].overhead_liquid
-        )
+            c.tray0[r], c.tray0[r + 1], s, film, rate, rate, rate, x.tc[src, r], rate * supply,
+            c.rack[r].overhead_liquid, c.rack[r], w.rack[r], d.shelf[r], d.plate_sum[r], d.air_sum[r],
+            td, tp, c.ir, d.g, d.qd, d.qp, w.aa, w.bb, w.rd, w.bx,
+        )  # fmt: skip
         sum_wc += rate * x.tc[src, r]
         sum_wa += rate * w.rack[r].alpha
         sum_wb += rate * w.rack[r].beta
@@ -253,7 +266,13 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
         rate = flow2[r] * heat2
         film = _film(c, r, flow2[r]) if moving else d.film[r]
         rack_middle(
-            c, u, x, d, w, r, src, s, h, film, rate, x.tc[src, r], k_supply, rate * supply2, c.rack[r].overhead_liquid
+            c.tray0[r], c.tray0[r + 1], s, h, film, x.tc[src, r], k_supply, c.rack[r], w.rack[r],
+            td, tp, c.ir, d.g, d.qd, d.qp, w.aa, w.bb, w.rd, w.bx, w.kd, w.kp,
+        )  # fmt: skip
+        if d.slowed[r] > 0:
+            correct_slowed(c, u, x, d, w, r, src, s, h)
+        rack_close(
+            s, h, rate, x.tc[src, r], rate * supply2, c.rack[r].overhead_liquid, c.rack[r], w.rack[r], d.shelf[r]
         )
         sum_wc += rate * (x.tc[src, r] + h * w.rack[r].kc1)
         sum_wa += w.rack[r].w1 * w.rack[r].alpha
@@ -282,7 +301,10 @@ def loop_step(c, u, x, d, w, l, src, h, water0, water1):
     total = 0.0
     for j in range(lo, hi):
         r = c.loop_idx[j]
-        e, p, t = rack_backward(c, u, x, d, w, r, src, s, h, x.tc[src, r], k2_supply, c.rack[r].overhead_liquid)
+        e, p, t = rack_backward(
+            c.tray0[r], c.tray0[r + 1], s, h, x.tc[src, r], k2_supply, c.rack[r].overhead_liquid, w.rack[r],
+            td, tp, c.ir, d.g, w.aa, w.bb, w.rd, w.bx, w.kd, w.kp, u.up, u.down, w.tdn, w.tpn,
+        )  # fmt: skip
         error = max(error, e)
         past += p
         total += t

@@ -73,12 +73,15 @@ def linearise(c, u, x, d, r, src):
 
 
 @njit(cache=True)
-def shelf_loss(c, d, r, trays_watts):
-    """Overhead and conversion loss [W] of rack ``r``: all of its AC power that its trays do not take."""
-    if d.shelf[r] == 0.0:
+def shelf_loss(part, shelf, trays_watts):
+    """Overhead and conversion loss [W] of a rack (its record ``part``): all of its AC power that its trays do not take.
+
+    shelf: 1 while the shelves draw, else 0.
+    """
+    if shelf == 0.0:
         return 0.0
-    eta = c.rack[r].shelf_eta
-    return trays_watts * (1.0 / eta - 1.0) + (c.rack[r].overhead + c.rack[r].shelf_fixed) / eta
+    eta = part.shelf_eta
+    return trays_watts * (1.0 / eta - 1.0) + (part.overhead + part.shelf_fixed) / eta
 
 
 @njit(cache=True)
@@ -87,140 +90,118 @@ def rack_watts(c, x, d, r, src):
     total = d.plate_sum[r] + d.air_sum[r]
     for i in range(c.tray0[r], c.tray0[r + 1]):
         total += d.qd[i] + d.g[i] * x.td[src, i]
-    return total + shelf_loss(c, d, r, total)
+    return total + shelf_loss(c.rack[r], d.shelf[r], total)
+
+
+# The three functions below take a rack's records (part, k = Work.rack) and plain arrays rather than the groups of
+# arrays: they are called for every rack and stage, and a call copies everything that it is given.
 
 
 @njit(cache=True)
-def rack_forward(c, u, x, d, w, r, src, s, film, capacity_rate, own_rate, inlet_rate, fluid, inlet_heat, to_fluid):
-    """Stage-one elimination of a rack: leaves ``k_fluid = alpha + beta k_inlet`` in its record.
+def rack_forward(
+    i0, i1, s, film, capacity_rate, own_rate, inlet_rate, fluid, inlet_heat, to_fluid, part, k, shelf, plate, air,
+    td, tp, ir, g, qd, qp, aa, bb, rd, bx,
+):  # fmt: skip
+    """Stage-one elimination of a rack: leaves ``k_fluid = alpha + beta k_inlet`` in its record ``k``.
 
     film [W/K per tray]; capacity_rate W [W/K] of what leaves; own_rate and inlet_rate [W/K]: the parts of W that the
     method treats implicitly in the rack's fluid and in its inlet (both W in a loop); fluid [°C]; inlet_heat: W × inlet
-    temperature [W]; to_fluid: share of shelf losses that the fluid takes. An air-cooled rack's fluid also takes the
-    trays' air heat.
+    temperature [W]; to_fluid: share of shelf losses that the fluid takes; plate and air [W]: heats of all trays. An
+    air-cooled rack's fluid also takes the trays' air heat. td … bx: by tray, as in :func:`twin.plant.thermal.forward`.
     """
-    i0, i1 = c.tray0[r], c.tray0[r + 1]
-    if d.slowed[r] > 0:
-        linearise(c, u, x, d, r, src)
     sum_x, sum_b, sum_e, sum_q = forward(
-        i0,
-        i1,
-        s,
-        film,
-        fluid,
-        c.rack[r].cd,
-        c.rack[r].cp,
-        x.td[src],
-        x.tp[src],
-        c.ir,
-        d.g,
-        d.qd,
-        d.qp,
-        w.aa,
-        w.bb,
-        w.rd,
-        w.bx,
+        i0, i1, s, film, fluid, part.cd, part.cp, td, tp, ir, g, qd, qp, aa, bb, rd, bx
     )
-    k = w.rack[r]
-    trays_watts = sum_q + d.plate_sum[r] + d.air_sum[r]
-    loss = shelf_loss(c, d, r, trays_watts)
-    direct = to_fluid * loss + (0.0 if c.rack[r].liquid else d.air_sum[r])
-    diagonal = c.rack[r].fluid_capacity + s * own_rate + s * (i1 - i0) * film - s * s * film * film * sum_b
-    k.sum_x = sum_x
-    k.sum_b = sum_b
+    loss = shelf_loss(part, shelf, sum_q + plate + air)
+    direct = to_fluid * loss + (0.0 if part.liquid else air)
+    diagonal = part.fluid_capacity + s * own_rate + s * (i1 - i0) * film - s * s * film * film * sum_b
     k.w1 = capacity_rate
     k.film1 = film
     k.diagonal = diagonal
     k.alpha = (direct + inlet_heat - capacity_rate * fluid + sum_e + s * film * sum_x) / diagonal
     k.beta = s * inlet_rate / diagonal
     k.q1 = sum_q
-    k.plate1 = d.plate_sum[r]
-    k.air1 = d.air_sum[r]
+    k.plate1 = plate
+    k.air1 = air
     k.loss1 = loss
 
 
 @njit(cache=True)
-def _correct_slowed(c, u, x, d, w, r, src, s, h, film):
+def correct_slowed(c, u, x, d, w, r, src, s, h):
     """Stage-two residuals of trays in software slowdown: the law at the new temperature against its tangent.
 
-    Returns what is added to ΣB x, to Σ device heat, to Σ plate heat and to Σ air heat.
+    Adds to the rack's sums of stage two: ΣB x, device heat, plate heat and air heat.
     """
-    add_x = 0.0
-    add_q = 0.0
-    add_p = 0.0
-    add_a = 0.0
+    k = w.rack[r]
+    part = c.rack[r]
+    level = part.t_slow - part.release
     for i in range(c.tray0[r], c.tray0[r + 1]):
         if u.tray[i].mode != SLOWED or u.tray[i].on == 0:
             continue
         t1 = x.td[src, i]
         t2 = t1 + h * w.kd[i]
-        level = c.rack[r].t_slow - c.rack[r].release
-        f1 = slowed_clock(t1, level, c.rack[r].slow_gain, c.rack[r].slow_min, u.tray[i].cap)
-        f2 = slowed_clock(t2, level, c.rack[r].slow_gain, c.rack[r].slow_min, u.tray[i].cap)
+        f1 = slowed_clock(t1, level, part.slow_gain, part.slow_min, u.tray[i].cap)
+        f2 = slowed_clock(t2, level, part.slow_gain, part.slow_min, u.tray[i].cap)
         p1 = tray_power(c.idle[i], c.span[i], u.tray[i].load, u.tray[i].linear, f1)
         p2 = tray_power(c.idle[i], c.span[i], u.tray[i].load, u.tray[i].linear, f2)
-        tangent = (d.g[i] - c.leak[i]) * (t2 - t1)
-        device = c.rack[r].die_share * (p2 - p1) - tangent
-        plate = c.rack[r].plate_share * (p2 - p1)
+        device = part.die_share * (p2 - p1) - (d.g[i] - c.leak[i]) * (t2 - t1)
+        plate = part.plate_share * (p2 - p1)
         w.rd[i] += device
-        x_add = w.bb[i] * (plate + s * c.ir[i] * w.aa[i] * device)
-        w.bx[i] += x_add
-        add_x += x_add
-        add_q += device
-        add_p += plate
-        add_a += c.rack[r].air_share * (p2 - p1)
-    return add_x, add_q, add_p, add_a
+        more = w.bb[i] * (plate + s * c.ir[i] * w.aa[i] * device)
+        w.bx[i] += more
+        k.sum_x += more
+        k.q2 += device
+        k.plate2 += plate
+        k.air2 += part.air_share * (p2 - p1)
 
 
 @njit(cache=True)
-def rack_middle(c, u, x, d, w, r, src, s, h, film2, capacity_rate2, fluid, k_inlet, inlet_heat2, to_fluid):
-    """Back substitution of stage one and elimination of stage two; its record then holds stage two's alpha."""
-    i0, i1 = c.tray0[r], c.tray0[r + 1]
-    k = w.rack[r]
-    film = k.film1
+def rack_middle(
+    i0, i1, s, h, film2, fluid, k_inlet, part, k, td, tp, ir, g, qd, qp, aa, bb, rd, bx, kd, kp
+):  # fmt: skip
+    """Back substitution of stage one and elimination of stage two; its sums are left in the rack's record."""
     k_fluid = k.alpha + k.beta * k_inlet
-    fluid2 = fluid + h * k_fluid
     sum_x, sum_e, sum_q, sum_gk = middle(
-        i0, i1, s, h, film, film2, k_fluid, fluid2, c.rack[r].cd, c.rack[r].cp, x.td[src], x.tp[src], c.ir, d.g, d.qd, d.qp,
-        w.aa, w.bb, w.rd, w.bx, w.kd, w.kp,
+        i0, i1, s, h, k.film1, film2, k_fluid, fluid + h * k_fluid, part.cd, part.cp, td, tp, ir, g, qd, qp,
+        aa, bb, rd, bx, kd, kp,
     )  # fmt: skip
-    plate, air = k.plate1, k.air1
-    if d.slowed[r] > 0:
-        add_x, add_q, add_p, add_a = _correct_slowed(c, u, x, d, w, r, src, s, h, film)
-        sum_x += add_x
-        sum_q += add_q
-        plate += add_p
-        air += add_a
-    loss = shelf_loss(c, d, r, sum_q + plate + air)
-    direct = to_fluid * loss + (0.0 if c.rack[r].liquid else air)
-    residual = direct + inlet_heat2 - capacity_rate2 * fluid2 + sum_e - 2.0 * c.rack[r].fluid_capacity * k_fluid
     k.kc1 = k_fluid
-    k.alpha = (residual + s * film * sum_x) / k.diagonal
+    k.sum_x = sum_x
+    k.sum_e = sum_e
     k.gk1 = sum_gk
     k.q2 = sum_q
-    k.plate2 = plate
-    k.air2 = air
+    k.plate2 = k.plate1
+    k.air2 = k.air1
+
+
+@njit(cache=True)
+def rack_close(s, h, capacity_rate2, fluid, inlet_heat2, to_fluid, part, k, shelf):
+    """Elimination of stage two, after its sums are complete: leaves its ``alpha`` in the rack's record."""
+    loss = shelf_loss(part, shelf, k.q2 + k.plate2 + k.air2)
+    direct = to_fluid * loss + (0.0 if part.liquid else k.air2)
+    out = capacity_rate2 * (fluid + h * k.kc1)
+    residual = direct + inlet_heat2 - out + k.sum_e - 2.0 * part.fluid_capacity * k.kc1
+    k.alpha = (residual + s * k.film1 * k.sum_x) / k.diagonal
     k.loss2 = loss
 
 
 @njit(cache=True)
-def rack_backward(c, u, x, d, w, r, src, s, h, fluid, k_inlet, to_fluid):
+def rack_backward(
+    i0, i1, s, h, fluid, k_inlet, to_fluid, k, td, tp, ir, g, aa, bb, rd, bx, kd, kp, up, down, tdn, tpn
+):  # fmt: skip
     """Back substitution of stage two. Writes new temperatures and the step's energies; returns error, past, total."""
-    i0, i1 = c.tray0[r], c.tray0[r + 1]
-    k = w.rack[r]
     k_fluid = k.alpha + k.beta * k_inlet
     error, hottest, past, sum_gk, total = backward(
-        i0, i1, s, h, k.film1, k_fluid, x.td[src], x.tp[src], c.ir, d.g, w.aa, w.bb, w.rd, w.bx, w.kd, w.kp,
-        u.up, u.down, w.tdn, w.tpn,
-    )  # fmt: skip
+        i0, i1, s, h, k.film1, k_fluid, td, tp, ir, g, aa, bb, rd, bx, kd, kp, up, down, tdn, tpn
+    )
     new = fluid + h * (1.5 * k.kc1 + 0.5 * k_fluid)
     k.newfluid = new
-    w.rack[r].hottest = hottest
+    k.hottest = hottest
     device = 0.5 * (k.q1 + s * k.gk1 + k.q2 + s * sum_gk)
     loss = 0.5 * (k.loss1 + k.loss2)
     air = 0.5 * (k.air1 + k.air2)
-    w.rack[r].step_rack = h * (device + 0.5 * (k.plate1 + k.plate2) + air + loss)
-    w.rack[r].step_air = h * (air + (1.0 - to_fluid) * loss)
+    k.step_rack = h * (device + 0.5 * (k.plate1 + k.plate2) + air + loss)
+    k.step_air = h * (air + (1.0 - to_fluid) * loss)
     return max(error, abs(0.5 * h * (k.kc1 + k_fluid))), past, total + new
 
 
