@@ -1,4 +1,4 @@
-"""What the engine is told beside hall, workload, policy and scenario: the groups ``plant`` and ``record``, and weather."""
+"""What the engine is told beside hall, workload, policy and story: the groups ``plant`` and ``record``, and weather."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from twin.cli.configuration import SOURCE, Configuration, ConfigurationError
 from twin.cli.weather import Row, WeatherError, read_weather
 from twin.hall.errors import Fault, Faults, did_you_mean
-from twin.hall.fields import count, number, read_fields
+from twin.hall.fields import number, read_fields
 from twin.sim.world import Settings
 
 PLANT = (
@@ -15,19 +15,20 @@ PLANT = (
     number("restart_stagger_seconds", "between racks that come back on one breaker"),
     number("boot_seconds", "from power to service"),
     number("device_restart_seconds", "from a device's thermal shutdown to its restart"),
-    count("greatest_restarts", "a job that was lost more often is killed"),
     number("service_period_seconds", "between two updates of an inference service's load", low=1.0),
     number("service_deadband", "change of utilisation below which a service's power stays", high=1.0),
 )
 RECORD = (number("interval_seconds", "of one row of the time series", above=True),)
 
 
-def settings_of(configuration: Configuration) -> Settings:
-    """The engine's settings. Keys that the groups leave out have the engine's own defaults.
+def settings_of(configuration: Configuration, sources: Mapping[str, str]) -> Settings:
+    """The engine's settings. Keys that the groups leave out have the engine's own defaults; ``sources`` are the files
+    that the groups came from, for messages.
 
     Raises :class:`ConfigurationError` with every fault of the groups and of the weather file.
     """
-    faults = Faults(SOURCE)
+    faults = Faults(sources.get("plant", SOURCE))
+    recorded = Faults(sources.get("record", SOURCE))
     plant = {key: value for key, value in configuration.plant.items() if key != "capping"}
     capping = configuration.plant.get("capping", False)
     if not isinstance(capping, bool):
@@ -39,11 +40,11 @@ def settings_of(configuration: Configuration) -> Settings:
         if key not in known:
             faults.add(f"plant.{key}", plant.pop(key), "unknown key", did_you_mean(str(key), known))
     values: dict[str, Any] = read_fields(plant, PLANT, "plant", faults, partial=True)
-    record: Mapping[str, Any] = read_fields(configuration.record, RECORD, "record", faults, partial=True)
+    record: Mapping[str, Any] = read_fields(configuration.record, RECORD, "record", recorded, partial=True)
     if "service_period_seconds" in values and values["service_period_seconds"] % 1.0:
         given = plant["service_period_seconds"]
         faults.add("plant.service_period_seconds", given, "not whole seconds", "Requests are counted by the second")
-    found: list[Fault] = list(faults)
+    found: list[Fault] = [*faults, *recorded]
     weather: tuple[Row, ...] = ()
     if configuration.weather_path is not None:
         try:
@@ -56,6 +57,7 @@ def settings_of(configuration: Configuration) -> Settings:
         control_period_seconds=configuration.control_period_seconds,
         warmup_seconds=configuration.warmup_seconds,
         record_interval_seconds=record.get("interval_seconds", Settings.record_interval_seconds),
+        greatest_restarts=configuration.greatest_restarts,
         capping=capping,
         weather=weather,
         **values,
