@@ -1,0 +1,388 @@
+"""The five stories of the hybrid clock, and the rules of its order."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from twin.hall.reader import load_hall
+from twin.hall.topology import compile_topology
+from twin.plant.breakers import trip_seconds
+from twin.plant.guards import Crossing, Guard
+from twin.plant.plant import Plant
+from twin.plant.start import equilibrate
+from twin.sim.clock import HybridEnvironment, ZenoError
+
+TAU = 7.3  # s, of the stub's exponential
+LEVEL = 0.8
+
+
+@dataclass(frozen=True)
+class Found:
+    time: float
+    guard: str
+    index: int = 0
+
+
+@dataclass
+class Exponential:
+    """``x' = (drive − x)/τ`` with guards at levels of x, each in closed form. ``log`` has what the clock asked for."""
+
+    drive: float = 1.0
+    x: float = 0.0
+    levels: dict[str, float] = field(default_factory=lambda: {"level": LEVEL})
+    log: list[tuple[float, str]] = field(default_factory=list)
+
+    def settle(self, now: float) -> Found | None:
+        self.log.append((now, "settle"))
+        past = [name for name, level in self.levels.items() if self.x >= level]
+        return Found(now, past[0]) if past else None
+
+    def flow(self, now: float, until: float) -> Found | None:
+        self.log.append((now, f"flow to {until:g}"))
+        when = {
+            name: now + TAU * math.log((self.drive - self.x) / (self.drive - level))
+            for name, level in self.levels.items()
+            if level < self.drive
+        }
+        first = min(when, key=lambda name: when[name], default="")
+        end = min(until, when[first]) if first else until
+        self.x = self.drive + (self.x - self.drive) * math.exp(-(end - now) / TAU)
+        if first and when[first] <= until:
+            self.x = max(self.x, self.levels[first])
+            return Found(when[first], first)
+        return None
+
+
+def _clock(plant: Exponential, log: list[tuple[float, str]], *, disarm: bool = True) -> HybridEnvironment:
+    def on_crossing(found: Found) -> None:
+        log.append((env.now, found.guard))
+        if disarm:
+            del plant.levels[found.guard]
+
+    env = HybridEnvironment(plant, on_crossing)
+    return env
+
+
+def _ticks(env: HybridEnvironment, period: float, act: Callable[[], Any]) -> Any:
+    while True:
+        yield env.timeout(period)
+        act()
+
+
+# ---------------------------------------------------------------- the clock alone
+
+
+def test_settle_precedes_flow():
+    plant = Exponential(levels={})
+    env = _clock(plant, [])
+    env.timeout(4.0)
+    env.timeout(6.0)
+    env.run()
+    assert plant.log == [(0.0, "settle"), (0.0, "flow to 4"), (4.0, "settle"), (4.0, "flow to 6")]
+
+
+def test_an_instant_with_several_events_flows_once():
+    plant = Exponential(levels={})
+    env = _clock(plant, [])
+    for _ in range(3):
+        env.timeout(4.0)
+    env.run()
+    assert [what for _, what in plant.log if what != "settle"] == ["flow to 4"]
+
+
+@pytest.mark.parametrize("tick", [math.inf, 100.0, 1.3, 0.017])
+def test_a_crossing_lands_at_its_absolute_time_however_the_way_is_cut(tick):
+    exact = TAU * math.log(1.0 / (1.0 - LEVEL))
+    log: list[tuple[float, str]] = []
+    env = _clock(Exponential(), log)
+    if tick < math.inf:
+        env.process(_ticks(env, tick, lambda: None))
+    env.run(until=40.0)
+    assert [what for _, what in log] == ["level"]
+    assert log[0][0] == pytest.approx(exact, abs=1e-6)
+
+
+def test_the_time_of_a_crossing_is_the_plants_to_the_last_bit():
+    """now + (time − now) may round differently; the event must not."""
+
+    class Late(Exponential):
+        def flow(self, now: float, until: float) -> Found | None:
+            return Found(0.1 + 0.2, "level") if "level" in self.levels else None
+
+    log: list[tuple[float, str]] = []
+    env = _clock(Late(), log)
+    env.timeout(0.1)
+    env.timeout(1.0)
+    env.run()
+    assert log == [(0.1 + 0.2, "level")]
+
+
+def test_events_that_a_crossing_makes_stand_before_the_next_known_one():
+    log: list[tuple[float, str]] = []
+    plant = Exponential()
+    env = HybridEnvironment(plant, lambda found: act())
+
+    def act() -> None:
+        plant.levels.clear()
+        log.append((round(env.now, 3), "crossed"))
+        env.process(after())
+
+    def after() -> Any:
+        yield env.timeout(0.001)
+        log.append((round(env.now, 3), "after"))
+
+    env.process(_ticks(env, 20.0, lambda: log.append((round(env.now, 3), "tick"))))
+    env.run(until=21.0)
+    assert log == [(11.749, "crossed"), (11.75, "after"), (20.0, "tick")]
+
+
+def test_a_crossing_precedes_a_tick_of_its_instant():
+    log: list[tuple[float, str]] = []
+    env = _clock(Exponential(), log)
+    exact = TAU * math.log(1.0 / (1.0 - LEVEL))
+    env.process(_ticks(env, exact, lambda: log.append((env.now, "tick"))))
+    env.run(until=1.5 * exact)
+    assert log == [(exact, "level"), (exact, "tick")]
+
+
+def test_the_earlier_of_two_crossings_comes_first_whatever_their_order_in_the_table():
+    log: list[tuple[float, str]] = []
+    env = _clock(Exponential(levels={"high": 0.9, "low": 0.5}), log)
+    env.timeout(100.0)
+    env.run()
+    assert [what for _, what in log] == ["low", "high"]
+    assert [time for time, _ in log] == pytest.approx([TAU * math.log(2.0), TAU * math.log(10.0)], abs=1e-6)
+
+
+def test_a_read_announces_what_an_input_change_put_past_its_level():
+    """The crossing is carried out at the same instant, after the reader and before the next tick."""
+    log: list[tuple[float, str]] = []
+    plant = Exponential(drive=0.5)
+    env = _clock(plant, log)
+
+    def change() -> None:
+        plant.levels["level"] = 0.1
+        env.read()
+        log.append((env.now, "read"))
+
+    env.process(_ticks(env, 3.0, change))
+    env.process(_ticks(env, 3.0, lambda: log.append((env.now, "tick"))))
+    env.run(until=5.0)
+    assert log == [(3.0, "read"), (3.0, "level"), (3.0, "tick")]
+
+
+def test_a_guard_that_is_not_disarmed_is_named():
+    env = _clock(Exponential(), [], disarm=False)
+    env.timeout(100.0)
+    with pytest.raises(ZenoError, match=r"guard level 0 fired 4 times at t = 11\.748897 s.*does not disarm"):
+        env.run()
+
+
+def test_a_guard_may_fire_again_later():
+    """The bound is on one instant: a guard that fires at forty times is no error."""
+    log: list[float] = []
+    plant = Exponential()
+
+    def on_crossing(found: Found) -> None:
+        log.append(env.now)
+        plant.x = 0.0
+
+    env = HybridEnvironment(plant, on_crossing)
+    env.timeout(40.5 * TAU * math.log(5.0))
+    env.run()
+    assert log == pytest.approx([(n + 1) * TAU * math.log(5.0) for n in range(40)], abs=1e-6)
+
+
+# ---------------------------------------------------------------- with the plant
+
+
+@cache
+def _steady(load: float) -> Plant:
+    plant = Plant(compile_topology(load_hall("small")))
+    plant.set_load(np.arange(len(plant.c.idle)), load)
+    equilibrate(plant)
+    return plant
+
+
+def _copy(load: float) -> Plant:
+    """The small hall at equilibrium, to be changed at will, constants included."""
+    plant = _steady(load)
+    return copy.deepcopy(plant, {id(plant.topology): plant.topology})
+
+
+Log = list[tuple[float, Guard, int]]
+
+
+def _with_log(plant: Plant) -> tuple[HybridEnvironment, Log]:
+    """A clock whose crossings are written down, and carried out in the barest way."""
+    log: Log = []
+
+    def on_crossing(crossing: Crossing) -> None:
+        assert env.now == crossing.time
+        log.append((crossing.time, crossing.guard, crossing.index))
+        if crossing.guard is Guard.DEVICE:
+            plant.step_device(crossing.index)
+        elif crossing.guard is Guard.RACK_DARK:
+            plant.darken(crossing.index)
+        else:
+            plant.set_breaker(crossing.index, False)
+
+    env = HybridEnvironment(plant, on_crossing)
+    return env, log
+
+
+def test_four_identical_racks_that_cross_together_give_four_events():
+    plant = _copy(0.5)
+    env, log = _with_log(plant)
+    first = plant.c.tray0[:-1]
+    plant.u.up[:] = np.inf
+    plant.u.up[first] = plant.x.td[plant.cur, first] + 5.0
+    plant.set_load(np.arange(len(plant.c.idle)), 0.9)
+    env.timeout(60.0)
+    env.run()
+    assert [(guard, index) for _, guard, index in log] == [(Guard.DEVICE, int(tray)) for tray in first]
+    assert len({time for time, _, _ in log}) == 1
+    assert 0.1 < log[0][0] < 60.0
+
+
+def test_racks_that_cross_apart_give_their_own_times_in_order():
+    plant = _copy(0.5)
+    env, log = _with_log(plant)
+    first = plant.c.tray0[:-1]
+    plant.u.up[:] = np.inf
+    plant.u.up[first] = plant.x.td[plant.cur, first] + np.array([6.0, 3.0, 5.0, 4.0])
+    plant.set_load(np.arange(len(plant.c.idle)), 0.9)
+    env.timeout(60.0)
+    env.run()
+    assert [index for _, _, index in log] == [int(first[rack]) for rack in (1, 3, 2, 0)]
+    times = [time for time, _, _ in log]
+    assert times == sorted(times) and len(set(times)) == 4
+
+
+def test_the_survivor_of_two_parallel_breakers_trips_at_the_same_instant():
+    plant = _copy(0.5)
+    env, log = _with_log(plant)
+    names = plant.topology.breaker_names
+    a, b = names.index("row A/feed A"), names.index("row A/feed B")
+    # at the rating that A is given here it carries 1.4 of it, so it goes by its thermal element
+    plant.settle(0.0)
+    plant.c.breaker["rating"][a] *= plant.breaker_ratio[a] / 1.4
+    plant.x.theta[:, a] = 0.25
+    plant.c.breaker["instant"][b] = 1.5 * plant.breaker_ratio[b]  # above its own half, below the whole
+    plant._dirty_feeds = True
+    dark = plant.c.rack["ride_through"][0] / plant.rack_power[0]
+    env.timeout(1_000.0)
+    env.run()
+    exact = trip_seconds(1.4, 0.5, plant.c.breaker["tau"][a])
+    assert log[:2] == [
+        (log[0][0], Guard.BREAKER_THERMAL, a),
+        (log[0][0], Guard.BREAKER_INSTANTANEOUS, b),
+    ]
+    assert log[0][0] == pytest.approx(exact, abs=1e-3)
+    # and then no rack has a feed: all four go dark when their hold-up is spent, together
+    assert [(guard, index) for _, guard, index in log[2:]] == [(Guard.RACK_DARK, rack) for rack in range(4)]
+    assert [time - log[0][0] for time, _, _ in log[2:]] == pytest.approx([dark] * 4, rel=0.02)
+
+
+def _eventful(plant: Plant) -> None:
+    """A rack heats up past a level, while one row breaker works towards its trip."""
+    names = plant.topology.breaker_names
+    a, b = names.index("row A/feed A"), names.index("row A/feed B")
+    plant.settle(0.0)
+    for breaker in (a, b):
+        plant.c.breaker["rating"][breaker] *= plant.breaker_ratio[breaker] / 0.7
+        plant.x.theta[:, breaker] = 0.49
+    plant.set_breaker(b, False)
+    plant.u.up[:] = np.inf
+    plant.u.up[plant.c.tray0[2]] = plant.x.td[plant.cur, plant.c.tray0[2]] + 3.0
+    plant.set_load(np.arange(plant.c.tray0[2], plant.c.tray0[3]), 0.7)
+    plant.set_pump(0, 0, False)
+
+
+def _eventful_run(tick: float | None, marks: list[float]) -> tuple[Log, list[np.ndarray]]:
+    plant = _copy(0.5)
+    _eventful(plant)
+    env, log = _with_log(plant)
+    seen: list[np.ndarray] = []
+
+    def look() -> None:
+        env.read()
+        x, cur = plant.x, plant.cur
+        seen.append(np.concatenate([x.td[cur], x.tc[cur], x.ta[cur], x.loop[cur, :, :2].ravel(), x.zone[cur]]))
+
+    def story() -> Any:
+        for mark in marks:
+            yield env.timeout(mark - env.now)
+            look()
+
+    env.process(story())
+    if tick is not None:
+        env.process(_ticks(env, tick, env.read))
+    env.run(until=marks[-1] + 1.0)
+    return log, seen
+
+
+@pytest.mark.parametrize("tick", [0.7, 7.3])
+def test_ticks_that_only_read_change_no_event_and_hardly_a_temperature(tick):
+    marks = [5.0, 30.0, 120.0, 300.0, 320.0, 480.0]  # the breaker goes at 309 s
+    plain, before = _eventful_run(None, marks)
+    read, after = _eventful_run(tick, marks)
+    assert [(guard, index) for _, guard, index in read] == [(guard, index) for _, guard, index in plain]
+    assert [guard for _, guard, _ in plain][:2] == [Guard.DEVICE, Guard.BREAKER_THERMAL]
+    assert [time for time, _, _ in read] == pytest.approx([time for time, _, _ in plain], abs=0.01)
+    worst = [float(np.abs(a - b).max()) for a, b in zip(after, before, strict=True)]
+    assert max(worst[:-2]) < 0.005, worst
+    # a whole hall that goes dark is the hardest transient there is: the integrator's own bound holds there
+    assert max(worst) < 0.05, worst
+
+
+def test_samples_inside_a_stretch_change_nothing_at_all():
+    plain, sampled = _copy(0.5), _copy(0.5)
+    times = np.array([0.5, 2.0, 3.7, 11.0, 29.0, 59.9])
+    for plant in (plain, sampled):
+        plant.set_load(np.arange(18), 0.9)
+    sampled.w.sample_time[: len(times)] = times
+    sampled.w.sample_n[0] = len(times)
+    for plant in (plain, sampled):
+        assert plant.settle(0.0) is None
+        assert plant.flow(0.0, 60.0) is None
+    for ours, theirs in zip(plain.x, sampled.x, strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_samples_are_what_a_clipped_run_reads():
+    sampled = _copy(0.5)
+    times = np.array([0.5, 2.0, 3.7, 6.0, 11.0, 14.9])
+    sampled.set_load(np.arange(18), 0.9)
+    sampled.w.sample_time[: len(times)] = times
+    sampled.w.sample_n[0] = len(times)
+    sampled.settle(0.0)
+    assert sampled._stretch(0.0, 15.0) is None
+    assert sampled._taken == 15.0  # in one go: samples count from the start of a stretch
+    clipped = _copy(0.5)
+    clipped.set_load(np.arange(18), 0.9)
+    env, _ = _with_log(clipped)
+    seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def story() -> Any:
+        for time in times:
+            yield env.timeout(time - env.now)
+            x, cur = clipped.x, clipped.cur
+            seen.append((clipped.device_temperature.copy(), x.tc[cur].copy(), x.loop[cur, :, 0].copy()))
+
+    env.process(story())
+    env.run(until=15.0)
+    n = len(times)
+    samples = (sampled.w.sample_device[:n], sampled.w.sample_return[:n], sampled.w.sample_supply[:n])
+    worst = [
+        max(float(np.abs(ours[k] - theirs[at]).max()) for k, theirs in enumerate(seen))
+        for at, ours in enumerate(samples)
+    ]
+    assert max(worst) < 0.05, worst
+    assert np.ptp([theirs[0][0] for theirs in seen]) > 5.0  # there was something to follow
