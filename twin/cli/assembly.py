@@ -1,7 +1,6 @@
 """The parts of a run, read from its configuration: all of them, so that all faults are told at once."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,9 +82,9 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
     return Parts(configuration, hall, workload, policy, scenario, settings)
 
 
-def node_list(workload: Mapping[str, Any]) -> Path | None:
+def node_list(workload: object) -> Path | None:
     """The node list that a workload builds its hall from, if it has one."""
-    path = workload.get("nodes_path")
+    path = workload.get("nodes_path") if isinstance(workload, Mapping) else None
     return Path(path) if isinstance(path, str) and path else None
 
 
@@ -125,13 +124,10 @@ def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
 
 
 def trays_of(hall: Hall) -> tuple[int, int]:
-    """Trays of the production cell, and the GPUs of most of them."""
-    classes = Counter[int]()
-    for rack in hall.racks:
-        if rack.cell == "hall":
-            classes[rack.rack_class.gpus_per_tray] += rack.rack_class.trays
-    gpus = max(sorted(classes), key=lambda size: classes[size], default=0)
-    return classes.total(), gpus
+    """Trays of the production cell, and their mean GPUs, rounded down."""
+    classes = [rack.rack_class for rack in hall.racks if rack.cell == "hall"]
+    trays = sum(each.trays for each in classes)
+    return trays, sum(each.trays * each.gpus_per_tray for each in classes) // max(1, trays)
 
 
 def cache_dir() -> Path:

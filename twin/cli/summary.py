@@ -27,6 +27,7 @@ HEADLINES: tuple[tuple[str, str, str], ...] = (
     ("jobs killed", "jobs.killed", "d"),
     ("real time", "wall_seconds", "seconds"),
 )
+WIDE = 160  # characters of a sweep's table where there is no terminal to fit
 SWEEP = (
     ("trips", "breaker_trips_total", "d"),
     ("slowdowns", "throttle_events_total", "d"),
@@ -66,7 +67,10 @@ def print_sweep(sweep: Path, runs: Sequence[tuple[str, Mapping[str, Any]]]) -> N
         cells = [shown(looked_up(metrics, key), unit) for _, key, unit in SWEEP]
         met, unmet = (int(looked_up(metrics, f"expectations.{word}") or 0) for word in ("met", "unmet"))
         table.add_row(name, *cells, f"{met} of {met + unmet}" if met + unmet else "none")
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(WIDE, console.width)
+    console.print(table)
 
 
 def looked_up(metrics: Mapping[str, Any], key: str) -> Any:

@@ -28,10 +28,10 @@ def read_weather(path: Path) -> tuple[Row, ...]:
     """The rows (seconds, dry bulb [°C], wet bulb [°C]) of a CSV file, for :class:`twin.sim.world.Settings`.
 
     Columns: ``hour`` (hours from the start of the run) or ``time`` (dates and times in ISO 8601, counted from the first
-    row), ``dry_bulb_celsius`` and ``wet_bulb_celsius``; others are left alone. A run takes it linearly between rows, and
-    the first and last row beyond them. Raises :class:`WeatherError` with every fault: a file that cannot be read,
-    a missing column, no row, a number that is not finite or not weather, a wet bulb above the dry one, times that do
-    not increase.
+    row), ``dry_bulb_celsius`` and ``wet_bulb_celsius``; others are left alone. Between rows a run takes weather as
+    linear, before the first and after the last as constant. Raises :class:`WeatherError` with every fault: a file that
+    cannot be read, a missing column, no row, a number that is not finite or not weather, a wet bulb above the dry one,
+    times that do not increase.
     """
     faults = Faults(str(path))
     try:
