@@ -9,6 +9,7 @@ from math import isfinite, sqrt
 
 from numba import njit
 
+from twin.plant.arrays import Constants, Derived, Floats, Inputs, State, Work
 from twin.plant.coolant import film_conductance
 from twin.plant.loop import SHORTEST, clear_rack, first_past, see
 from twin.plant.racks import (
@@ -26,20 +27,20 @@ STILL_AIR = 0.05  # share of nominal air flow through a rack whose fans stand st
 
 
 @njit(cache=True)
-def rack_air_rate(c, u, r):
+def rack_air_rate(c: Constants, u: Inputs, r: int) -> float:
     """W [W/K] of the air through rack ``r``."""
     return c.rack[r].air_flow * (STILL_AIR + (1.0 - STILL_AIR) * u.rack[r].air_on)
 
 
 @njit(cache=True)
-def neighbour_share(c, r):
+def neighbour_share(c: Constants, r: int) -> float:
     """Share of rack ``r``'s inlet air that comes from its neighbours."""
     count = (1 if c.neighbour[r, 0] >= 0 else 0) + (1 if c.neighbour[r, 1] >= 0 else 0)
     return count * c.rack[r].recirculation
 
 
 @njit(cache=True)
-def to_room(c, u, r):
+def to_room(c: Constants, u: Inputs, r: int) -> float:
     """W/K of rack ``r``'s exhaust that reaches the room: the rest is drawn by its neighbours."""
     rate = rack_air_rate(c, u, r)
     for side in range(2):
@@ -50,7 +51,7 @@ def to_room(c, u, r):
 
 
 @njit(cache=True)
-def inlet_temperature(c, u, r, room, air):
+def inlet_temperature(c: Constants, u: Inputs, r: int, room: float, air: Floats) -> float:
     """Inlet air temperature [°C] of rack ``r`` with racks' air ``air`` (by rack) and the room's."""
     share = neighbour_share(c, r)
     t = (1.0 - share) * room
@@ -62,7 +63,7 @@ def inlet_temperature(c, u, r, room, air):
 
 
 @njit(cache=True)
-def crah_heat(c, u, z, room):
+def crah_heat(c: Constants, u: Inputs, z: int, room: float) -> tuple[float, float]:
     """Heat [W] that the CRAHs of zone ``z`` take, and its slope [W/K]."""
     capacity = c.zone[z].crah_watts * u.zone[z].factor
     share = (room - (u.zone[z].set_point - 0.5 * c.zone[z].band)) / c.zone[z].band
@@ -74,7 +75,9 @@ def crah_heat(c, u, z, room):
 
 
 @njit(cache=True)
-def zone_step(c, u, x, d, w, z, src, h, mean_air):
+def zone_step(
+    c: Constants, u: Inputs, x: State, d: Derived, w: Work, z: int, src: int, h: float, mean_air: Floats
+) -> tuple[float, int, float]:
     """Try one step of ``h`` [s]. mean_air: W of air heat of liquid racks, by rack. Returns error, past, a sum."""
     s = GAMMA * h
     lo, hi = c.zone_ptr[z], c.zone_ptr[z + 1]
@@ -171,7 +174,9 @@ def zone_step(c, u, x, d, w, z, src, h, mean_air):
 
 
 @njit(cache=True)
-def zone_run(c, u, x, d, w, z, cur, span, mean_air, watch):
+def zone_run(
+    c: Constants, u: Inputs, x: State, d: Derived, w: Work, z: int, cur: int, span: float, mean_air: Floats, watch: bool
+) -> tuple[float, int]:
     """Carry zone ``z`` over ``span`` [s] from row ``cur`` into the other; as :func:`twin.plant.loop.loop_run`."""
     nxt = 1 - cur
     src = cur
@@ -258,7 +263,7 @@ def zone_run(c, u, x, d, w, z, cur, span, mean_air, watch):
 
 
 @njit(cache=True)
-def mean_air_watts(w, span, out):
+def mean_air_watts(w: Work, span: float, out: Floats) -> Floats:
     """Mean air heat [W] of every rack over a stretch, from its joules."""
     for r in range(out.size):
         out[r] = w.rack[r].air_joules / span

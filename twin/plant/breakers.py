@@ -12,6 +12,8 @@ from math import exp, expm1, inf, log
 import numpy as np
 from numba import njit
 
+from twin.plant.arrays import Floats
+
 LSI, THERMAL_MAGNETIC, TABLE = 0, 1, 2
 
 
@@ -28,7 +30,7 @@ def trip_seconds(ratio: float, preload: float, time_constant: float, level: floa
 
 
 @njit(cache=True)
-def _weights(a):
+def _weights(a: float) -> tuple[float, float, float]:
     """``∫₀¹ yᵏ e^{−a(1−y)} dy`` for k = 0, 1, 2: by series where the recursion would cancel."""
     if a < 0.1:
         zero = 0.0
@@ -62,7 +64,9 @@ def heated(theta: float, start: float, mean: float, end: float, span: float, tim
 
 
 @njit(cache=True)
-def crossing_seconds(theta, start, mean, end, span, tau, level):
+def crossing_seconds(
+    theta: float, start: float, mean: float, end: float, span: float, tau: float, level: float
+) -> float:
     """First time [s] in the step at which :func:`heated` reaches ``level``, or −1. Bisection to 1e-10 s.
 
     θ relaxes towards its drive, so it can only cross where the end value, or an interior sample, lies at the level.
@@ -88,7 +92,7 @@ def crossing_seconds(theta, start, mean, end, span, tau, level):
 
 
 @njit(cache=True)
-def table_trip_seconds(ratio, log_ratio, log_seconds, points):
+def table_trip_seconds(ratio: float, log_ratio: Floats, log_seconds: Floats, points: int) -> float:
     """Trip time [s] of a table device at ``ratio``, log-log interpolated, extrapolated by its end slopes; inf at r ≤ 1.
 
     log_ratio, log_seconds: shape (≥ points,), natural logarithms of (r − 1) and of seconds.
@@ -104,7 +108,9 @@ def table_trip_seconds(ratio, log_ratio, log_seconds, points):
 
 
 @njit(cache=True)
-def damaged(damage, ratio, seconds, tau, log_ratio, log_seconds, points):
+def damaged(
+    damage: float, ratio: float, seconds: float, tau: float, log_ratio: Floats, log_seconds: Floats, points: int
+) -> float:
     """Damage [-] after ``seconds`` at constant ``ratio``: rises by 1/t_trip(r), or recovers with τ when r ≤ 1."""
     if ratio > 1.0:
         return damage + seconds / table_trip_seconds(ratio, log_ratio, log_seconds, points)

@@ -8,6 +8,7 @@ from math import exp, sqrt
 
 from numba import njit
 
+from twin.plant.arrays import Floats
 from twin.plant.fluids import WATER_VOLUMETRIC_HEAT
 
 FILM_EXPONENT = 0.7  # of plate heat-exchanger films and of cold plates against flow (physics reference, section 3)
@@ -30,7 +31,9 @@ def pump_flow(pressure: float, speed: float, head: float, resistance: float) -> 
 
 
 @njit(cache=True)
-def _excess(pressure, quadratic, linear, speeds, head, resistance, main):
+def _excess(
+    pressure: float, quadratic: Floats, linear: Floats, speeds: Floats, head: float, resistance: float, main: float
+) -> tuple[float, float]:
     """Branch flow minus pump flow [m³/s] at a manifold pressure, and the branch flow."""
     total = 0.0
     for r in range(quadratic.size):
@@ -43,7 +46,9 @@ def _excess(pressure, quadratic, linear, speeds, head, resistance, main):
 
 
 @njit(cache=True)
-def manifold_pressure(quadratic, linear, speeds, head, resistance, main, guess):
+def manifold_pressure(
+    quadratic: Floats, linear: Floats, speeds: Floats, head: float, resistance: float, main: float, guess: float
+) -> tuple[float, float]:
     """Manifold pressure [Pa] at which branches take what pumps give, and the total flow [m³/s].
 
     quadratic, linear: branch coefficients, shape (racks,) [Pa/(m³/s)²], [Pa/(m³/s)]; speeds: shape (pumps,) of
@@ -111,7 +116,9 @@ def effectiveness(ntu: float, capacity_ratio: float) -> float:
 
 
 @njit(cache=True)
-def exchanger_conductance(flow1, nominal1, h1, flow2, nominal2, h2, fouling):
+def exchanger_conductance(
+    flow1: float, nominal1: float, h1: float, flow2: float, nominal2: float, h2: float, fouling: float
+) -> float:
     """UA [W/K]: ``1/UA = 1/h₁(Q₁) + 1/h₂(Q₂) + R_foul`` with films ∝ Q^0.7. Zero at zero flow."""
     if flow1 <= 0.0 or flow2 <= 0.0:
         return 0.0
@@ -121,7 +128,9 @@ def exchanger_conductance(flow1, nominal1, h1, flow2, nominal2, h2, fouling):
 
 
 @njit(cache=True)
-def exchanger_heat_per_kelvin(flow1, capacity1, nominal1, h1, flow2, nominal2, h2, fouling):
+def exchanger_heat_per_kelvin(
+    flow1: float, capacity1: float, nominal1: float, h1: float, flow2: float, nominal2: float, h2: float, fouling: float
+) -> float:
     """ε·Cmin [W/K] of the CDU's exchanger; heat = this × (hot in − cold in).
 
     flow1 [m³/s] and capacity1 [W/K] secondary, flow2 [m³/s] facility water.

@@ -4,13 +4,15 @@ from math import exp
 
 from numba import njit
 
+from twin.plant.arrays import Constants, Inputs
+
 TANK, CAPACITY, GAIN, APPROACH, COP, FREE = range(6)  # entries of Constants.tank
 SET, AVAILABLE, DRY_BULB, WET_BULB = range(4)  # entries of Inputs.facility
 TRIM_RANGE = 5.0  # K of wet bulb over which the trim chiller takes over from free cooling (assumption)
 
 
 @njit(cache=True)
-def target(c, u):
+def target(c: Constants, u: Inputs) -> float:
     """Set point [°C] that the plant can hold: with a chiller its own, without one not below wet bulb + approach."""
     if c.tank[COP] > 0.0:
         return u.facility[SET]
@@ -18,7 +20,7 @@ def target(c, u):
 
 
 @njit(cache=True)
-def tank_after(c, u, temperature, heat, seconds):
+def tank_after(c: Constants, u: Inputs, temperature: float, heat: float, seconds: float) -> float:
     """Tank temperature [°C] after ``seconds`` [s] under ``heat`` [W].
 
     Rejection ``Q = clip(gain (T − T_low), 0, capacity)`` with T_low half the band below the set point; exact within
@@ -44,7 +46,7 @@ def tank_after(c, u, temperature, heat, seconds):
 
 
 @njit(cache=True)
-def cooling_watts(c, u, rejected):
+def cooling_watts(c: Constants, u: Inputs, rejected: float) -> float:
     """Electrical power [W] of fans, pumps and trim chiller for ``rejected`` [W] of heat."""
     chiller = 0.0
     if c.tank[COP] > 0.0:

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from twin.plant.air import crah_heat, mean_air_watts, zone_run
+from twin.plant.arrays import Constants, Derived, Floats, Inputs, State, Work
 from twin.plant.breakers import TABLE, crossing_seconds, damaged, heated
 from twin.plant.coolant import exchanger_heat_per_kelvin
 from twin.plant.facility import tank_after
@@ -26,18 +27,25 @@ CALM_DRIVE_ERROR = 2e-3  # of a thermal element otherwise
 
 
 @njit(cache=True)
-def rejected_now(c, u, x, row):
+def rejected_now(c: Constants, u: Inputs, x: State, row: int) -> float:
     """Heat [W] that loops and CRAHs give to facility water in row ``row``'s state."""
     heat = 0.0
-    for l in range(c.loop.size):
-        supply, ret, valve = x.loop[row, l, 0], x.loop[row, l, 1], x.loop[row, l, 2]
+    for loop in range(c.loop.size):
+        supply, ret, valve = x.loop[row, loop, 0], x.loop[row, loop, 1], x.loop[row, loop, 2]
         total = 0.0
-        for j in range(c.loop_ptr[l], c.loop_ptr[l + 1]):
+        for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
             total += x.flow[row, c.loop_idx[j]]
         rate = total * pg25_volumetric_heat(0.5 * (supply + ret))
-        flow2 = valve * c.loop[l].hx_flow2 * u.loop[l].water_factor
+        flow2 = valve * c.loop[loop].hx_flow2 * u.loop[loop].water_factor
         heat += exchanger_heat_per_kelvin(
-            total, rate, c.loop[l].hx_flow1, c.loop[l].hx1, flow2, c.loop[l].hx_flow2, c.loop[l].hx2, u.loop[l].fouling
+            total,
+            rate,
+            c.loop[loop].hx_flow1,
+            c.loop[loop].hx1,
+            flow2,
+            c.loop[loop].hx_flow2,
+            c.loop[loop].hx2,
+            u.loop[loop].fouling,
         ) * (ret - x.tank[row, 0])
     for z in range(c.zone.size):
         heat += crah_heat(c, u, z, x.zone[row, z])[0]
@@ -45,7 +53,7 @@ def rejected_now(c, u, x, row):
 
 
 @njit(cache=True)
-def rack_powers(c, u, x, d, row, out):
+def rack_powers(c: Constants, u: Inputs, x: State, d: Derived, row: int, out: Floats) -> None:
     """AC power [W] of every rack in row ``row``'s state into ``out``."""
     for r in range(out.size):
         if d.slowed[r] > 0:
@@ -54,7 +62,9 @@ def rack_powers(c, u, x, d, row, out):
 
 
 @njit(cache=True)
-def _breakers(c, u, x, d, w, cur, span, mean_r, watch):
+def _breakers(
+    c: Constants, u: Inputs, x: State, d: Derived, w: Work, cur: int, span: float, mean_r: Floats, watch: bool
+) -> tuple[bool, float, int, int]:
     """Advance every breaker's memory; returns (refuse, earliest crossing [s], guard, breaker)."""
     nxt = 1 - cur
     best = span
@@ -92,7 +102,20 @@ def _breakers(c, u, x, d, w, cur, span, mean_r, watch):
 
 
 @njit(cache=True)
-def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals, slope):
+def advance(
+    c: Constants,
+    u: Inputs,
+    x: State,
+    d: Derived,
+    w: Work,
+    unit: Floats,
+    aux_unit: Floats,
+    cur: int,
+    span: float,
+    watch: int,
+    totals: Floats,
+    slope: float,
+) -> tuple[int, float, int, int]:
     """Carry the plant over ``span`` [s] from row ``cur`` into the other row. Nothing in row ``cur`` changes.
 
     watch: bit 1 for devices, bit 2 for everything else (and for refusing poor guesses).
@@ -113,10 +136,10 @@ def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals, slope):
     best = span
     guard = -1
     index = -1
-    for l in range(c.loop.size):
-        t, tray = loop_run(c, u, x, d, w, l, cur, span, water, slope, devices)
+    for loop in range(c.loop.size):
+        t, tray = loop_run(c, u, x, d, w, loop, cur, span, water, slope, devices)
         if tray == -2:
-            return BROKEN, t, DEVICE, l
+            return BROKEN, t, DEVICE, loop
         if tray >= 0 and (guard < 0 or t < best or (t == best and tray < index)):
             best, guard, index = t, DEVICE, tray
     mean_air = np.empty(c.tray0.size - 1)
@@ -169,8 +192,8 @@ def advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals, slope):
             if others and t <= span and (t < best or guard < 0):
                 best, guard, index = t, BATTERY, n
     heat = 0.0
-    for l in range(c.loop.size):
-        heat += w.loop[l].hx_joules
+    for loop in range(c.loop.size):
+        heat += w.loop[loop].hx_joules
     for z in range(c.zone.size):
         heat += w.zone[z].crah_joules
     x.tank[nxt, 0] = tank_after(c, u, water, heat / span, span)

@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from twin.plant.air import inlet_temperature
-from twin.plant.arrays import Constants, Inputs
+from twin.plant.arrays import Constants, Derived, Inputs, Ints, State, Work
 from twin.plant.facility import cooling_watts
 from twin.plant.power import phase_amperes
 
@@ -79,14 +79,29 @@ def reset(window: Floats) -> None:
 
 
 @njit(cache=True)
-def _put(window, index, signal, before, after, span):
+def _put(window: Floats, index: int, signal: int, before: float, after: float, span: float) -> None:
     window[index, signal, 0] = min(window[index, signal, 0], before, after)
     window[index, signal, 1] = max(window[index, signal, 1], before, after)
     window[index, signal, 2] += 0.5 * span * (before + after)
 
 
 @njit(cache=True)
-def commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, unit, start_i, totals, cur, span):
+def commit(
+    c: Constants,
+    u: Inputs,
+    x: State,
+    d: Derived,
+    w: Work,
+    m: Meters,
+    row_of: Ints,
+    rack_trays: Floats,
+    rack_clock: Floats,
+    unit: Floats,
+    start_i: Floats,
+    totals: Floats,
+    cur: int,
+    span: float,
+) -> None:
     """Add the stretch from row ``cur`` to the other row, of ``span`` [s], to the meters.
 
     start_i: line currents at the stretch's start, shape (N, 6); w.node_i holds those at its end.
@@ -134,37 +149,37 @@ def commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, unit, start_i, tota
                 m.brake_s[i] += w.meter[i].brake_s
                 m.cap_s[i] += w.meter[i].cap_s
     mechanical = 0.0
-    for l in range(c.loop.size):
+    for loop in range(c.loop.size):
         total0 = 0.0
         total1 = 0.0
-        for j in range(c.loop_ptr[l], c.loop_ptr[l + 1]):
+        for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
             r = c.loop_idx[j]
             total0 += x.flow[cur, r]
             total1 += x.flow[nxt, r]
             win = m.win_rack[r]
-            win[RACK_SUPPLY, 0] = min(win[RACK_SUPPLY, 0], w.seen_loop[l, 0, 0])
-            win[RACK_SUPPLY, 1] = max(win[RACK_SUPPLY, 1], w.seen_loop[l, 1, 0])
-            win[RACK_SUPPLY, 2] += w.seen_loop[l, 2, 0]
+            win[RACK_SUPPLY, 0] = min(win[RACK_SUPPLY, 0], w.seen_loop[loop, 0, 0])
+            win[RACK_SUPPLY, 1] = max(win[RACK_SUPPLY, 1], w.seen_loop[loop, 1, 0])
+            win[RACK_SUPPLY, 2] += w.seen_loop[loop, 2, 0]
         for s in range(2):
-            m.win_loop[l, s, 0] = min(m.win_loop[l, s, 0], w.seen_loop[l, 0, s])
-            m.win_loop[l, s, 1] = max(m.win_loop[l, s, 1], w.seen_loop[l, 1, s])
-            m.win_loop[l, s, 2] += w.seen_loop[l, 2, s]
-        m.supply_max[l] = max(m.supply_max[l], w.seen_loop[l, 1, 0])
-        m.return_max[l] = max(m.return_max[l], w.seen_loop[l, 1, 1])
-        m.flow_min[l] = min(m.flow_min[l], total0, total1)
-        _put(m.win_loop, l, LOOP_FLOW, total0, total1, span)
-        heat = w.loop[l].hx_joules / span
-        _put(m.win_loop, l, LOOP_HEAT, heat, heat, span)
-        _put(m.win_loop, l, LOOP_VALVE, x.loop[cur, l, 2], x.loop[nxt, l, 2], span)
+            m.win_loop[loop, s, 0] = min(m.win_loop[loop, s, 0], w.seen_loop[loop, 0, s])
+            m.win_loop[loop, s, 1] = max(m.win_loop[loop, s, 1], w.seen_loop[loop, 1, s])
+            m.win_loop[loop, s, 2] += w.seen_loop[loop, 2, s]
+        m.supply_max[loop] = max(m.supply_max[loop], w.seen_loop[loop, 1, 0])
+        m.return_max[loop] = max(m.return_max[loop], w.seen_loop[loop, 1, 1])
+        m.flow_min[loop] = min(m.flow_min[loop], total0, total1)
+        _put(m.win_loop, loop, LOOP_FLOW, total0, total1, span)
+        heat = w.loop[loop].hx_joules / span
+        _put(m.win_loop, loop, LOOP_HEAT, heat, heat, span)
+        _put(m.win_loop, loop, LOOP_VALVE, x.loop[cur, loop, 2], x.loop[nxt, loop, 2], span)
         fastest0 = 0.0
         fastest1 = 0.0
-        for k in range(c.loop[l].pumps):
-            fastest0 = max(fastest0, x.speed[cur, l, k])
-            fastest1 = max(fastest1, x.speed[nxt, l, k])
-        _put(m.win_loop, l, LOOP_SPEED, fastest0, fastest1, span)
-        m.hx[l] += w.loop[l].hx_joules
-        m.pump[l] += w.loop[l].pump_joules
-        mechanical += w.loop[l].pump_joules / span
+        for k in range(c.loop[loop].pumps):
+            fastest0 = max(fastest0, x.speed[cur, loop, k])
+            fastest1 = max(fastest1, x.speed[nxt, loop, k])
+        _put(m.win_loop, loop, LOOP_SPEED, fastest0, fastest1, span)
+        m.hx[loop] += w.loop[loop].hx_joules
+        m.pump[loop] += w.loop[loop].pump_joules
+        mechanical += w.loop[loop].pump_joules / span
     room = 0.0
     for z in range(c.zone.size):
         m.crah[z] += w.zone[z].crah_joules
@@ -210,7 +225,7 @@ def commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, unit, start_i, tota
 
 
 @njit(cache=True)
-def stored_joules(c, x, row):
+def stored_joules(c: Constants, x: State, row: int) -> float:
     """Heat [J] held above 0 °C by every tray, fluid, loop volume, rack air and room in row ``row``."""
     total = 0.0
     for r in range(c.tray0.size - 1):
@@ -222,8 +237,10 @@ def stored_joules(c, x, row):
         total += c.rack[r].cd * dies + c.rack[r].cp * plates + c.rack[r].air_capacity * x.ta[row, r]
         if c.rack[r].liquid:
             total += c.rack[r].fluid_capacity * x.tc[row, r]
-    for l in range(c.loop.size):
-        total += c.loop[l].supply_capacity * x.loop[row, l, 0] + c.loop[l].return_capacity * x.loop[row, l, 1]
+    for loop in range(c.loop.size):
+        total += (
+            c.loop[loop].supply_capacity * x.loop[row, loop, 0] + c.loop[loop].return_capacity * x.loop[row, loop, 1]
+        )
     for z in range(c.zone.size):
         total += c.zone[z].capacity * x.zone[row, z]
     return total

@@ -16,8 +16,9 @@ from twin.plant import meters as meter
 from twin.plant.arrays import Constants, constants, derived, inputs, state, work
 from twin.plant.guards import Crossing, Guard
 from twin.plant.integrate import BROKEN, CROSSED, REFUSED, advance, rack_powers
-from twin.plant.loop import first_past, solve_flows, viscosity_ratio
+from twin.plant.loop import first_past
 from twin.plant.power import breaker_ratios, energise, swing_variances, tree
+from twin.plant.pumps import solve_flows, viscosity_ratio
 from twin.plant.racks import linearise
 from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED
 
@@ -237,7 +238,7 @@ class Plant:
                 before = d.powered.copy()
                 energise(c, u, x, d, cur, self._unit, self._aux_unit)
                 self._dirty_rack |= before != d.powered
-            for rack in np.flatnonzero(self._dirty_rack):
+            for rack in np.flatnonzero(self._dirty_rack).tolist():
                 linearise(c, u, x, d, rack, cur)
                 loop, zone = c.rack["loop"][rack], c.rack["zone"][rack]
                 if loop >= 0:

@@ -9,13 +9,14 @@ from math import acos, cos, pi, sin, sqrt, tan
 import numpy as np
 from numba import njit
 
+from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State
 from twin.plant.breakers import LSI, TABLE, THERMAL_MAGNETIC  # noqa: F401  (re-exported for readers of breaker_kind)
 
 UPS = 1  # code in topology.NODE_KINDS
 
 
 @njit(cache=True)
-def line_currents(power, power_factor, weights, voltage, out):
+def line_currents(power: float, power_factor: float, weights: Floats, voltage: float, out: Floats) -> None:
     """Line currents [A] of a load of ``power`` [W], as (re, im) of a, b, c added to ``out``, shape (6,).
 
     weights: shares on A–B, B–C, C–A; voltage [V] line to line; power_factor lagging.
@@ -36,7 +37,7 @@ def line_currents(power, power_factor, weights, voltage, out):
 
 
 @njit(cache=True)
-def energise(c, u, x, d, row, unit, aux_unit):
+def energise(c: Constants, u: Inputs, x: State, d: Derived, row: int, unit: Floats, aux_unit: Floats) -> None:
     """Which nodes are on, and each rack's share on its feeds; a lost feed's share moves to the other at once.
 
     unit: shape (R, 2, 6), line currents per watt of rack power; aux_unit: shape (A, 6), line currents [A].
@@ -72,7 +73,9 @@ def energise(c, u, x, d, row, unit, aux_unit):
 
 
 @njit(cache=True)
-def tree(c, d, rack_power, unit, aux_unit, node_p, node_i):
+def tree(
+    c: Constants, d: Derived, rack_power: Floats, unit: Floats, aux_unit: Floats, node_p: Floats, node_i: Floats
+) -> tuple[float, float]:
     """Power [W] and line currents [A] at every node for ``rack_power`` [W], shape (R,).
 
     A node's values are those of its output (what its breaker carries). Returns power drawn from the sources [W] and
@@ -123,13 +126,13 @@ def tree(c, d, rack_power, unit, aux_unit, node_p, node_i):
 
 
 @njit(cache=True)
-def phase_amperes(node_i, n, k):
+def phase_amperes(node_i: Floats, n: int, k: int) -> float:
     """Magnitude [A] of phase ``k`` at node ``n``."""
     return sqrt(node_i[n, 2 * k] ** 2 + node_i[n, 2 * k + 1] ** 2)
 
 
 @njit(cache=True)
-def breaker_ratios(c, d, node_i, out):
+def breaker_ratios(c: Constants, d: Derived, node_i: Floats, out: Floats) -> None:
     """RMS current over rating of every breaker's hottest pole into ``out``: ``I²rms = mean² (1 + cv²)``."""
     for b in range(c.breaker.size):
         n = c.breaker[b].node
@@ -140,7 +143,7 @@ def breaker_ratios(c, d, node_i, out):
 
 
 @njit(cache=True)
-def smoothed_swing(sigma, hertz, joules):
+def smoothed_swing(sigma: float, hertz: float, joules: float) -> float:
     """Standard deviation [W] left of a square power wave of ``sigma`` [W] after storage of ``joules`` [J].
 
     A square wave of amplitude ±σ at f moves σ/(2f) joules per half period; storage takes its share of the amplitude.
@@ -151,7 +154,7 @@ def smoothed_swing(sigma, hertz, joules):
 
 
 @njit(cache=True)
-def swing_variances(c, u, d, order, node_p, cv2):
+def swing_variances(c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Floats, cv2: Floats) -> None:
     """Relative variance of every breaker's current from the power swings of gangs, into ``cv2``.
 
     Trays of one gang swing together (their deviations add), gangs apart from one another (their variances add).

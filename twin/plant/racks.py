@@ -4,14 +4,19 @@ Wraps the tray kernel of :mod:`twin.plant.thermal` with the rack's electrical su
 ``(Σ trays + overhead + c)/η``; what the trays do not turn into device or plate heat is loss and goes to fluid and air.
 """
 
+from typing import Any
+
 from numba import njit
 
+from twin.plant.arrays import Constants, Derived, Floats, Inputs, State, Work
 from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED, power_slope, slowed_clock, slowed_clock_slope, tray_power
 from twin.plant.thermal import backward, forward, middle
 
 
 @njit(cache=True)
-def tray_clock(mode, temperature, t_slow, release, gain, lowest, brake, cap):
+def tray_clock(
+    mode: int, temperature: float, t_slow: float, release: float, gain: float, lowest: float, brake: float, cap: float
+) -> float:
     """Clock of a tray in a mode at a device temperature [°C]."""
     if mode == NORMAL:
         return cap
@@ -23,7 +28,7 @@ def tray_clock(mode, temperature, t_slow, release, gain, lowest, brake, cap):
 
 
 @njit(cache=True)
-def linearise(c, u, x, d, r, src):
+def linearise(c: Constants, u: Inputs, x: State, d: Derived, r: int, src: int) -> None:
     """Tray heats of rack ``r`` as linear laws of device temperature, exact at row ``src``'s temperatures."""
     plate = 0.0
     air = 0.0
@@ -73,7 +78,7 @@ def linearise(c, u, x, d, r, src):
 
 
 @njit(cache=True)
-def shelf_loss(part, shelf, trays_watts):
+def shelf_loss(part: Any, shelf: float, trays_watts: float) -> float:
     """Overhead and conversion loss [W] of a rack (its record ``part``): all of its AC power that its trays do not take.
 
     shelf: 1 while the shelves draw, else 0.
@@ -85,7 +90,7 @@ def shelf_loss(part, shelf, trays_watts):
 
 
 @njit(cache=True)
-def rack_watts(c, x, d, r, src):
+def rack_watts(c: Constants, x: State, d: Derived, r: int, src: int) -> float:
     """AC power [W] of rack ``r`` at row ``src``'s temperatures (its linear law must be present)."""
     total = d.plate_sum[r] + d.air_sum[r]
     for i in range(c.tray0[r], c.tray0[r + 1]):
@@ -99,9 +104,32 @@ def rack_watts(c, x, d, r, src):
 
 @njit(cache=True)
 def rack_forward(
-    i0, i1, s, film, capacity_rate, own_rate, inlet_rate, fluid, inlet_heat, to_fluid, part, k, shelf, plate, air,
-    td, tp, ir, g, qd, qp, aa, bb, rd, bx,
-):  # fmt: skip
+    i0: int,
+    i1: int,
+    s: float,
+    film: float,
+    capacity_rate: float,
+    own_rate: float,
+    inlet_rate: float,
+    fluid: float,
+    inlet_heat: float,
+    to_fluid: float,
+    part: Any,
+    k: Any,
+    shelf: float,
+    plate: float,
+    air: float,
+    td: Floats,
+    tp: Floats,
+    ir: Floats,
+    g: Floats,
+    qd: Floats,
+    qp: Floats,
+    aa: Floats,
+    bb: Floats,
+    rd: Floats,
+    bx: Floats,
+) -> None:
     """Stage-one elimination of a rack: leaves ``k_fluid = alpha + beta k_inlet`` in its record ``k``.
 
     film [W/K per tray]; capacity_rate W [W/K] of what leaves; own_rate and inlet_rate [W/K]: the parts of W that the
@@ -127,7 +155,9 @@ def rack_forward(
 
 
 @njit(cache=True)
-def correct_slowed(c, u, x, d, w, r, src, s, h):
+def correct_slowed(
+    c: Constants, u: Inputs, x: State, d: Derived, w: Work, r: int, src: int, s: float, h: float
+) -> None:
     """Stage-two residuals of trays in software slowdown: the law at the new temperature against its tangent.
 
     Adds to the rack's sums of stage two: ΣB x, device heat, plate heat and air heat.
@@ -157,8 +187,28 @@ def correct_slowed(c, u, x, d, w, r, src, s, h):
 
 @njit(cache=True)
 def rack_middle(
-    i0, i1, s, h, film2, fluid, k_inlet, part, k, td, tp, ir, g, qd, qp, aa, bb, rd, bx, kd, kp
-):  # fmt: skip
+    i0: int,
+    i1: int,
+    s: float,
+    h: float,
+    film2: float,
+    fluid: float,
+    k_inlet: float,
+    part: Any,
+    k: Any,
+    td: Floats,
+    tp: Floats,
+    ir: Floats,
+    g: Floats,
+    qd: Floats,
+    qp: Floats,
+    aa: Floats,
+    bb: Floats,
+    rd: Floats,
+    bx: Floats,
+    kd: Floats,
+    kp: Floats,
+) -> None:
     """Back substitution of stage one and elimination of stage two; its sums are left in the rack's record."""
     k_fluid = k.alpha + k.beta * k_inlet
     sum_x, sum_e, sum_q, sum_gk = middle(
@@ -175,7 +225,17 @@ def rack_middle(
 
 
 @njit(cache=True)
-def rack_close(s, h, capacity_rate2, fluid, inlet_heat2, to_fluid, part, k, shelf):
+def rack_close(
+    s: float,
+    h: float,
+    capacity_rate2: float,
+    fluid: float,
+    inlet_heat2: float,
+    to_fluid: float,
+    part: Any,
+    k: Any,
+    shelf: float,
+) -> None:
     """Elimination of stage two, after its sums are complete: leaves its ``alpha`` in the rack's record."""
     loss = shelf_loss(part, shelf, k.q2 + k.plate2 + k.air2)
     direct = to_fluid * loss + (0.0 if part.liquid else k.air2)
@@ -187,8 +247,29 @@ def rack_close(s, h, capacity_rate2, fluid, inlet_heat2, to_fluid, part, k, shel
 
 @njit(cache=True)
 def rack_backward(
-    i0, i1, s, h, fluid, k_inlet, to_fluid, k, td, tp, ir, g, aa, bb, rd, bx, kd, kp, up, down, tdn, tpn
-):  # fmt: skip
+    i0: int,
+    i1: int,
+    s: float,
+    h: float,
+    fluid: float,
+    k_inlet: float,
+    to_fluid: float,
+    k: Any,
+    td: Floats,
+    tp: Floats,
+    ir: Floats,
+    g: Floats,
+    aa: Floats,
+    bb: Floats,
+    rd: Floats,
+    bx: Floats,
+    kd: Floats,
+    kp: Floats,
+    up: Floats,
+    down: Floats,
+    tdn: Floats,
+    tpn: Floats,
+) -> tuple[float, int, float]:
     """Back substitution of stage two. Writes new temperatures and the step's energies; returns error, past, total."""
     k_fluid = k.alpha + k.beta * k_inlet
     error, hottest, past, sum_gk, total = backward(
@@ -206,8 +287,9 @@ def rack_backward(
 
 
 @njit(cache=True)
-def meter_trays(c, u, x, d, w, r, src, h):
+def meter_trays(c: Constants, u: Inputs, x: State, d: Derived, w: Work, r: int, src: int, h: float) -> None:
     """Seconds of slowdown, braking and capping, and work lost, of a rack's busy trays over a step of ``h`` [s]."""
+    k = c.rack[r]
     for i in range(c.tray0[r], c.tray0[r + 1]):
         if u.tray[i].busy == 0 or u.tray[i].on == 0 or d.powered[r] == 0.0:
             continue
@@ -217,8 +299,10 @@ def meter_trays(c, u, x, d, w, r, src, h):
                 w.meter[i].cap_s += h
                 w.meter[i].lag += h * (1.0 - u.tray[i].cap ** u.tray[i].beta)
             continue
-        before = tray_clock(mode, x.td[src, i], c.rack[r].t_slow, c.rack[r].release, c.rack[r].slow_gain, c.rack[r].slow_min, c.rack[r].brake_clock, u.tray[i].cap)  # fmt: skip
-        after = tray_clock(mode, w.tdn[i], c.rack[r].t_slow, c.rack[r].release, c.rack[r].slow_gain, c.rack[r].slow_min, c.rack[r].brake_clock, u.tray[i].cap)  # fmt: skip
+        before = tray_clock(
+            mode, x.td[src, i], k.t_slow, k.release, k.slow_gain, k.slow_min, k.brake_clock, u.tray[i].cap
+        )
+        after = tray_clock(mode, w.tdn[i], k.t_slow, k.release, k.slow_gain, k.slow_min, k.brake_clock, u.tray[i].cap)
         speed = 0.0 if mode == OFF else 0.5 * (before ** u.tray[i].beta + after ** u.tray[i].beta)
         w.meter[i].lag += h * (1.0 - speed)
         w.meter[i].slow_s += h

@@ -6,8 +6,8 @@ import numpy as np
 
 from twin.plant.breakers import TABLE
 from twin.plant.integrate import advance
-from twin.plant.loop import solve_flows
 from twin.plant.plant import NONE, Plant
+from twin.plant.pumps import solve_flows
 
 STEADY = 1e-7  # K/s, asked of every temperature between two stretches of the search
 LONGEST = 400  # stretches

@@ -16,12 +16,32 @@ from math import sqrt
 
 from numba import njit
 
+from twin.plant.arrays import Floats
+
 GAMMA = 1.0 - 1.0 / sqrt(2.0)
 FAST = {"reassoc", "contract", "arcp", "nsz"}  # sums may be reordered; NaN and infinity keep their meaning
 
 
 @njit(cache=True, fastmath=FAST)
-def forward(i0, i1, s, film, fluid, cd, cp, td, tp, ir, g, qd, qp, aa, bb, rd, bx):
+def forward(
+    i0: int,
+    i1: int,
+    s: float,
+    film: float,
+    fluid: float,
+    cd: float,
+    cp: float,
+    td: Floats,
+    tp: Floats,
+    ir: Floats,
+    g: Floats,
+    qd: Floats,
+    qp: Floats,
+    aa: Floats,
+    bb: Floats,
+    rd: Floats,
+    bx: Floats,
+) -> tuple[float, float, float, float]:
     """First stage, elimination. Returns ΣB x, ΣB, Σ plate-to-fluid heat [W], Σ device heat [W]."""
     sum_x = 0.0
     sum_b = 0.0
@@ -49,7 +69,30 @@ def forward(i0, i1, s, film, fluid, cd, cp, td, tp, ir, g, qd, qp, aa, bb, rd, b
 
 
 @njit(cache=True, fastmath=FAST)
-def middle(i0, i1, s, h, film, film2, k_fluid, fluid2, cd, cp, td, tp, ir, g, qd, qp, aa, bb, rd, bx, kd1, kp1):
+def middle(
+    i0: int,
+    i1: int,
+    s: float,
+    h: float,
+    film: float,
+    film2: float,
+    k_fluid: float,
+    fluid2: float,
+    cd: float,
+    cp: float,
+    td: Floats,
+    tp: Floats,
+    ir: Floats,
+    g: Floats,
+    qd: Floats,
+    qp: Floats,
+    aa: Floats,
+    bb: Floats,
+    rd: Floats,
+    bx: Floats,
+    kd1: Floats,
+    kp1: Floats,
+) -> tuple[float, float, float, float]:
     """First stage, back substitution, and elimination of the second. Returns ΣB x, Σe, Σq of stage 2, and Σ g k_d."""
     sum_x = 0.0
     sum_e = 0.0
@@ -79,7 +122,28 @@ def middle(i0, i1, s, h, film, film2, k_fluid, fluid2, cd, cp, td, tp, ir, g, qd
 
 
 @njit(cache=True, fastmath=FAST)
-def backward(i0, i1, s, h, film, k_fluid, td, tp, ir, g, aa, bb, rd, bx, kd1, kp1, up, down, tdn, tpn):
+def backward(
+    i0: int,
+    i1: int,
+    s: float,
+    h: float,
+    film: float,
+    k_fluid: float,
+    td: Floats,
+    tp: Floats,
+    ir: Floats,
+    g: Floats,
+    aa: Floats,
+    bb: Floats,
+    rd: Floats,
+    bx: Floats,
+    kd1: Floats,
+    kp1: Floats,
+    up: Floats,
+    down: Floats,
+    tdn: Floats,
+    tpn: Floats,
+) -> tuple[float, float, int, float, float]:
     """Second stage, back substitution and update.
 
     Returns the error estimate [K], the hottest device [°C], the number of devices past a guard level, Σ g k_d of

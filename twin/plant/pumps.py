@@ -1,0 +1,121 @@
+"""The pumps of one loop: what flows at their speeds, and the controller that sets them.
+
+A PI controller holds the pressure across the racks' manifold, with back calculation at its limits; speeds follow with a
+lag, and coast down where a pump is off. Flow has no inertia of its own: it is solved at every stage.
+"""
+
+import numpy as np
+from numba import njit
+
+from twin.plant.arrays import Constants, Derived, Floats, Inputs
+from twin.plant.coolant import branch_flow, manifold_pressure
+from twin.plant.fluids import pg25_viscosity
+
+REFERENCE_VISCOSITY_CELSIUS = 40.0  # at which branch coefficients are quoted
+
+
+@njit(cache=True)
+def solve_flows(
+    c: Constants, u: Inputs, d: Derived, loop: int, speeds: Floats, guess: float, flow: Floats
+) -> tuple[float, float]:
+    """Flows [m³/s] of loop ``loop`` at pump ``speeds`` into ``flow``; returns manifold pressure [Pa] and total flow."""
+    racks = c.loop_idx[c.loop_ptr[loop] : c.loop_ptr[loop + 1]]
+    n = racks.size
+    quadratic = np.empty(n)
+    linear = np.empty(n)
+    for j in range(n):
+        r = racks[j]
+        x = u.rack[r].valve
+        quadratic[j] = c.rack[r].branch_a + c.rack[r].branch_valve / (x * x) if x > 1e-6 else 1e30
+        linear[j] = d.branch_b[r]
+    k = c.loop[loop]
+    pressure, total = manifold_pressure(
+        quadratic, linear, speeds[: k.pumps], k.head, k.pump_b, k.main * u.loop[loop].main_factor, guess
+    )
+    for j in range(n):
+        flow[racks[j]] = branch_flow(pressure, quadratic[j], linear[j])
+    return pressure, total
+
+
+@njit(cache=True)
+def controller(
+    set_point: float, measured: float, gain: float, integral: float, lowest: float, sign: float
+) -> tuple[float, float, float]:
+    """PI output before and after its limits, and 1.0 while it is free to move (0.0 when limited)."""
+    raw = sign * gain * (set_point - measured) + integral
+    if raw < lowest:
+        return raw, lowest, 0.0
+    if raw > 1.0:
+        return raw, 1.0, 0.0
+    return raw, raw, 1.0
+
+
+@njit(cache=True)
+def pump_rates(
+    c: Constants, u: Inputs, loop: int, speeds: Floats, integral: float, pressure: float, out: Floats
+) -> tuple[float, float]:
+    """dn/dt of every pump into ``out``; returns dI/dt, and 1.0 while the pressure controller is unsaturated."""
+    raw, command, free = controller(
+        u.loop[loop].pressure_set, pressure, c.loop[loop].dp_gain, integral, c.loop[loop].n_min, 1.0
+    )
+    for k in range(c.loop[loop].pumps):
+        if u.pump_on[loop, k]:
+            out[k] = (command - speeds[k]) / c.loop[loop].ramp
+        else:
+            out[k] = -speeds[k] / c.loop[loop].coast
+    rate = (c.loop[loop].dp_gain * (u.loop[loop].pressure_set - pressure) + (command - raw)) / c.loop[loop].dp_time
+    return rate, free
+
+
+@njit(cache=True)
+def pump_solve(
+    c: Constants, u: Inputs, loop: int, s: float, slope: float, free: float, rates: Floats, rate_i: float, out: Floats
+) -> float:
+    """Solve (I − sA) k = rates for the pumps of a loop; A takes their mean speed to set the pressure. Returns k_I."""
+    running = 0
+    mean = 0.0
+    for k in range(c.loop[loop].pumps):
+        if u.pump_on[loop, k]:
+            running += 1
+            mean += rates[k]
+    ramp = s / c.loop[loop].ramp
+    gain = c.loop[loop].dp_gain * slope
+    k_i = rate_i
+    if running:
+        mean /= running
+        if free > 0.0:
+            # k̄ (1 + ramp + ramp gain) − ramp k_I = mean ;  k_I + s gain/Ti k̄ = rate_i
+            p = 1.0 + ramp + ramp * gain
+            q = s * gain / c.loop[loop].dp_time
+            bar = (mean + ramp * rate_i) / (p + ramp * q)
+            k_i = rate_i - q * bar
+            push = ramp * (k_i - gain * bar)
+        else:
+            k_i = rate_i / (1.0 + s / c.loop[loop].dp_time)
+            push = 0.0
+    else:
+        push = 0.0
+        if free == 0.0:
+            k_i = rate_i / (1.0 + s / c.loop[loop].dp_time)
+    for k in range(c.loop[loop].pumps):
+        if u.pump_on[loop, k]:
+            out[k] = (rates[k] + push) / (1.0 + ramp)
+        else:
+            out[k] = rates[k] / (1.0 + s / c.loop[loop].coast)
+    return k_i
+
+
+@njit(cache=True)
+def pump_watts(c: Constants, loop: int, total: float, speeds: Floats, pressure: float, main: float) -> float:
+    """Electrical power [W] of a loop's pumps: Σ lift × flow / efficiency; all of it heats the coolant.
+
+    A pump whose check valve is shut turns against no flow; its churning is left out.
+    """
+    lift = pressure + main * total * total
+    return lift * total / c.loop[loop].pump_eta
+
+
+@njit(cache=True)
+def viscosity_ratio(temperature: float) -> float:
+    """μ(T)/μ(40 °C) [-] of PG25, the factor on a branch's linear coefficient."""
+    return pg25_viscosity(temperature) / pg25_viscosity(REFERENCE_VISCOSITY_CELSIUS)
