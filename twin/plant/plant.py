@@ -15,18 +15,16 @@ from twin.hall.topology import Topology
 from twin.plant import meters as meter
 from twin.plant.arrays import Constants, constants, derived, inputs, state, work
 from twin.plant.guards import Crossing, Guard
-from twin.plant.integrate import BROKEN, CROSSED, REFUSED, advance, rack_powers
+from twin.plant.integrate import BROKEN, CROSSED, REFUSED, advance
 from twin.plant.loop import first_past
-from twin.plant.power import breaker_ratios, energise, swing_variances, tree
 from twin.plant.pumps import solve_flows, viscosity_ratio
-from twin.plant.racks import linearise
 from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED
+from twin.plant.settle import AFTER_CHANGE, resolve
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 PAST = 1e-9  # K: a device this close below its level counts as past it when the plant settles
-AFTER_CHANGE = 1.0  # s, first step of a loop or zone whose inputs changed
 DRIFT = 0.5  # K of supply temperature after which a loop's viscosity is taken again
 ALL, NONE, OTHERS = 3, 0, 2  # what advance() watches
 
@@ -234,47 +232,14 @@ class Plant:
                 for loop in np.flatnonzero(self._dirty_loop):
                     self._settle_loop(int(loop))
                 self._dirty_loop[:] = False
-            if self._dirty_feeds:
-                before = d.powered.copy()
-                energise(c, u, x, d, cur, self._unit, self._aux_unit)
-                self._dirty_rack |= before != d.powered
-            for rack in np.flatnonzero(self._dirty_rack).tolist():
-                linearise(c, u, x, d, rack, cur)
-                loop, zone = c.rack["loop"][rack], c.rack["zone"][rack]
-                if loop >= 0:
-                    x.h_loop[cur, loop] = min(x.h_loop[cur, loop], AFTER_CHANGE)
-                else:
-                    x.h_zone[cur, zone] = min(x.h_zone[cur, zone], AFTER_CHANGE)
-                trays = slice(c.tray0[rack], c.tray0[rack + 1])
-                busy = u.tray["busy"][trays] == 1
-                self.rack_clock[rack] = self._lowest_clock(rack, busy) if d.metered[rack] and busy.any() else 1.0
-            self._dirty_rack[:] = False
-            rack_powers(c, u, x, d, cur, w.rack_power[0])
-            tree(c, d, w.rack_power[0], self._unit, self._aux_unit, w.node_p, w.node_i)
-            if self._dirty_swing or self._dirty_feeds:
-                if self._dirty_swing:
-                    self._gang_order = np.argsort(u.tray["gang"], kind="stable")
-                swing_variances(c, u, d, self._gang_order, w.node_p, d.cv2)
-                self._dirty_swing = False
-            self._dirty_feeds = False
-            breaker_ratios(c, d, w.node_i, w.breaker_r[0])
-            self._start_i[:] = w.node_i
+            if self._dirty_swing:
+                self._gang_order = np.argsort(u.tray["gang"], kind="stable")
+            resolve(
+                c, u, x, d, w, self._unit, self._aux_unit, cur, self._dirty_rack, self._dirty_feeds, self._dirty_swing,
+                self._gang_order, self.rack_clock, self._start_i,
+            )  # fmt: skip
+            self._dirty_feeds = self._dirty_swing = False
         return self._past(now)
-
-    def _lowest_clock(self, rack: int, busy: NDArray[np.bool_]) -> float:
-        u, c = self.u, self.c
-        trays = slice(int(c.tray0[rack]), int(c.tray0[rack + 1]))
-        mode, cap = u.tray["mode"][trays][busy], u.tray["cap"][trays][busy]
-        t = self.x.td[self.cur, trays][busy]
-        slowed = np.clip(
-            1.0 - c.rack["slow_gain"][rack] * (t - c.rack["t_slow"][rack] + c.rack["release"][rack]),
-            c.rack["slow_min"][rack],
-            1.0,
-        )
-        clock = np.select(
-            [mode == NORMAL, mode == SLOWED, mode == BRAKED], [1.0, slowed, c.rack["brake_clock"][rack]], 0.0
-        )
-        return float(np.minimum(clock, cap).min())
 
     def _settle_loop(self, loop: int) -> None:
         c, u, x, d, cur = self.c, self.u, self.x, self.d, self.cur

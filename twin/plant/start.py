@@ -43,7 +43,8 @@ def equilibrate(plant: Plant) -> float:
             plant.c, plant.u, plant.d, loop, plant.x.speed[plant.cur, loop], plant.x.pressure[plant.cur, loop, 1],
             plant.x.flow[plant.cur],
         )  # fmt: skip
-    drive = plant.breaker_ratio**2
+    # a breaker that its load would trip has no steady state: it starts as if it had carried its rating
+    drive = np.where(plant.breaker_ratio**2 < plant.c.breaker["level"], plant.breaker_ratio**2, 1.0)
     table = plant.c.breaker["kind"] == TABLE
     plant.x.theta[plant.cur] = np.where(table, 0.0, drive)
     plant.x.theta[1 - plant.cur] = plant.x.theta[plant.cur]

@@ -29,8 +29,8 @@ class EventLog:
     ) -> int:
         """Write an event down; returns its number.
 
-        With a ``cause`` (an event's number) it takes that event's incident and, unless given, its root. ``opens`` starts
-        an incident when the cause has none.
+        With a ``cause`` (an event's number) it takes that event's incident and, unless given, its root. ``opens``
+        starts an incident when the cause has none.
         """
         incident = EVENT_NONE
         if cause >= 0:

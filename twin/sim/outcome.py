@@ -99,7 +99,7 @@ def racks_table(world: World) -> pd.DataFrame:
         {
             "name": list(topology.rack_names),
             "row": [topology.row_names[r] for r in topology.rack_row],
-            "loop": [topology.loop_names[l] if l >= 0 else "" for l in topology.rack_loop],
+            "loop": [topology.loop_names[loop] if loop >= 0 else "" for loop in topology.rack_loop],
             "gpus": (gpus * np.diff(topology.rack_tray0)).astype(np.int64),
             "energy_joules": m.rack_joules,
             "peak_power_watts": m.rack_peak,

@@ -105,9 +105,7 @@ class Protection:
         only = np.arange(len(world.topology.rack_names)) == rack
         cause = world.cause(world.power_causes, only)
         before = self.power_before.get(rack, 0.0)
-        event = world.log.add(
-            world.env.now, EventKind.RACK_DARK, "rack", name, cause=cause, opens=True, value=before
-        )
+        event = world.log.add(world.env.now, EventKind.RACK_DARK, "rack", name, cause=cause, opens=True, value=before)
         world.plant.darken(rack)
         world.in_service[rack] = False
         self.dark_since[rack] = (world.env.now, before, event)
@@ -146,9 +144,7 @@ class Protection:
         if rack in self.dark_since or world.plant.dark[rack]:
             return
         world.in_service[rack] = True
-        world.log.add(
-            world.env.now, EventKind.RACK_RESTORED, "rack", world.topology.rack_names[rack], cause=event
-        )
+        world.log.add(world.env.now, EventKind.RACK_RESTORED, "rack", world.topology.rack_names[rack], cause=event)
         world.wake()
 
     def count_loss(self, since: float, before: float, event: int) -> None:
@@ -190,8 +186,9 @@ class Protection:
                 cause = world.cause(world.cooling_causes, only)
             root = "" if cause >= 0 else "load beyond the cooling of " + self._cooling_of(rack)
             event = world.log.add(
-                world.env.now, UP[new], "rack", name, cause=cause, root=root, opens=True, value=temperature, detail=place
-            )
+                world.env.now, UP[new], "rack", name, cause=cause, root=root, opens=True, value=temperature,
+                detail=place,
+            )  # fmt: skip
             self._slow_event.setdefault(tray, event)
             if new == OFF:
                 self._lose_jobs(np.array([tray]), event)

@@ -130,7 +130,9 @@ class JobRun:
                 yield from self._work(float("inf"))
             while job.work_seconds - self.progress > ENOUGH:
                 left = job.work_seconds - self.progress
-                stretch = min(left, self.saved + job.checkpoint_interval_seconds - self.progress) if job.checkpoint else left
+                stretch = left
+                if job.checkpoint is not None:
+                    stretch = min(left, self.saved + job.checkpoint_interval_seconds - self.progress)
                 yield from self._work(stretch)
                 self.progress += stretch
                 self._done = 0.0
@@ -254,4 +256,3 @@ class JobRun:
         kind = EventKind.JOB_PREEMPTED if preempted else EventKind.JOB_REQUEUED
         world.log.add(world.env.now, kind, "job", job.id, cause=event, root=root)
         world.wake()
-

@@ -132,7 +132,9 @@ class Scheduler:
                 raise PolicyError(f"policy placed {run.job.id} on {name!r}, which is no rack of this hall")
             usable = world.usable_trays(names.index(name))
             if len(usable) < count:
-                raise PolicyError(f"policy placed {count} trays of {run.job.id} on {name}, which has {len(usable)} free")
+                raise PolicyError(
+                    f"policy placed {count} trays of {run.job.id} on {name}, which has {len(usable)} free"
+                )
             chosen.append(usable[:count])
         run.reason = ""
         run.start(np.concatenate(chosen), tuple(name for name, _ in racks))

@@ -51,7 +51,8 @@ class ServiceRun:
         if stop <= self.second:
             return
         live = [run for run in self.replicas if run.serving]
-        speed = float(np.mean([run.pace() for run in live])) if live else 1.0
+        slow = live and world.plant.d.metered.any()
+        speed = float(np.mean([run.pace() for run in live])) if slow else 1.0
         self.queue, served = advance(self.service, self.queue, self.second, stop, live=float(len(live)), speed=speed)
         self.add(served, float(len(live)))
         self.second = stop
@@ -93,4 +94,4 @@ def serve(world: World, services: list[ServiceRun]) -> Generator[simpy.Event, An
     while True:
         yield world.env.timeout(period)
         for run in services:
-            run.advance(world, int(round(world.env.now)))
+            run.advance(world, round(world.env.now))

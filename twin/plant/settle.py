@@ -1,0 +1,59 @@
+"""The algebra of one instant: energised nodes, tray heats as linear laws, rack power, currents, breaker drives."""
+
+from numba import njit
+
+from twin.plant.integrate import rack_powers
+from twin.plant.power import breaker_ratios, energise, swing_variances, tree
+from twin.plant.racks import linearise, tray_clock
+
+AFTER_CHANGE = 1.0  # s, first step tried by a loop or zone whose inputs changed
+
+
+@njit(cache=True)
+def lowest_clock(c, u, x, d, r, cur):
+    """Lowest clock of rack ``r``'s busy trays, of nominal; 1 when none is busy or slow."""
+    lowest = 1.0
+    if d.metered[r] == 0:
+        return lowest
+    k = c.rack[r]
+    for i in range(c.tray0[r], c.tray0[r + 1]):
+        tray = u.tray[i]
+        if tray.busy:
+            clock = tray_clock(
+                tray.mode, x.td[cur, i], k.t_slow, k.release, k.slow_gain, k.slow_min, k.brake_clock, tray.cap
+            )
+            lowest = min(lowest, clock)
+    return lowest
+
+
+@njit(cache=True)
+def resolve(c, u, x, d, w, unit, aux_unit, cur, dirty, feeds, swing, order, rack_clock, start_i):
+    """Settle everything but the loops' flows, in row ``cur``.
+
+    dirty: shape (R,), racks whose inputs changed (cleared); feeds and swing: whether switches or swings changed; order:
+    trays sorted by gang. Leaves rack power, node currents and breaker drives in ``w``, currents also in ``start_i``.
+    """
+    if feeds:
+        before = d.powered.copy()
+        energise(c, u, x, d, cur, unit, aux_unit)
+        for r in range(dirty.size):
+            if before[r] != d.powered[r]:
+                dirty[r] = True
+    for r in range(dirty.size):
+        if not dirty[r]:
+            continue
+        dirty[r] = False
+        linearise(c, u, x, d, r, cur)
+        loop = c.rack[r].loop
+        if loop >= 0:
+            x.h_loop[cur, loop] = min(x.h_loop[cur, loop], AFTER_CHANGE)
+        else:
+            zone = c.rack[r].zone
+            x.h_zone[cur, zone] = min(x.h_zone[cur, zone], AFTER_CHANGE)
+        rack_clock[r] = lowest_clock(c, u, x, d, r, cur)
+    rack_powers(c, u, x, d, cur, w.rack_power[0])
+    tree(c, d, w.rack_power[0], unit, aux_unit, w.node_p, w.node_i)
+    if feeds or swing:
+        swing_variances(c, u, d, order, w.node_p, d.cv2)
+    breaker_ratios(c, d, w.node_i, w.breaker_r[0])
+    start_i[:] = w.node_i
