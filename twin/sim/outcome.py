@@ -52,7 +52,7 @@ def jobs_table(world: World) -> pd.DataFrame:
     for run in world.runs:
         job = run.job
         waiting = world.env.now - run.queued_since if run.status == "queued" else 0.0
-        lost = defaultdict(float)
+        lost: dict[str, float] = defaultdict(float)
         for cause, amount in run.losses:
             lost[cause] += amount
         throttled = run.throttled

@@ -55,7 +55,7 @@ class Recording:
         running, queued = self.counts()
         rack, loop = window.rack, window.loop
         row_trays = np.zeros((len(self.topology.row_names), 1, 3))
-        np.add.at(row_trays, (self.topology.rack_row, 0), rack[:, meter.RACK_TRAYS])
+        np.add.at(row_trays[:, 0], self.topology.rack_row, rack[:, meter.RACK_TRAYS])
         phase = window.node[self.nodes].reshape(-1, 1, 3)
         self.store.append_window(
             window.start,

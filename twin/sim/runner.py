@@ -18,6 +18,7 @@ from twin.workload.jobs import Job, Phase
 
 ENOUGH = 1e-6  # s of work that may be left when a phase counts as done
 CRAWL = 0.02  # slowest pace assumed when the end of a phase is predicted
+SOON = 1.0  # s ahead that a slow pace is taken to last; beyond, trays may be let go, and the end comes earlier
 Steps = Generator[simpy.Event, Any, None]
 
 
@@ -156,7 +157,10 @@ class JobRun:
             self._since = (env.now, self._done, plant.m.lag[self.trays].copy())
             try:
                 if np.isfinite(seconds):
-                    yield env.timeout((seconds - self._done) / max(CRAWL, self.pace()))
+                    left = seconds - self._done
+                    predicted = left / max(CRAWL, self.pace())
+                    # never past the earliest end there can be, which is that at full clock
+                    yield env.timeout(predicted if predicted <= SOON else max(left, SOON))
                 else:
                     yield env.event()
             finally:
@@ -229,7 +233,7 @@ class JobRun:
             self.status = "stopping"
             self._process.interrupt((event, preempted))
 
-    def _stopped(self, cause: tuple[int, bool]) -> None:
+    def _stopped(self, cause: Any) -> None:
         """A tray was lost, or the job was preempted: revert to the last checkpoint and queue again."""
         world, job = self.world, self.job
         event, preempted = cause

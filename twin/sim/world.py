@@ -87,7 +87,7 @@ class World:
             if parent[n] >= 0 and below[parent[n]]:
                 below[n] = True
         feeds = self.topology.rack_feed
-        return ((feeds >= 0) & below[feeds]).any(axis=1)
+        return np.asarray(((feeds >= 0) & below[feeds]).any(axis=1), dtype=np.bool_)
 
     def racks_of_loop(self, loop: int) -> NDArray[np.bool_]:
         return self.topology.rack_loop == loop
@@ -119,7 +119,9 @@ class World:
         mine = ~self.held[trays]
         self.plant.u.tray["busy"][trays] = 1
         if mine.any():
-            kept = {key: value[mine] if isinstance(value, np.ndarray) else value for key, value in profile.items()}
+            kept: dict[str, Any] = {
+                key: value[mine] if isinstance(value, np.ndarray) else value for key, value in profile.items()
+            }
             self.plant.set_load(trays[mine], utilisation, **kept)
 
     def release(self, trays: Ints) -> None:
