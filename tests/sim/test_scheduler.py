@@ -1,0 +1,168 @@
+"""The queue: order, backfill, preemption, refusal, and policies that ask for what cannot be."""
+
+import pytest
+
+from twin.policy import Placement, Reason, first_fit
+from twin.results.kinds import EventKind
+from twin.sim.scheduler import PATIENCE, PolicyError
+
+STARTS = (EventKind.JOB_STARTED,)
+TURNS = (EventKind.JOB_STARTED, EventKind.JOB_PREEMPTED, EventKind.JOB_COMPLETED)
+
+
+def test_jobs_start_at_the_next_control_tick(bench, a_job):
+    stage = bench()
+    stage.submit(a_job("early", submit=3.0), a_job("late", submit=17.0))
+    stage.run(60.0)
+    assert stage.told(*STARTS) == [(10.0, "job_started", "early"), (20.0, "job_started", "late")]
+
+
+def test_priority_goes_before_age_and_age_before_number(bench, a_job):
+    stage = bench()
+    stage.submit(
+        a_job("whole", 72, 100.0, submit=5.0),
+        a_job("plain", 72, 100.0, submit=12.0),
+        a_job("plain too", 72, 100.0, submit=13.0),
+        a_job("urgent", 72, 100.0, submit=14.0, priority=5),
+    )
+    stage.run(500.0)
+    assert stage.told(*STARTS) == [
+        (10.0, "job_started", "whole"),
+        (120.0, "job_started", "urgent"),
+        (230.0, "job_started", "plain"),
+        (340.0, "job_started", "plain too"),
+    ]
+
+
+def test_a_short_job_goes_before_the_head_and_a_long_one_does_not(bench, a_job):
+    stage = bench()
+    stage.submit(
+        a_job("three racks", 54, 1_000.0, submit=5.0),
+        a_job("head", 72, 100.0, submit=21.0),
+        a_job("long", 18, 2_000.0, submit=22.0),
+        a_job("short", 18, 500.0, submit=23.0),
+    )
+    stage.run(1_300.0)
+    assert stage.told(*STARTS) == [
+        (10.0, "job_started", "three racks"),
+        (30.0, "job_started", "short"),
+        (1_020.0, "job_started", "head"),  # the tick after three racks are free: nobody held it up
+        (1_130.0, "job_started", "long"),
+    ]
+
+
+def test_a_job_that_ends_just_too_late_by_its_own_word_waits(bench, a_job):
+    """The head's trays are promised for 1010 s; at 30 s, 980 s still fit and 981 s do not."""
+    for estimate, start in ((980.0, 30.0), (981.0, 1_130.0)):
+        stage = bench()
+        stage.submit(
+            a_job("three racks", 54, 1_000.0, submit=5.0),
+            a_job("head", 72, 100.0, submit=21.0),
+            a_job("other", 18, 100.0, submit=22.0, estimate=estimate),
+        )
+        stage.run(1_200.0)
+        assert (start, "job_started", "other") in stage.told(*STARTS)
+
+
+def test_a_long_job_that_fits_beside_the_head_goes_and_the_next_one_does_not(bench, a_job):
+    """54 trays free for the head at 1010 s leave 18 over: one long job of 18 uses them up."""
+    stage = bench()
+    stage.submit(
+        a_job("two racks", 36, 1_000.0, submit=5.0),
+        a_job("head", 54, 100.0, submit=21.0),
+        a_job("beside", 18, 5_000.0, submit=22.0),
+        a_job("no room", 18, 5_000.0, submit=23.0),
+    )
+    stage.run(1_200.0)
+    assert stage.told(*STARTS) == [
+        (10.0, "job_started", "two racks"),
+        (30.0, "job_started", "beside"),
+        (1_020.0, "job_started", "head"),
+        (1_130.0, "job_started", "no room"),
+    ]
+
+
+def test_a_patient_job_turns_out_the_youngest_preemptible_job(bench, a_job):
+    stage = bench()
+    old, young, *_ = runs = stage.submit(
+        a_job("old batch", 36, 5_000.0, submit=5.0, preemptible=True),
+        a_job("young batch", 36, 5_000.0, submit=15.0, preemptible=True),
+        a_job("urgent", 18, 200.0, submit=100.0, priority=5),
+    )
+    stage.run(800.0)
+    assert PATIENCE == 300.0
+    assert stage.told(*TURNS) == [
+        (10.0, "job_started", "old batch"),
+        (20.0, "job_started", "young batch"),
+        (410.0, "job_preempted", "young batch"),  # the tick after 100 + 300 s
+        (420.0, "job_started", "urgent"),
+        (620.0, "job_completed", "urgent"),
+        (630.0, "job_started", "young batch"),
+    ]
+    assert old.losses == []
+    assert young.losses == [("preemption", pytest.approx(390.0 * 36 * 4))]
+    assert [run.status for run in runs] == ["running", "running", "completed"]
+
+
+@pytest.mark.parametrize(("preemptible", "priority"), [(False, 5), (True, 0)])
+def test_nobody_is_turned_out_who_may_not_be(bench, a_job, preemptible, priority):
+    stage = bench()
+    stage.submit(
+        a_job("whole", 72, 5_000.0, submit=5.0, preemptible=preemptible),
+        a_job("waiting", 18, 100.0, submit=15.0, priority=priority),
+    )
+    stage.run(1_000.0)
+    assert stage.told(*TURNS) == [(10.0, "job_started", "whole")]
+
+
+def test_a_job_larger_than_the_hall_is_refused_and_holds_up_nobody(tell, a_job, log_of):
+    result = tell(100.0, jobs=[a_job("giant", 73, submit=5.0), a_job("next", 18, submit=5.5)])
+    assert log_of(result, EventKind.JOB_REFUSED, *STARTS) == [
+        (10.0, "job_refused", "giant"),
+        (10.0, "job_started", "next"),
+    ]
+    jobs = result.tables["jobs"].set_index("id")
+    assert jobs.loc["giant", "status"] == "refused"
+    assert jobs.loc["giant", "reason"] == f"{Reason.LARGER_THAN_HALL.value}: 73 trays asked, 72 installed"
+    assert result.metrics["jobs"] | {"refused": 1, "running": 1, "submitted": 2} == result.metrics["jobs"]
+
+
+def test_a_pinned_job_waits_for_its_rack(bench, a_job):
+    stage = bench()
+    stage.submit(a_job("first", 18, 100.0, submit=5.0))
+    stage.submit(a_job("pinned", 18, 100.0, submit=6.0), pin="A-01")
+    stage.run(200.0)
+    assert stage.told(*STARTS) == [(10.0, "job_started", "first"), (120.0, "job_started", "pinned")]
+
+
+def test_a_policys_state_comes_back_to_it(bench, a_job):
+    seen = []
+
+    def counting(snapshot, request, state=None):
+        seen.append((request.id, state))
+        decision, _ = first_fit(snapshot, request)
+        return decision, (state or 0) + 1
+
+    stage = bench(policy=counting)
+    stage.submit(a_job("one", submit=1.0), a_job("two", submit=2.0), a_job("three", submit=3.0))
+    stage.run(30.0)
+    assert seen == [("one", None), ("two", 1), ("three", 2)]
+
+
+@pytest.mark.parametrize(
+    ("racks", "message"),
+    [
+        ((("Z-09", 18),), r"job 1 on 'Z-09', which is no rack of this hall"),
+        ((("A-01", 17),), r"for job 1, which asked for 18 trays"),
+        ((("A-01", 9), ("A-02", 10)), r"for job 1, which asked for 18 trays"),
+        ((("A-02", 18),), r"placed 18 trays of job 1 on A-02, which has 8 free"),
+    ],
+)
+def test_a_decision_that_cannot_be_carried_out_is_an_error(bench, a_job, racks, message):
+    def bad(snapshot, request, state=None):
+        return Placement(request.id, (("A-02", 10),) if request.id == "job 0" else racks, Reason.PLACED_FIRST_FIT), None
+
+    stage = bench(policy=bad)
+    stage.submit(a_job("job 0", 10, submit=5.0), a_job("job 1", 18, submit=6.0))
+    with pytest.raises(PolicyError, match=message):
+        stage.run(100.0)
