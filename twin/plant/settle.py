@@ -2,6 +2,8 @@
 
 from numba import njit
 
+from twin.hall.topology import Bools
+from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State, Work
 from twin.plant.integrate import rack_powers
 from twin.plant.power import breaker_ratios, energise, swing_variances, tree
 from twin.plant.racks import linearise, tray_clock
@@ -10,7 +12,7 @@ AFTER_CHANGE = 1.0  # s, first step tried by a loop or zone whose inputs changed
 
 
 @njit(cache=True)
-def lowest_clock(c, u, x, d, r, cur):
+def lowest_clock(c: Constants, u: Inputs, x: State, d: Derived, r: int, cur: int) -> float:
     """Lowest clock of rack ``r``'s busy trays, of nominal; 1 when none is busy or slow."""
     lowest = 1.0
     if d.metered[r] == 0:
@@ -27,7 +29,22 @@ def lowest_clock(c, u, x, d, r, cur):
 
 
 @njit(cache=True)
-def resolve(c, u, x, d, w, unit, aux_unit, cur, dirty, feeds, swing, order, rack_clock, start_i):
+def resolve(
+    c: Constants,
+    u: Inputs,
+    x: State,
+    d: Derived,
+    w: Work,
+    unit: Floats,
+    aux_unit: Floats,
+    cur: int,
+    dirty: Bools,
+    feeds: bool,
+    swing: bool,
+    order: Ints,
+    rack_clock: Floats,
+    start_i: Floats,
+) -> None:
     """Settle everything but the loops' flows, in row ``cur``.
 
     dirty: shape (R,), racks whose inputs changed (cleared); feeds and swing: whether switches or swings changed; order:

@@ -12,6 +12,7 @@ import simpy
 from numba import njit
 
 from twin.hall.topology import NODE_KINDS
+from twin.plant.arrays import Floats, Ints, Records
 from twin.plant.server import capped_clock, tray_power
 from twin.results.kinds import EventKind
 from twin.sim.world import World
@@ -21,7 +22,7 @@ PERIODS = {"row": 3.0, "pdu": 9.0}  # s between two looks
 
 
 @njit(cache=True)
-def _clocks(trays, idle, span, tray, share, out):
+def _clocks(trays: Ints, idle: Floats, span: Floats, tray: Records, share: float, out: Floats) -> None:
     """Clocks at which every tray draws at most ``share`` of its full-clock power above idle."""
     for j in range(trays.size):
         i = trays[j]

@@ -14,17 +14,12 @@ from twin.sim.protection import Protection
 from twin.sim.runner import JobRun
 from twin.sim.scheduler import Scheduler
 from twin.sim.world import World
+from twin.sim.written import clock_of
 from twin.workload.jobs import Job, JobKind, Phase
 
 Undo = Callable[[], None]
 HELD = 1_000_000  # gangs of held loads are numbered from here: those of one action swing together
 Steps = Generator[simpy.Event, Any, None]
-
-
-def clock(seconds: float) -> str:
-    """Simulated time as 09:12:04."""
-    whole = int(seconds)
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 class Story:
@@ -59,7 +54,7 @@ class Story:
             EventKind.SCENARIO_ACTION,
             self._level(action),
             action.target or "hall",
-            root=f"{action.do} {action.target or ''}".strip() + f" {clock(world.env.now)}",
+            root=f"{action.do} {action.target or ''}".strip() + f" {clock_of(world.env.now)}",
             detail=action.do,
         )
         undo = self.effects[action.do](action, event)

@@ -161,6 +161,8 @@ def simulate(
         complete = False
     protection.finish()
     ended = float(env.now)
+    for each in services.values():
+        each.advance(world, int(ended))  # the seconds since its last period
     world.log.add(ended, EventKind.RUN_ENDED, "hall", hall.name, detail="" if complete else "interrupted")
     for run in world.runs:
         if run.status == "stopping":
