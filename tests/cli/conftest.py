@@ -21,11 +21,17 @@ class Ended:
 Twin = Callable[..., Ended]
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where generated samples go, shared by the tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def twin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Twin:
-    """Runs ``twin WORDS…`` from an empty folder, with a cache of its own."""
+def twin(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Twin:
+    """Runs ``twin WORDS…`` from an empty folder, with a cache of the tests' own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
     def run(*words: object) -> Ended:
         capsys.readouterr()

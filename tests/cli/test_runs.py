@@ -135,12 +135,12 @@ def test_a_full_disk_is_a_refusal_with_a_remedy(twin, tmp_path, monkeypatch, mom
         assert manifest_of(tmp_path / "run")["complete"] is False
 
 
-def test_ctrl_c_leaves_a_readable_run_that_says_so(tmp_path):
+def test_ctrl_c_leaves_a_readable_run_that_says_so(tmp_path, cache):
     words = ["run", "hall=small", "hours=2400", "out=run"]
     begun = subprocess.Popen(
         [sys.executable, "-m", "twin", *words],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cache)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -160,7 +160,7 @@ def test_ctrl_c_leaves_a_readable_run_that_says_so(tmp_path):
     series = pq.read_table(run / "timeseries.parquet", columns=["time_seconds"])
     assert series["time_seconds"].to_pylist()[-1] <= metrics["simulated_seconds"]
     assert "stopped before its end" in out
-    assert "interrupted" in (run / "report.html").read_text("utf-8")
+    assert "This run was stopped before its end" in (run / "report.html").read_text("utf-8")
 
 
 def under_way(run: Path) -> bool:

@@ -144,7 +144,7 @@ def test_malformed_rows_are_refused_where_asked(shipped, tmp_path):
 def test_broken_files_are_refused_with_a_remedy(shipped, tmp_path):
     missing = tmp_path / "none.csv"
     assert refusal(azure(shipped, missing), tmp_path) == (
-        f"{missing}: cannot be read (No such file or directory); give workload.path a trace file"
+        f"{missing}: workload.path: cannot be read (No such file or directory); give workload.path a file that is there"
     )
     short = tmp_path / "short.gz"
     short.write_bytes(gzip.compress((REQUESTS * 50).encode())[:-20])

@@ -71,6 +71,8 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
     if path is not None and not isinstance(path, str):
         add("weather.path", path, "not a path", "Give the path of a CSV file")
     out = mapping.get("out")
+    if isinstance(out, int | float) and not isinstance(out, bool):
+        out = str(out)  # a folder named by a number
     if out is not None and (not isinstance(out, str) or not out):
         add("out", out, "not a path", "Give the directory that the run may write")
 

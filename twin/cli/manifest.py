@@ -31,8 +31,9 @@ def manifest_of(
         "finished": finished,
         "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
     }
-    if configuration.weather_path is not None:
-        found["weather"] = {"path": configuration.weather_path, "sha256": digest(Path(configuration.weather_path))}
+    for key, path in (("weather", configuration.weather_path), ("nodes", configuration.workload.get("nodes_path"))):
+        if path is not None:
+            found[key] = {"path": path, "sha256": digest(Path(path))}
     return found
 
 

@@ -47,7 +47,7 @@ def hall_mapping_from_nodes(path: Path, *, malformed: str = "skip") -> dict[str,
 
 def read_nodes(path: Path) -> tuple[Counter[tuple[str, int]], Account]:
     """Count nodes by (model, GPUs). Nodes without GPUs are set aside, in the account."""
-    account = open_account(path)
+    account = open_account(path, key="workload.nodes_path")
     kinds: Counter[tuple[str, int]] = Counter()
     names: set[str] = set()
     for line, (name, gpus, model) in read_rows(path, {"sn": text, "gpu": whole, "model": str.strip}, account):

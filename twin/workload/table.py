@@ -67,13 +67,14 @@ class Account:
             raise WorkloadError([f"{self.path}: no row can be used of {self.read} read ({why or 'the file is empty'})"])
 
 
-def open_account(path: Path) -> Account:
-    """Begin the account of a file. Raises :class:`WorkloadError` if it cannot be read."""
+def open_account(path: Path, *, key: str = "workload.path") -> Account:
+    """Begin the account of a file that ``key`` named. Raises :class:`WorkloadError` if it cannot be read."""
     try:
         with path.open("rb") as file:
             return Account(str(path), hashlib.file_digest(file, "sha256").hexdigest())
     except OSError as error:
-        raise WorkloadError([f"{path}: cannot be read ({error.strerror}); give workload.path a trace file"]) from error
+        reason = error.strerror or error
+        raise WorkloadError([f"{path}: {key}: cannot be read ({reason}); give {key} a file that is there"]) from error
 
 
 def text_lines(path: Path) -> Iterator[str]:
