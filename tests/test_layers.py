@@ -50,7 +50,6 @@ EXCEPTIONS: dict[str, set[str]] = {
     "cli/bench.py": {"numba"},
     "workload/service.py": {"numba"},
     "sim/capping.py": {"numba"},
-    "cli/bench.py": {"numba"},
 }
 
 HEAVY = ("simpy", "numba", "pandas", "networkx", "scipy", "pyarrow", "yaml", "omegaconf", "hydra")

@@ -71,9 +71,9 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
     if path is not None and not isinstance(path, str):
         add("weather.path", path, "not a path", "Give the path of a CSV file")
     out = mapping.get("out")
-    if isinstance(out, int | float) and not isinstance(out, bool):
+    if isinstance(out, int | float):
         out = str(out)  # a folder named by a number
-    if out is not None and (not isinstance(out, str) or not out):
+    if not isinstance(out, str | None) or out == "":
         add("out", out, "not a path", "Give the directory that the run may write")
 
     def whole(name: str, example: str) -> int:

@@ -19,7 +19,9 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Iterable[int], 
     usable = snapshot.rack_healthy & snapshot.rack_production
     installed = snapshot.rack_trays[snapshot.rack_production]
     if request.trays > int(installed.sum()) or (request.one_rack and request.trays > int(installed.max(initial=0))):
-        return Refusal(request.id, Reason.LARGER_THAN_HALL, f"{request.trays} trays asked, {int(installed.sum())} installed")
+        return Refusal(
+            request.id, Reason.LARGER_THAN_HALL, f"{request.trays} trays asked, {int(installed.sum())} installed"
+        )
     free = np.where(usable, snapshot.rack_free_trays, 0)
     if request.one_rack:
         for rack in order:
