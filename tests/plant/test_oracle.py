@@ -348,6 +348,7 @@ CASES = {
     "two pumps lost": lambda plant, trays: [plant.set_pump(0, k, False) for k in range(2)],
     "valve half shut": lambda plant, trays: plant.set_valve(3, 0.5),
     "supply set point": lambda plant, trays: plant.set_supply(0, 38.0),
+    "supply set point, far": lambda plant, trays: plant.set_supply(0, 35.0),
 }
 
 

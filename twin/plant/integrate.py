@@ -23,6 +23,8 @@ DONE, REFUSED, BROKEN, CROSSED = 0, 1, 2, 3
 SHORT_TIME, THERMAL, RACK_DARK, BATTERY, DEVICE = 1, 2, 3, 4, 5  # Guard values
 WATER_ERROR = 0.01  # K between predicted and found facility water at the end of a stretch
 DRIVE_ERROR = 1e-5  # of a thermal element, when its drive lies above the trip level
+AIR_ERROR = 0.1  # K that a rack's air would move if the change of its heat over a stretch came at once
+SUPPLY_CHANGE = 0.5  # K in a stretch, over which a loop keeps one viscosity
 CALM_DRIVE_ERROR = 2e-3  # of a thermal element otherwise
 
 
@@ -169,6 +171,15 @@ def advance(
         if c.node[n].kind == UPS and d.node_on[n] and parent >= 0 and not d.node_on[parent]:
             spent[n] = (w.node_p[n] + c.node[n].fixed) / c.node[n].eta
     rack_powers(c, u, x, d, nxt, w.rack_power[1])
+    if others and span > 0.5:
+        for r in range(racks):
+            # a slowed rack's heat moves within the stretch, of which its air sees the mean
+            change = abs(w.rack_power[1, r] - w.rack_power[0, r]) * c.rack[r].air_share
+            if d.slowed[r] > 0 and change * span > AIR_ERROR * c.rack[r].air_capacity:
+                return REFUSED, span, -1, -1
+        for loop in range(c.loop.size):
+            if abs(x.loop[nxt, loop, 0] - x.loop[cur, loop, 0]) > SUPPLY_CHANGE:
+                return REFUSED, span, -1, -1
     tree(c, d, w.rack_power[1], unit, aux_unit, w.node_p, w.node_i)
     breaker_ratios(c, d, w.node_i, w.breaker_r[1])
     refuse, best, guard, index = _breakers(c, u, x, d, w, cur, span, mean_r, others)

@@ -295,40 +295,32 @@ class Plant:
             self.time = t
             if t == grid:
                 self._close_window(t)
+            for loop in np.flatnonzero(np.abs(self.x.loop[self.cur, :, 0] - self._viscous) > DRIFT).tolist():
+                self._settle_loop(loop)
         return None
 
     def _stretch(self, t: float, span: float) -> Crossing | None:
         """Advance by ``span`` or less (``self._taken``); returns the crossing that ended it."""
         args = (self.c, self.u, self.x, self.d, self.w, self._unit, self._aux_unit, self.cur)
+        found: tuple[float, int, int] | None = None
+        watch, slope = ALL, math.nan
         while True:
-            outcome, seconds, guard, index = advance(*args, span, ALL, self._totals, math.nan)
+            outcome, seconds, guard, index = advance(*args, span, watch, self._totals, slope)
             if outcome == BROKEN:
                 self._broken(t, index)
-            if outcome != REFUSED:
-                break
-            span *= 0.25
-            self._span = span
-        found: tuple[float, int, int] | None = None
-        if outcome == CROSSED:
-            found = (min(seconds, span), guard, index)
-            slope = float(self._totals[3])
-            if guard == Guard.DEVICE:
-                # everything else up to that instant; a breaker may have gone before
-                outcome, seconds, guard, index = advance(*args, found[0], OTHERS, self._totals, slope)
-                while outcome == REFUSED:
-                    self._span = 0.25 * (found[0] if found else self._span)
-                    outcome, seconds, guard, index = advance(*args, self._span, ALL, self._totals, math.nan)
-                    found = None
-                    if outcome == CROSSED:
-                        found = (seconds, guard, index)
-                        outcome, *_ = advance(*args, seconds, NONE, self._totals, float(self._totals[3]))
-                    elif outcome != REFUSED:
-                        span = self._span
-                if outcome == CROSSED:
-                    found = (min(seconds, found[0] if found else seconds), guard, index)
-                    advance(*args, found[0], NONE, self._totals, float(self._totals[3]))
+            if outcome == REFUSED:
+                span *= 0.25
+                self._span = span
+                found, watch, slope = None, ALL, math.nan
+            elif outcome == CROSSED:
+                # once more, up to there and with the same water: a breaker may have gone before a device
+                found = (min(seconds, span), guard, index)
+                span, slope = found[0], float(self._totals[3])
+                watch = OTHERS if guard == Guard.DEVICE else NONE
+                if span <= 0.0:
+                    break
             else:
-                advance(*args, found[0], NONE, self._totals, float(self._totals[3]))
+                break
         taken = found[0] if found else span
         if taken > 0.0:
             self._commit(taken)
@@ -412,10 +404,6 @@ class Plant:
                        m.win_hall, heat, power)
             )  # fmt: skip
         self.open_window(t)
-        supply = self.x.loop[self.cur, :, 0]
-        drifted = np.abs(supply - self._viscous) > DRIFT
-        if drifted.any():
-            self._dirty_loop |= drifted
 
     def open_window(self, t: float) -> None:
         """Start a window at ``t`` [s]: empty its meters and mark its energy."""
