@@ -9,7 +9,7 @@ import pandas as pd
 from twin.plant import meters as meter
 from twin.plant.coolant import pump_flow
 from twin.results.kinds import EventKind
-from twin.results.tables import event_frame
+from twin.results.tables import empty, event_frame
 from twin.sim.services import ServiceRun
 from twin.sim.world import World
 from twin.units import litres_per_minute
@@ -81,8 +81,7 @@ def jobs_table(world: World) -> pd.DataFrame:
                 "throttled_gpu_seconds": throttled,
             }
         )
-    columns = list(rows[0]) if rows else None
-    return pd.DataFrame(rows, columns=columns) if rows else pd.DataFrame()
+    return pd.DataFrame(rows) if rows else empty("jobs")
 
 
 def racks_table(world: World) -> pd.DataFrame:
