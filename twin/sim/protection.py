@@ -29,6 +29,7 @@ class Protection:
         self.world = world
         self.dark_since: dict[int, tuple[float, float, int]] = {}  # rack → (time, W before, event)
         self.power_before: dict[int, float] = {}
+        self._last_dark: dict[int, int] = {}  # rack → event of its latest loss of power
         self._slow_event: dict[int, int] = {}  # tray → event of its first slowdown
 
     def carry_out(self, crossing: Crossing) -> None:
@@ -109,6 +110,7 @@ class Protection:
         world.plant.darken(rack)
         world.in_service[rack] = False
         self.dark_since[rack] = (world.env.now, before, event)
+        self._last_dark[rack] = event
         self._lose_jobs(world.trays_of(rack), event)
 
     def _lose_jobs(self, trays: Any, event: int) -> None:
@@ -141,8 +143,8 @@ class Protection:
         world.plant.light(rack)
         world.plant.set_on(world.trays_of(rack), True)
         yield world.env.timeout(world.settings.boot_seconds)
-        if rack in self.dark_since or world.plant.dark[rack]:
-            return
+        if self._last_dark[rack] != event:
+            return  # lost its power again while it booted; that loss has its own restart
         world.in_service[rack] = True
         world.log.add(world.env.now, EventKind.RACK_RESTORED, "rack", world.topology.rack_names[rack], cause=event)
         world.wake()
