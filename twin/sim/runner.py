@@ -257,6 +257,7 @@ class JobRun:
             return
         self.status = "queued"
         self.queued_since = world.env.now
+        world.requeued.append(self)
         kind = EventKind.JOB_PREEMPTED if preempted else EventKind.JOB_REQUEUED
         world.log.add(world.env.now, kind, "job", job.id, cause=event, root=root)
         world.wake()

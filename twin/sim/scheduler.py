@@ -62,9 +62,8 @@ class Scheduler:
 
     def look(self) -> None:
         """Place the queue's jobs in order, then backfill behind a head that must wait."""
-        for run in self.world.runs:
-            if run.status == "queued" and run not in self.queue:
-                self.queue.append(run)
+        self.queue += self.world.requeued
+        self.world.requeued.clear()
         self.queue.sort(key=lambda run: (-run.job.priority, run.queued_since, run.number))
         while self.queue and self._try(self.queue[0]):
             self.queue.pop(0)

@@ -8,7 +8,7 @@ import numpy as np
 import simpy
 
 from twin.sim.runner import JobRun
-from twin.sim.world import World
+from twin.sim.world import Ints, World
 from twin.workload.jobs import Service
 from twin.workload.service import Queue, Served, advance, utilisation_to_power
 
@@ -31,6 +31,10 @@ class ServiceRun:
     wait_max: float = 0.0
     busy: float = 0.0  # replica-seconds
     live_seconds: float = 0.0
+    # trays and gangs of the live replicas, kept while these are the same
+    _members: tuple[tuple[int, int], ...] = ()
+    _trays: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _gangs: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def add(self, served: Served, live: float) -> None:
         """Add an interval to the sums."""
@@ -67,7 +71,12 @@ class ServiceRun:
         """Set the load of live replicas from the service's utilisation."""
         service = self.service
         load, swing = utilisation_to_power(service, self.utilisation, service.knobs, service.build)
-        trays = np.concatenate([run.trays for run in live])
+        members = tuple((run.number, run.starts) for run in live)
+        if members != self._members:
+            self._members = members
+            self._trays = np.concatenate([run.trays for run in live])
+            self._gangs = np.repeat([run.number for run in live], [len(run.trays) for run in live])
+        trays = self._trays
         c = world.plant.c
         world.set_load(
             trays,
@@ -75,7 +84,7 @@ class ServiceRun:
             linear_share=service.linear_share,
             speed_exponent=service.speed_exponent,
             sigma_watts=swing * float((c.idle[trays] + c.span[trays]).mean()),
-            gang=np.concatenate([np.full(len(run.trays), run.number) for run in live]),
+            gang=self._gangs,
         )
         for run in live:
             run.unset = False

@@ -68,7 +68,7 @@ class World:
     cooling_causes: list[Disturbance] = field(default_factory=list)
     lost_power: dict[str, float] = field(default_factory=dict)  # root → J not drawn
     runs: list[JobRun] = field(default_factory=list)
-    counters: dict[str, int] = field(default_factory=dict)
+    requeued: list[JobRun] = field(default_factory=list)  # since the scheduler's last look
 
     # ------------------------------------------------------------------ names
 
@@ -108,9 +108,6 @@ class World:
             if bool((found.racks & racks).any()):
                 return found.event
         return -1
-
-    def count(self, name: str) -> None:
-        self.counters[name] = self.counters.get(name, 0) + 1
 
     # ------------------------------------------------------------------ load
 
