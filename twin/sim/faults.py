@@ -206,19 +206,23 @@ class Story:
         """Hold trays at one utilisation, whatever runs on them."""
         world = self.world
         trays = self._trays(action)
-        before = world.plant.u.tray[trays].copy()
+        before, held = world.plant.u.tray[trays].copy(), world.held[trays].copy()
         c = world.plant.c
         swing = float(action.values["swing"]) * (c.idle[trays] + c.span[trays])
-        busy = world.plant.u.tray["busy"][trays].copy()
         world.plant.set_load(trays, float(action.values["utilisation"]), sigma_watts=swing, gang=HELD + event)
-        world.plant.u.tray["busy"][trays] = busy
+        world.plant.u.tray["busy"][trays] = before["busy"]
         world.held[trays] = True
 
         def undo() -> None:
-            world.held[trays] = False
-            for name in ("load", "sigma", "gang"):
-                world.plant.u.tray[name][trays] = before[name]
+            for name in ("load", "sigma", "gang"):  # of an earlier hold
+                world.plant.u.tray[name][trays[held]] = before[name][held]
             world.plant._touch_trays(trays)
+            free = trays[~held]
+            world.held[free] = False
+            holders = {run.number: run for tray in free if (run := world.holder[tray]) is not None}
+            world.plant.clear_load(free[[world.holder[tray] is None for tray in free]])
+            for run in holders.values():
+                run.power_again()
 
         return undo
 

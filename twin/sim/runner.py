@@ -54,6 +54,7 @@ class JobRun:
         self._process: simpy.Process | None = None
         self._done = 0.0  # of the work under way
         self._phase = ""
+        self._drawing = job.steady
         self._since: tuple[float, float, NDArray[np.float64]] = (0.0, 0.0, np.zeros(0))
 
     # ------------------------------------------------------------------ start
@@ -102,6 +103,7 @@ class JobRun:
     def _power(self, phase: Phase) -> None:
         world, job = self.world, self.job
         self._phase = phase.name
+        self._drawing = phase
         c = world.plant.c
         largest = float((c.idle[self.trays] + c.span[self.trays]).mean()) if len(self.trays) else 0.0
         world.set_load(
@@ -113,6 +115,11 @@ class JobRun:
             swing_hertz=job.swing_hertz,
             gang=self.number,
         )
+
+    def power_again(self) -> None:
+        """Give its trays the load of its present phase again; a service sets its replicas' at its next period."""
+        self._power(self._drawing)
+        self.unset = True
 
     # ------------------------------------------------------------------ life
 
