@@ -30,6 +30,7 @@ class Protection:
         self.dark_since: dict[int, tuple[float, float, int]] = {}  # rack → (time, W before, event)
         self.power_before: dict[int, float] = {}
         self._last_dark: dict[int, int] = {}  # rack → event of its latest loss of power
+        self._coming: set[int] = set()  # racks that wait for their turn to start
         self._slow_event: dict[int, int] = {}  # tray → event of its first slowdown
 
     def carry_out(self, crossing: Crossing) -> None:
@@ -111,6 +112,8 @@ class Protection:
         world.in_service[rack] = False
         self.dark_since[rack] = (world.env.now, before, event)
         self._last_dark[rack] = event
+        for tray in world.trays_of(rack):
+            self._slow_event.pop(int(tray), None)  # what slowed it before is not what will slow it after
         self._lose_jobs(world.trays_of(rack), event)
 
     def _lose_jobs(self, trays: Any, event: int) -> None:
@@ -127,19 +130,19 @@ class Protection:
         """Start again the racks that have power, in floor order, each a little after the one before."""
         world = self.world
         world.env.read()
-        waiting = [r for r in sorted(self.dark_since) if world.plant.d.powered[r] > 0.0]
-        for place, rack in enumerate(waiting):
-            since, before, event = self.dark_since.pop(rack)
-            delay = place * world.settings.restart_stagger_seconds
-            world.env.process(self._restart(rack, delay, since, before, event))
+        lit = [r for r in sorted(self.dark_since) if world.plant.d.powered[r] > 0.0 and r not in self._coming]
+        self._coming.update(lit)
+        for place, rack in enumerate(lit):
+            world.env.process(self._restart(rack, place * world.settings.restart_stagger_seconds))
 
-    def _restart(self, rack: int, delay: float, since: float, before: float, event: int) -> Steps:
+    def _restart(self, rack: int, delay: float) -> Steps:
         world = self.world
         yield world.env.timeout(delay)
-        self.count_loss(since, before, event)
+        self._coming.discard(rack)
         if world.plant.d.powered[rack] == 0.0:
-            self.dark_since[rack] = (world.env.now, before, event)
             return
+        since, before, event = self.dark_since.pop(rack)
+        self.count_loss(since, before, event)
         world.plant.light(rack)
         world.plant.set_on(world.trays_of(rack), True)
         yield world.env.timeout(world.settings.boot_seconds)
