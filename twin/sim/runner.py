@@ -252,6 +252,8 @@ class JobRun:
         else:
             working = self.progress + (self._done if self._phase == self.job.steady.name else 0.0)
             self._lose(root, (working - self.saved) * self.gpus)
+            if self._phase == "restore":
+                self._lose(self.restoring, self._done * self.gpus)  # as far as it went
             self.progress = self.saved
         self._done = 0.0
         self.restoring = root
