@@ -5,10 +5,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import pytest
+import simpy
 
 from twin.hall.reader import load_hall
 from twin.hall.topology import compile_topology
@@ -199,6 +201,20 @@ def test_a_guard_may_fire_again_later():
     assert log == pytest.approx([(n + 1) * TAU * math.log(5.0) for n in range(40)], abs=1e-6)
 
 
+def test_real_time_is_inheritance():
+    class LiveEnvironment(HybridEnvironment, simpy.RealtimeEnvironment):
+        """A hybrid clock that keeps step with the wall."""
+
+    log: list[tuple[float, str]] = []
+    plant = Exponential(levels={"level": 1.0 - math.exp(-0.03 / TAU)})
+    env = LiveEnvironment(plant, lambda found: (log.append((round(env.now, 9), found.guard)), plant.levels.clear()))
+    env.timeout(0.05)
+    began = monotonic()
+    env.run()
+    assert monotonic() - began >= 0.045
+    assert log == [(0.03, "level")]
+
+
 # ---------------------------------------------------------------- with the plant
 
 
@@ -288,6 +304,36 @@ def test_the_survivor_of_two_parallel_breakers_trips_at_the_same_instant():
     # and then no rack has a feed: all four go dark when their hold-up is spent, together
     assert [(guard, index) for _, guard, index in log[2:]] == [(Guard.RACK_DARK, rack) for rack in range(4)]
     assert [time - log[0][0] for time, _, _ in log[2:]] == pytest.approx([dark] * 4, rel=0.02)
+
+
+@pytest.mark.parametrize("trip", [0.4, 2.0, 3.2, 3.3, 9.0])
+def test_a_breaker_and_a_device_that_cross_in_one_stretch_come_in_the_order_of_time(trip):
+    """Neither hides the other, wherever in the stretch it lies; the device crosses at 3.25 s, as if alone."""
+
+    def cross(breaker_too: bool) -> Log:
+        plant = _copy(0.5)
+        env, log = _with_log(plant)
+        first = plant.topology.breaker_names.index("A-01/feed A")
+        tray = int(plant.c.tray0[2])
+        plant.settle(0.0)
+        if breaker_too:
+            plant.c.breaker["rating"][first] *= plant.breaker_ratio[first] / 1.4
+            rest = (1.96 - 1.44) * math.exp(trip / plant.c.breaker["tau"][first])
+            plant.x.theta[:, first] = 1.96 - rest
+            plant._dirty_feeds = True
+        plant.u.up[:] = np.inf
+        plant.u.up[tray] = plant.x.td[plant.cur, tray] + 3.0
+        plant.set_load(np.arange(plant.c.tray0[2], plant.c.tray0[3]), 0.7)
+        env.timeout(60.0)
+        env.run()
+        return log
+
+    ((alone, *_),) = cross(False)
+    log = cross(True)
+    assert 3.2 < alone < 3.3
+    expected = sorted([(trip, Guard.BREAKER_THERMAL), (alone, Guard.DEVICE)])
+    assert [guard for _, guard, _ in log] == [guard for _, guard in expected]
+    assert [time for time, _, _ in log] == pytest.approx([time for time, _ in expected], abs=1e-3)
 
 
 def _eventful(plant: Plant) -> None:

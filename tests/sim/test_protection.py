@@ -175,6 +175,17 @@ def test_racks_come_back_one_after_another_when_the_breaker_is_closed_again(tell
     assert losses["amount"].item() == pytest.approx(power * (900.0 + 15.0 - held), rel=1e-3)
 
 
+def test_power_is_missed_until_a_rack_draws_it_again_even_at_the_end_of_a_run(tell, log_of):
+    """A run that ends between the restarts of the second and the third rack."""
+    result = tell(LOST + 407.3 + 900.0 + 15.0, hall=_rated(0.7, 0.6), timeline=_story(0.6, _lose()))
+    dark = log_of(result, EventKind.RACK_DARK)[0][0]
+    closed = log_of(result, EventKind.BREAKER_RECLOSED)[0][0]
+    end = LOST + 407.3 + 900.0 + 15.0
+    power = float(_steady(0.6).rack_power[0])
+    missed = (closed - dark) + (closed + 10.0 - dark) + 2 * (end - dark)
+    assert result.metrics["power_watt_seconds_lost"] == pytest.approx(power * missed, rel=1e-3)
+
+
 def test_a_dead_rack_draws_nothing(tell):
     energies = [
         tell(LOST + seconds, hall=_rated(0.7, 0.6), timeline=_story(0.6, _lose())).tables["racks"]["energy_joules"]
@@ -225,6 +236,20 @@ def test_a_rack_that_loses_power_again_while_it_boots_starts_anew(tell, log_of):
     result = tell(900.0, timeline=cuts)
     assert [round(time) for time, _, _ in log_of(result, EventKind.RACK_DARK)] == [100, 300]
     assert log_of(result, EventKind.RACK_RESTORED) == [(750.0, "rack_restored", "A-01")]
+
+
+def test_what_slowed_a_tray_before_a_blackout_is_not_blamed_after_it(tell):
+    """Pumps are lost twice; between, the rack was dark. Each slowdown has the root of its own time."""
+    pumps = [
+        {"at": at, "do": "pump_loss", "loop": "loop 01", "pump": "all", "repair": repair}
+        for at, repair in ((600, "25 s"), (3_000, "25 s"))
+    ]
+    cut = [{"at": 618, "do": "breaker_open", "breaker": f"A-01/feed {s}", "repair": "5 min"} for s in ("A", "B")]
+    events = tell(3_600.0, timeline=_story(0.9, *pumps, *cut)).tables["events"]
+    slow = events[(events["kind"] == "slowdown_on") & (events["name"] == "A-01")]
+    early, late = (set(slow[part]["root"]) for part in (slow["time_seconds"] < 1_000, slow["time_seconds"] > 3_000))
+    assert early == {"pump_loss loop 01 00:10:00"}
+    assert late == {"pump_loss loop 01 00:50:00"}
 
 
 # ---------------------------------------------------------------- devices

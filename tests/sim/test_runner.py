@@ -113,6 +113,20 @@ def test_without_a_checkpoint_everything_is_done_again(bench, a_job):
     assert run.delivered() == pytest.approx(500.0 * RACK)
 
 
+def test_a_restore_that_is_cut_short_is_lost_as_far_as_it_went(bench, a_job):
+    stage = bench()
+    (run,) = stage.submit(a_job("train", work=1_000.0, restore=60.0, save=20.0, every=300.0))
+    stage.at(365.0, lambda: _lose(stage, run, "the first"))  # saved at 320
+    stage.at(395.0, lambda: _lose(stage, run, "the second"))  # 25 s into the restore that began at 370
+    stage.run(500.0)
+    assert run.losses == [
+        ("the first", pytest.approx(45.0 * RACK)),
+        ("the first", pytest.approx(25.0 * RACK)),
+        ("the second", pytest.approx(60.0 * RACK)),
+    ]
+    assert run.delivered() == pytest.approx((300.0 + 500.0 - 460.0) * RACK)
+
+
 def test_a_job_that_is_lost_too_often_is_killed_with_its_cause(bench, a_job):
     stage = bench(settings=Settings(greatest_restarts=1))
     (run,) = stage.submit(a_job("train", work=500.0))
