@@ -1,5 +1,7 @@
 """The queue: order, backfill, preemption, refusal, and policies that ask for what cannot be."""
 
+from dataclasses import replace
+
 import pytest
 
 from twin.policy import Placement, Reason, first_fit
@@ -61,6 +63,19 @@ def test_a_job_that_ends_just_too_late_by_its_own_word_waits(bench, a_job):
             a_job("other", 18, 100.0, submit=22.0, estimate=estimate),
         )
         stage.run(1_200.0)
+        assert (start, "job_started", "other") in stage.told(*STARTS)
+
+
+def test_what_a_job_in_flight_has_done_counts_towards_its_end(bench, a_job):
+    """400 of its 1000 s were done before the run: the head's trays are promised for 600 s, not for 1000 s."""
+    for estimate, start in ((570.0, 30.0), (571.0, 720.0)):
+        stage = bench()
+        stage.submit(
+            replace(a_job("three racks", 54, 1_000.0), elapsed_seconds=400.0),
+            a_job("head", 72, 100.0, submit=21.0),
+            a_job("other", 18, 100.0, submit=22.0, estimate=estimate),
+        )
+        stage.run(800.0)
         assert (start, "job_started", "other") in stage.told(*STARTS)
 
 

@@ -64,6 +64,11 @@ class JobRun:
         return not np.isfinite(self.job.work_seconds)
 
     @property
+    def declared_end(self) -> float:
+        """When it will be done by its owner's word [s]; what was done before the run counts on its first start."""
+        return self.started + self.job.estimate_seconds - (self.began if self.starts == 1 else 0.0)
+
+    @property
     def in_flight(self) -> bool:
         """Met by the run in the middle of its work."""
         return self.starts == 0 and self.job.submit_seconds <= 0.0

@@ -146,7 +146,7 @@ class Scheduler:
         snapshot = world.snapshot()
         free = int(snapshot.rack_free_trays[snapshot.rack_production].sum())
         ends = sorted(
-            (run.started + run.job.estimate_seconds, run.number, len(run.trays))
+            (run.declared_end, run.number, len(run.trays))
             for run in world.runs
             if run.status == "running" and not run.endless
         )
