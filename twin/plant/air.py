@@ -7,9 +7,8 @@ warms its neighbours' inlets. The room: ``C dT/dt = Σ exhaust − Σ draw − Q
 
 from math import isfinite, sqrt
 
-from numba import njit
-
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, State, Work
+from twin.plant.compiled import inner
 from twin.plant.coolant import film_conductance
 from twin.plant.loop import SHORTEST, clear_rack, first_past, see
 from twin.plant.racks import (
@@ -26,20 +25,20 @@ from twin.plant.thermal import GAMMA
 STILL_AIR = 0.05  # share of nominal air flow through a rack whose fans stand still (assumption)
 
 
-@njit(cache=True)
+@inner
 def rack_air_rate(c: Constants, u: Inputs, r: int) -> float:
     """W [W/K] of the air through rack ``r``."""
     return c.rack[r].air_flow * (STILL_AIR + (1.0 - STILL_AIR) * u.rack[r].air_on)
 
 
-@njit(cache=True)
+@inner
 def neighbour_share(c: Constants, r: int) -> float:
     """Share of rack ``r``'s inlet air that comes from its neighbours."""
     count = (1 if c.neighbour[r, 0] >= 0 else 0) + (1 if c.neighbour[r, 1] >= 0 else 0)
     return count * c.rack[r].recirculation
 
 
-@njit(cache=True)
+@inner
 def to_room(c: Constants, u: Inputs, r: int) -> float:
     """W/K of rack ``r``'s exhaust that reaches the room: the rest is drawn by its neighbours."""
     rate = rack_air_rate(c, u, r)
@@ -50,7 +49,7 @@ def to_room(c: Constants, u: Inputs, r: int) -> float:
     return rate
 
 
-@njit(cache=True)
+@inner
 def inlet_temperature(c: Constants, u: Inputs, r: int, room: float, air: Floats) -> float:
     """Inlet air temperature [°C] of rack ``r`` with racks' air ``air`` (by rack) and the room's."""
     share = neighbour_share(c, r)
@@ -62,7 +61,7 @@ def inlet_temperature(c: Constants, u: Inputs, r: int, room: float, air: Floats)
     return t
 
 
-@njit(cache=True)
+@inner
 def crah_heat(c: Constants, u: Inputs, z: int, room: float) -> tuple[float, float]:
     """Heat [W] that the CRAHs of zone ``z`` take, and its slope [W/K]."""
     capacity = c.zone[z].crah_watts * u.zone[z].factor
@@ -74,7 +73,7 @@ def crah_heat(c: Constants, u: Inputs, z: int, room: float) -> tuple[float, floa
     return capacity * share, capacity / c.zone[z].band
 
 
-@njit(cache=True)
+@inner
 def zone_step(
     c: Constants, u: Inputs, x: State, d: Derived, w: Work, z: int, src: int, h: float, mean_air: Floats
 ) -> tuple[float, int, float]:
@@ -173,7 +172,7 @@ def zone_step(
     return error, past, total + w.zone[z].zone_new
 
 
-@njit(cache=True)
+@inner
 def zone_run(
     c: Constants, u: Inputs, x: State, d: Derived, w: Work, z: int, cur: int, span: float, mean_air: Floats, watch: bool
 ) -> tuple[float, int]:
@@ -262,7 +261,7 @@ def zone_run(
     return span, -1
 
 
-@njit(cache=True)
+@inner
 def mean_air_watts(w: Work, span: float, out: Floats) -> Floats:
     """Mean air heat [W] of every rack over a stretch, from its joules."""
     for r in range(out.size):

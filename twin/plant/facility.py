@@ -2,16 +2,15 @@
 
 from math import exp
 
-from numba import njit
-
 from twin.plant.arrays import Constants, Inputs
+from twin.plant.compiled import inner
 
 TANK, CAPACITY, GAIN, APPROACH, COP, FREE = range(6)  # entries of Constants.tank
 SET, AVAILABLE, DRY_BULB, WET_BULB = range(4)  # entries of Inputs.facility
 TRIM_RANGE = 5.0  # K of wet bulb over which the trim chiller takes over from free cooling (assumption)
 
 
-@njit(cache=True)
+@inner
 def target(c: Constants, u: Inputs) -> float:
     """Set point [°C] that the plant can hold: with a chiller its own, without one not below wet bulb + approach."""
     if c.tank[COP] > 0.0:
@@ -19,7 +18,7 @@ def target(c: Constants, u: Inputs) -> float:
     return max(u.facility[SET], u.facility[WET_BULB] + c.tank[APPROACH])
 
 
-@njit(cache=True)
+@inner
 def tank_after(c: Constants, u: Inputs, temperature: float, heat: float, seconds: float) -> float:
     """Tank temperature [°C] after ``seconds`` [s] under ``heat`` [W].
 
@@ -45,7 +44,7 @@ def tank_after(c: Constants, u: Inputs, temperature: float, heat: float, seconds
     return t
 
 
-@njit(cache=True)
+@inner
 def cooling_watts(c: Constants, u: Inputs, rejected: float) -> float:
     """Electrical power [W] of fans, pumps and trim chiller for ``rejected`` [W] of heat."""
     chiller = 0.0

@@ -7,11 +7,11 @@ parabola through the drive's start, mean and end. Where either guess is poor the
 from math import isnan
 
 import numpy as np
-from numba import njit
 
 from twin.plant.air import crah_heat, mean_air_watts, zone_run
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, State, Work
 from twin.plant.breakers import TABLE, crossing_seconds, damaged, heated
+from twin.plant.compiled import inner, kernel
 from twin.plant.coolant import exchanger_heat_per_kelvin
 from twin.plant.facility import tank_after
 from twin.plant.fluids import pg25_volumetric_heat
@@ -28,7 +28,7 @@ SUPPLY_CHANGE = 0.5  # K in a stretch, over which a loop keeps one viscosity
 CALM_DRIVE_ERROR = 2e-3  # of a thermal element otherwise
 
 
-@njit(cache=True)
+@inner
 def rejected_now(c: Constants, u: Inputs, x: State, row: int) -> float:
     """Heat [W] that loops and CRAHs give to facility water in row ``row``'s state."""
     heat = 0.0
@@ -54,7 +54,7 @@ def rejected_now(c: Constants, u: Inputs, x: State, row: int) -> float:
     return heat
 
 
-@njit(cache=True)
+@inner
 def rack_powers(c: Constants, u: Inputs, x: State, d: Derived, row: int, out: Floats) -> None:
     """AC power [W] of every rack in row ``row``'s state into ``out``."""
     for r in range(out.size):
@@ -63,7 +63,7 @@ def rack_powers(c: Constants, u: Inputs, x: State, d: Derived, row: int, out: Fl
         out[r] = rack_watts(c, x, d, r, row)
 
 
-@njit(cache=True)
+@inner
 def _breakers(
     c: Constants, u: Inputs, x: State, d: Derived, w: Work, cur: int, span: float, mean_r: Floats, watch: bool
 ) -> tuple[bool, float, int, int]:
@@ -103,7 +103,7 @@ def _breakers(
     return False, best, guard, index
 
 
-@njit(cache=True)
+@kernel
 def advance(
     c: Constants,
     u: Inputs,

@@ -8,9 +8,9 @@ Facility water enters as a straight line over the stretch.
 from math import isfinite, sqrt
 
 import numpy as np
-from numba import njit
 
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State, Work
+from twin.plant.compiled import inner, kernel
 from twin.plant.coolant import exchanger_heat_per_kelvin, film_conductance
 from twin.plant.fluids import pg25_volumetric_heat
 from twin.plant.pumps import controller, pump_rates, pump_solve, pump_watts, solve_flows
@@ -30,14 +30,14 @@ SPEED_WEIGHT = 20.0  # K of step error for a unit of pump speed
 SHORTEST = 1e-4  # s
 
 
-@njit(cache=True)
+@inner
 def _film(c: Constants, r: int, flow: float) -> float:
     """Film conductance [W/K] of one tray of rack ``r`` at the rack's ``flow`` [m³/s]."""
     k = c.rack[r]
     return film_conductance(k.film, flow, k.nominal_flow, k.film_floor)
 
 
-@njit(cache=True)
+@kernel
 def loop_step(
     c: Constants, u: Inputs, x: State, d: Derived, w: Work, loop: int, src: int, h: float, water0: float, water1: float
 ) -> tuple[float, int, float]:
@@ -237,7 +237,7 @@ def loop_step(
     return error, past, total + w.loop_new[loop, 0] + w.loop_new[loop, 1]
 
 
-@njit(cache=True)
+@inner
 def _sample(x: State, c: Constants, w: Work, loop: int, src: int, t0: float, t1: float, first: int) -> int:
     """Interpolate device, return and supply temperatures at sample times in (t0, t1]. Returns the next index."""
     index = first
@@ -255,7 +255,7 @@ def _sample(x: State, c: Constants, w: Work, loop: int, src: int, t0: float, t1:
     return index
 
 
-@njit(cache=True)
+@inner
 def see(seen: Floats, r: int, signal: int, before: float, after: float, h: float) -> None:
     """Add one step of a signal to its minimum, maximum and integral."""
     seen[r, 0, signal] = min(seen[r, 0, signal], before, after)
@@ -263,7 +263,7 @@ def see(seen: Floats, r: int, signal: int, before: float, after: float, h: float
     seen[r, 2, signal] += 0.5 * h * (before + after)
 
 
-@njit(cache=True)
+@inner
 def clear_rack(c: Constants, d: Derived, w: Work, r: int) -> None:
     """Forget the meters of the step under way for rack ``r``."""
     w.rack[r].rack_joules = 0.0
@@ -280,7 +280,7 @@ def clear_rack(c: Constants, d: Derived, w: Work, r: int) -> None:
             w.meter[i].cap_s = 0.0
 
 
-@njit(cache=True)
+@inner
 def _accept(c: Constants, u: Inputs, x: State, d: Derived, w: Work, loop: int, src: int, nxt: int, h: float) -> None:
     """Take the scratch as the state of row ``nxt`` and add the step's meters."""
     for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
@@ -317,7 +317,7 @@ def _accept(c: Constants, u: Inputs, x: State, d: Derived, w: Work, loop: int, s
     w.loop[loop].pump_joules += w.loop[loop].step_pump + h * c.loop[loop].control_watts
 
 
-@njit(cache=True)
+@kernel
 def first_past(c: Constants, u: Inputs, t: Floats, racks: Ints, tolerance: float) -> int:
     """Lowest tray of ``racks`` whose device temperature in ``t`` lies past a guard level, or −1."""
     lowest = -1
@@ -328,7 +328,7 @@ def first_past(c: Constants, u: Inputs, t: Floats, racks: Ints, tolerance: float
     return lowest
 
 
-@njit(cache=True)
+@inner
 def loop_run(
     c: Constants,
     u: Inputs,

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from twin.plant.air import inlet_temperature
 from twin.plant.arrays import Constants, Derived, Inputs, Ints, State, Work
+from twin.plant.compiled import inner, kernel
 from twin.plant.facility import cooling_watts
 from twin.plant.power import phase_amperes
 
@@ -78,14 +78,14 @@ def reset(window: Floats) -> None:
     window[..., 2] = 0.0
 
 
-@njit(cache=True)
+@inner
 def _put(window: Floats, index: int, signal: int, before: float, after: float, span: float) -> None:
     window[index, signal, 0] = min(window[index, signal, 0], before, after)
     window[index, signal, 1] = max(window[index, signal, 1], before, after)
     window[index, signal, 2] += 0.5 * span * (before + after)
 
 
-@njit(cache=True)
+@kernel
 def commit(
     c: Constants,
     u: Inputs,
@@ -224,7 +224,7 @@ def commit(
     _put(m.win_hall, 0, HALL_ROOM, room, room, span)
 
 
-@njit(cache=True)
+@kernel
 def stored_joules(c: Constants, x: State, row: int) -> float:
     """Heat [J] held above 0 °C by every tray, fluid, loop volume, rack air and room in row ``row``."""
     total = 0.0

@@ -7,15 +7,15 @@ line currents are phasor sums: ``I_xy = conj(S_xy / V_xy)``, ``I_a = I_ab − I_
 from math import acos, cos, pi, sin, sqrt, tan
 
 import numpy as np
-from numba import njit
 
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State
 from twin.plant.breakers import LSI, TABLE, THERMAL_MAGNETIC  # noqa: F401  (re-exported for readers of breaker_kind)
+from twin.plant.compiled import inner, kernel
 
 UPS = 1  # code in topology.NODE_KINDS
 
 
-@njit(cache=True)
+@kernel
 def line_currents(power: float, power_factor: float, weights: Floats, voltage: float, out: Floats) -> None:
     """Line currents [A] of a load of ``power`` [W], as (re, im) of a, b, c added to ``out``, shape (6,).
 
@@ -36,7 +36,7 @@ def line_currents(power: float, power_factor: float, weights: Floats, voltage: f
         out[2 * k + 1] += im[k] - im[before]
 
 
-@njit(cache=True)
+@inner
 def energise(c: Constants, u: Inputs, x: State, d: Derived, row: int, unit: Floats, aux_unit: Floats) -> None:
     """Which nodes are on, and each rack's share on its feeds; a lost feed's share moves to the other at once.
 
@@ -72,7 +72,7 @@ def energise(c: Constants, u: Inputs, x: State, d: Derived, row: int, unit: Floa
             line_currents(c.aux[a].watts, c.aux[a].pf, c.aux_phase[a], c.node[c.aux[a].node].voltage, aux_unit[a])
 
 
-@njit(cache=True)
+@inner
 def tree(
     c: Constants, d: Derived, rack_power: Floats, unit: Floats, aux_unit: Floats, node_p: Floats, node_i: Floats
 ) -> tuple[float, float]:
@@ -125,13 +125,13 @@ def tree(
     return drawn, lost
 
 
-@njit(cache=True)
+@inner
 def phase_amperes(node_i: Floats, n: int, k: int) -> float:
     """Magnitude [A] of phase ``k`` at node ``n``."""
     return sqrt(node_i[n, 2 * k] ** 2 + node_i[n, 2 * k + 1] ** 2)
 
 
-@njit(cache=True)
+@inner
 def breaker_ratios(c: Constants, d: Derived, node_i: Floats, out: Floats) -> None:
     """RMS current over rating of every breaker's hottest pole into ``out``: ``I²rms = mean² (1 + cv²)``."""
     for b in range(c.breaker.size):
@@ -142,7 +142,7 @@ def breaker_ratios(c: Constants, d: Derived, node_i: Floats, out: Floats) -> Non
         out[b] = hottest * sqrt(1.0 + d.cv2[b]) / c.breaker[b].rating
 
 
-@njit(cache=True)
+@kernel
 def smoothed_swing(sigma: float, hertz: float, joules: float) -> float:
     """Standard deviation [W] left of a square power wave of ``sigma`` [W] after storage of ``joules`` [J].
 
@@ -153,7 +153,7 @@ def smoothed_swing(sigma: float, hertz: float, joules: float) -> float:
     return sigma * max(0.0, 1.0 - joules * 2.0 * hertz / sigma)
 
 
-@njit(cache=True)
+@inner
 def swing_variances(c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Floats, cv2: Floats) -> None:
     """Relative variance of every breaker's current from the power swings of gangs, into ``cv2``.
 

@@ -5,16 +5,16 @@ lag, and coast down where a pump is off. Flow has no inertia of its own: it is s
 """
 
 import numpy as np
-from numba import njit
 
 from twin.plant.arrays import Constants, Derived, Floats, Inputs
+from twin.plant.compiled import inner, kernel
 from twin.plant.coolant import branch_flow, manifold_pressure
 from twin.plant.fluids import pg25_viscosity
 
 REFERENCE_VISCOSITY_CELSIUS = 40.0  # at which branch coefficients are quoted
 
 
-@njit(cache=True)
+@kernel
 def solve_flows(
     c: Constants, u: Inputs, d: Derived, loop: int, speeds: Floats, guess: float, flow: Floats
 ) -> tuple[float, float]:
@@ -37,7 +37,7 @@ def solve_flows(
     return pressure, total
 
 
-@njit(cache=True)
+@inner
 def controller(
     set_point: float, measured: float, gain: float, integral: float, lowest: float, sign: float
 ) -> tuple[float, float, float]:
@@ -50,7 +50,7 @@ def controller(
     return raw, raw, 1.0
 
 
-@njit(cache=True)
+@inner
 def pump_rates(
     c: Constants, u: Inputs, loop: int, speeds: Floats, integral: float, pressure: float, out: Floats
 ) -> tuple[float, float]:
@@ -67,7 +67,7 @@ def pump_rates(
     return rate, free
 
 
-@njit(cache=True)
+@inner
 def pump_solve(
     c: Constants, u: Inputs, loop: int, s: float, slope: float, free: float, rates: Floats, rate_i: float, out: Floats
 ) -> float:
@@ -105,7 +105,7 @@ def pump_solve(
     return k_i
 
 
-@njit(cache=True)
+@inner
 def pump_watts(c: Constants, loop: int, total: float, speeds: Floats, pressure: float, main: float) -> float:
     """Electrical power [W] of a loop's pumps: Σ lift × flow / efficiency; all of it heats the coolant.
 
@@ -115,7 +115,7 @@ def pump_watts(c: Constants, loop: int, total: float, speeds: Floats, pressure: 
     return lift * total / c.loop[loop].pump_eta
 
 
-@njit(cache=True)
+@kernel
 def viscosity_ratio(temperature: float) -> float:
     """μ(T)/μ(40 °C) [-] of PG25, the factor on a branch's linear coefficient."""
     return pg25_viscosity(temperature) / pg25_viscosity(REFERENCE_VISCOSITY_CELSIUS)

@@ -6,14 +6,13 @@ Wraps the tray kernel of :mod:`twin.plant.thermal` with the rack's electrical su
 
 from typing import Any
 
-from numba import njit
-
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, State, Work
+from twin.plant.compiled import inner
 from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED, power_slope, slowed_clock, slowed_clock_slope, tray_power
 from twin.plant.thermal import backward, forward, middle
 
 
-@njit(cache=True)
+@inner
 def tray_clock(
     mode: int, temperature: float, t_slow: float, release: float, gain: float, lowest: float, brake: float, cap: float
 ) -> float:
@@ -27,7 +26,7 @@ def tray_clock(
     return 0.0
 
 
-@njit(cache=True)
+@inner
 def linearise(c: Constants, u: Inputs, x: State, d: Derived, r: int, src: int) -> None:
     """Tray heats of rack ``r`` as linear laws of device temperature, exact at row ``src``'s temperatures."""
     plate = 0.0
@@ -77,7 +76,7 @@ def linearise(c: Constants, u: Inputs, x: State, d: Derived, r: int, src: int) -
     d.metered[r] = metered
 
 
-@njit(cache=True)
+@inner
 def shelf_loss(part: Any, shelf: float, trays_watts: float) -> float:
     """Overhead and conversion loss [W] of a rack (its record ``part``): all of its AC power that its trays do not take.
 
@@ -89,7 +88,7 @@ def shelf_loss(part: Any, shelf: float, trays_watts: float) -> float:
     return trays_watts * (1.0 / eta - 1.0) + (part.overhead + part.shelf_fixed) / eta
 
 
-@njit(cache=True)
+@inner
 def rack_watts(c: Constants, x: State, d: Derived, r: int, src: int) -> float:
     """AC power [W] of rack ``r`` at row ``src``'s temperatures (its linear law must be present)."""
     total = d.plate_sum[r] + d.air_sum[r]
@@ -102,7 +101,7 @@ def rack_watts(c: Constants, x: State, d: Derived, r: int, src: int) -> float:
 # arrays: they are called for every rack and stage, and a call copies everything that it is given.
 
 
-@njit(cache=True)
+@inner
 def rack_forward(
     i0: int,
     i1: int,
@@ -154,7 +153,7 @@ def rack_forward(
     k.loss1 = loss
 
 
-@njit(cache=True)
+@inner
 def correct_slowed(
     c: Constants, u: Inputs, x: State, d: Derived, w: Work, r: int, src: int, s: float, h: float
 ) -> None:
@@ -185,7 +184,7 @@ def correct_slowed(
         k.air2 += part.air_share * (p2 - p1)
 
 
-@njit(cache=True)
+@inner
 def rack_middle(
     i0: int,
     i1: int,
@@ -224,7 +223,7 @@ def rack_middle(
     k.air2 = k.air1
 
 
-@njit(cache=True)
+@inner
 def rack_close(
     s: float,
     h: float,
@@ -245,7 +244,7 @@ def rack_close(
     k.loss2 = loss
 
 
-@njit(cache=True)
+@inner
 def rack_backward(
     i0: int,
     i1: int,
@@ -286,7 +285,7 @@ def rack_backward(
     return max(error, abs(0.5 * h * (k.kc1 + k_fluid))), past, total + new
 
 
-@njit(cache=True)
+@inner
 def meter_trays(c: Constants, u: Inputs, x: State, d: Derived, w: Work, r: int, src: int, h: float) -> None:
     """Seconds of slowdown, braking and capping, and work lost, of a rack's busy trays over a step of ``h`` [s]."""
     k = c.rack[r]

@@ -1,9 +1,8 @@
 """The algebra of one instant: energised nodes, tray heats as linear laws, rack power, currents, breaker drives."""
 
-from numba import njit
-
 from twin.hall.topology import Bools
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State, Work
+from twin.plant.compiled import inner, kernel
 from twin.plant.integrate import rack_powers
 from twin.plant.power import breaker_ratios, energise, swing_variances, tree
 from twin.plant.racks import linearise, tray_clock
@@ -11,7 +10,7 @@ from twin.plant.racks import linearise, tray_clock
 AFTER_CHANGE = 1.0  # s, first step tried by a loop or zone whose inputs changed
 
 
-@njit(cache=True)
+@inner
 def lowest_clock(c: Constants, u: Inputs, x: State, d: Derived, r: int, cur: int) -> float:
     """Lowest clock of rack ``r``'s busy trays, of nominal; 1 when none is busy or slow."""
     lowest = 1.0
@@ -28,7 +27,7 @@ def lowest_clock(c: Constants, u: Inputs, x: State, d: Derived, r: int, cur: int
     return lowest
 
 
-@njit(cache=True)
+@kernel
 def resolve(
     c: Constants,
     u: Inputs,

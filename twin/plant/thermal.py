@@ -14,15 +14,13 @@ the fluid, which the loop (or air zone) couples. s = γh throughout; arrays are 
 
 from math import sqrt
 
-from numba import njit
-
 from twin.plant.arrays import Floats
+from twin.plant.compiled import fast_inner
 
 GAMMA = 1.0 - 1.0 / sqrt(2.0)
-FAST = {"reassoc", "contract", "arcp", "nsz"}  # sums may be reordered; NaN and infinity keep their meaning
 
 
-@njit(cache=True, fastmath=FAST)
+@fast_inner
 def forward(
     i0: int,
     i1: int,
@@ -68,7 +66,7 @@ def forward(
     return sum_x, sum_b, sum_e, sum_q
 
 
-@njit(cache=True, fastmath=FAST)
+@fast_inner
 def middle(
     i0: int,
     i1: int,
@@ -121,7 +119,7 @@ def middle(
     return sum_x, sum_e, sum_q, sum_gk
 
 
-@njit(cache=True, fastmath=FAST)
+@fast_inner
 def backward(
     i0: int,
     i1: int,
