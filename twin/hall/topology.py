@@ -45,6 +45,7 @@ class Topology:
     rack_neighbour: Ints  # R×2, left and right neighbour in the same row and zone, −1 for none
     # trays
     tray_rack: Ints  # T
+    tray_gpus: Ints  # T
     # power
     node_kind: Ints  # N, code in NODE_KINDS
     node_parent: Ints  # N, −1 for a source
@@ -112,6 +113,7 @@ def compile_topology(hall: Hall) -> Topology:
         rack_production=np.array([rack.cell == "hall" for rack in racks], dtype=np.bool_),
         rack_neighbour=_neighbours(hall),
         tray_rack=np.repeat(np.arange(len(racks), dtype=np.int64), trays),
+        tray_gpus=np.repeat(_ints(rack.rack_class.gpus_per_tray for rack in racks), trays),
         node_kind=_ints(NODE_KINDS.index(each.kind) for each in nodes),
         node_parent=_ints(-1 if each.parent is None else node[each.parent] for each in nodes),
         node_feed=_ints(FEEDS.index(each.feed) for each in nodes),

@@ -4,10 +4,15 @@ A wrapper for Python unpacks every array of every argument, which for the groups
 than the kernel. ``kernel`` is for what Python calls, ``inner`` for what only kernels call.
 """
 
+from typing import Any, Final
+
 from numba import njit
 
-FAST = {"reassoc", "contract", "arcp", "nsz"}  # sums may be reordered; NaN and infinity keep their meaning
+FAST: Final = {"reassoc", "contract", "arcp", "nsz"}  # sums may be reordered; NaN and infinity keep their meaning
 
-kernel = njit(cache=True, no_cfunc_wrapper=True)
-inner = njit(cache=True, no_cfunc_wrapper=True, no_cpython_wrapper=True)
-fast_inner = njit(cache=True, no_cfunc_wrapper=True, no_cpython_wrapper=True, fastmath=FAST)
+_KERNEL: Final[dict[str, Any]] = {"cache": True, "no_cfunc_wrapper": True}
+_INNER: Final[dict[str, Any]] = {**_KERNEL, "no_cpython_wrapper": True}
+
+kernel = njit(**_KERNEL)
+inner = njit(**_INNER)
+fast_inner = njit(**_INNER, fastmath=FAST)

@@ -78,6 +78,8 @@ class JobRun:
         world, job = self.world, self.job
         now = world.env.now
         self.trays, self.racks = trays, racks
+        if job.gpus is None:
+            self.gpus = int(world.topology.tray_gpus[trays].sum())
         self.wait += now - self.queued_since
         met = self.in_flight
         if self.first_start is None:
