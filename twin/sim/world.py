@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,6 +144,16 @@ class World:
 
     # ------------------------------------------------------------------ snapshot
 
+    @cached_property
+    def nameplate(self) -> NDArray[np.float64]:
+        """Nameplate power of every rack in whole watts."""
+        return np.array([float(round(rack.rack_class.max_power_watts)) for rack in self.topology.hall.racks])
+
+    @cached_property
+    def installed(self) -> Ints:
+        """Trays of every rack."""
+        return np.diff(self.topology.rack_tray0)
+
     def snapshot(self) -> FacilitySnapshot:
         """The hall as a policy sees it now."""
         self.env.read()
@@ -166,12 +177,12 @@ class World:
             breaker_names=topology.breaker_names,
             rack_row=topology.rack_row,
             rack_loop=loop,
-            rack_trays=np.diff(topology.rack_tray0),
+            rack_trays=self.installed,
             rack_free_trays=np.where(self.in_service, counts, 0),
             rack_healthy=self.in_service.copy(),
             rack_production=topology.rack_production,
             rack_power_watts=power,
-            rack_max_power_watts=np.array([round(rack.rack_class.max_power_watts) for rack in topology.hall.racks]),
+            rack_max_power_watts=self.nameplate,
             rack_supply_temperature_celsius=supply,
             rack_return_temperature_celsius=np.where(liquid, x.tc[cur], x.ta[cur]),
             rack_device_temperature_celsius=plant.device_temperature,
