@@ -70,11 +70,10 @@ class Plant:
         self.window_seconds = window_seconds
         self.time = 0.0
         self.cur = 0
-        racks, breakers = len(topology.rack_names), len(topology.breaker_names)
+        racks = len(topology.rack_names)
         self.dark = np.zeros(racks, dtype=bool)  # racks whose loss of power has been announced
         self.rack_trays = np.zeros(racks)  # allocated
         self.rack_clock = np.ones(racks)
-        self._spent = np.zeros(len(topology.node_names), dtype=bool)
         self._unit = np.zeros((racks, 2, 6))
         self._aux_unit = np.zeros((len(self.c.aux), 6))
         self._totals = np.zeros(4)
@@ -91,7 +90,6 @@ class Plant:
         self._window_start = 0.0
         self._stored = 0.0
         self._mark: tuple[float, ...] = (0.0,) * 7
-        self._breaker_zero = np.zeros(breakers)
 
     # ------------------------------------------------------------------ inputs
 
