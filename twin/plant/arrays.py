@@ -117,9 +117,11 @@ class Inputs(NamedTuple):
     rack: Records  # R: valve, air_on
     loop: Records  # L: supply_set °C, pressure_set Pa, fouling K/W, main_factor, water_factor
     pump_on: Ints  # L×K
+    pump_health: Floats  # L×K, speed that a pump reaches, of the speed it is told
     zone: Records  # Z: set_point °C, factor (share of CRAH capacity available)
     closed: Ints  # B
     source_on: Ints  # N
+    phase_on: Ints  # N×3, 0 for a line that is broken at the node
     facility: Floats  # set point °C, share of rejection available, dry bulb °C, wet bulb °C
 
 
@@ -155,6 +157,7 @@ class Derived(NamedTuple):
     metered: Ints  # R, 1 when a tray is slowed, braked or capped
     share: Floats  # R×2, share of rack power on each feed
     node_on: Ints  # N
+    live: Ints  # N×3, 1 for a line with supply
     cv2: Floats  # B, relative variance of the current
     branch_b: Floats  # R, linear branch coefficient at the present viscosity
     film: Floats  # R, W/K per tray, of loops whose pumps are steady
@@ -336,9 +339,11 @@ def inputs(topology: Topology, c: Constants) -> Inputs:
         rack=rack,
         loop=loop,
         pump_on=pump_on,
+        pump_health=np.ones(pump_on.shape),
         zone=zone,
         closed=np.ones(len(c.breaker), dtype=np.int64),
         source_on=np.ones(len(c.node), dtype=np.int64),
+        phase_on=np.ones((len(c.node), 3), dtype=np.int64),
         facility=np.array([hall.facility.setpoint, 1.0, hall.facility.dry_bulb, hall.facility.wet_bulb]),
     )
 
@@ -389,6 +394,7 @@ def derived(c: Constants) -> Derived:
         metered=np.zeros(racks, dtype=np.int64),
         share=np.zeros((racks, 2)),
         node_on=np.ones(len(c.node), dtype=np.int64),
+        live=np.ones((len(c.node), 3), dtype=np.int64),
         cv2=np.zeros(len(c.breaker)),
         branch_b=c.rack["branch_b"].copy(),
         film=np.zeros(racks),

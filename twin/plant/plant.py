@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from twin.hall.topology import Topology
 from twin.plant import meters as meter
 from twin.plant.arrays import Constants, constants, derived, inputs, state, work
+from twin.plant.facility import AVAILABLE, DRY_BULB, SET, WET_BULB
 from twin.plant.guards import Crossing, Guard
 from twin.plant.integrate import BROKEN, CROSSED, REFUSED, advance
 from twin.plant.loop import first_past
@@ -61,6 +62,7 @@ class Plant:
     ) -> None:
         self.topology = topology
         self.c = constants(topology) if parameters is None else parameters
+        self._nominal_ir = self.c.ir
         self.u = inputs(topology, self.c)
         self.x = state(self.c, self.u)
         self.d = derived(self.c)
@@ -163,6 +165,51 @@ class Plant:
         self.u.pump_on[loop, pump] = 1 if on else 0
         self._dirty_loop[loop] = True
 
+    def set_health(self, loop: int, pump: int, share: float) -> None:
+        """Let a pump reach only a share [-] of the speed that it is told."""
+        self.u.pump_health[loop, pump] = share
+        self._dirty_loop[loop] = True
+
+    def set_fouling(self, loop: int, resistance: float) -> None:
+        """Fouling resistance [K/W] of a loop's heat exchanger."""
+        self.u.loop["fouling"][loop] = resistance
+        self._dirty_loop[loop] = True
+
+    def set_main(self, loop: int, factor: float) -> None:
+        """Resistance of a loop's main and filter, of nominal [-]."""
+        self.u.loop["main_factor"][loop] = factor
+        self._dirty_loop[loop] = True
+
+    def set_water(self, loop: int, factor: float) -> None:
+        """Facility water that reaches a loop's exchanger, of nominal [-]."""
+        self.u.loop["water_factor"][loop] = factor
+        self._dirty_loop[loop] = True
+
+    def set_facility_water(self, celsius: float) -> None:
+        """Set point [°C] of the facility water."""
+        self.u.facility[SET] = celsius
+
+    def set_rejection(self, share: float) -> None:
+        """Share [-] of the facility's heat rejection that is available."""
+        self.u.facility[AVAILABLE] = share
+
+    def set_crah(self, zone: int, factor: float) -> None:
+        """Share [-] of a zone's CRAHs that run."""
+        self.u.zone["factor"][zone] = factor
+        self.x.h_zone[self.cur, zone] = min(self.x.h_zone[self.cur, zone], AFTER_CHANGE)
+
+    def set_phase(self, node: int, phase: int, on: bool) -> None:
+        """Break a line of a power node, or join it again: ``phase`` 0, 1 or 2."""
+        self.u.phase_on[node, phase] = 1 if on else 0
+        self._dirty_feeds = True
+
+    def set_interface(self, trays: Ints, factor: float) -> None:
+        """Resistance between device and plate of ``trays``, of nominal [-]."""
+        ir = self.c.ir.copy()
+        ir[trays] = self._nominal_ir[trays] / factor
+        self.c = self.c._replace(ir=ir)  # a new array: constants may be shared with other plants
+        self._touch_trays(trays)
+
     def set_valve(self, rack: int, position: float) -> None:
         self.u.rack["valve"][rack] = position
         loop = self.c.rack["loop"][rack]
@@ -174,7 +221,7 @@ class Plant:
         self._dirty_loop[loop] = True
 
     def set_weather(self, dry_bulb: float, wet_bulb: float) -> None:
-        self.u.facility[2:] = dry_bulb, wet_bulb
+        self.u.facility[DRY_BULB], self.u.facility[WET_BULB] = dry_bulb, wet_bulb
 
     def darken(self, rack: int) -> None:
         """Carry out a loss of power: the rack's trays are off and stay off until :meth:`set_on`."""

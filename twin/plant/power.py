@@ -37,9 +37,24 @@ def line_currents(power: float, power_factor: float, weights: Floats, voltage: f
 
 
 @inner
-def energise(c: Constants, u: Inputs, x: State, d: Derived, row: int, unit: Floats, aux_unit: Floats) -> None:
-    """Which nodes are on, and each rack's share on its feeds; a lost feed's share moves to the other at once.
+def live_weights(d: Derived, n: int, weights: Floats, out: Floats) -> float:
+    """Shares of a load at node ``n`` that hang between two live lines, into ``out``, shape (3,); returns their sum.
 
+    weights: shares on A–B, B–C, C–A.
+    """
+    total = 0.0
+    for k in range(3):
+        out[k] = weights[k] if d.live[n, k] and d.live[n, (k + 1) % 3] else 0.0
+        total += out[k]
+    return total
+
+
+@inner
+def energise(c: Constants, u: Inputs, x: State, d: Derived, row: int, unit: Floats, aux_unit: Floats) -> None:
+    """Which nodes and lines are on, and each rack's share on its feeds; what a feed loses moves to the other at once.
+
+    A rack's shelves hang line to line and share one DC bus: those that are left, of both feeds, carry equal parts of
+    its power, so that a feed's share goes by the weights between its live lines. A UPS makes three lines of its own.
     unit: shape (R, 2, 6), line currents per watt of rack power; aux_unit: shape (A, 6), line currents [A].
     """
     for n in range(c.node.size):
@@ -52,24 +67,31 @@ def energise(c: Constants, u: Inputs, x: State, d: Derived, row: int, unit: Floa
         if breaker >= 0 and not u.closed[breaker]:
             on = 0
         d.node_on[n] = on
+        for k in range(3):
+            given = 1 if parent < 0 or c.node[n].kind == UPS else d.live[parent, k]
+            d.live[n, k] = 1 if on and given and u.phase_on[n, k] else 0
+    weights = np.zeros(3)
     for r in range(c.tray0.size - 1):
-        live = 0
+        live = 0.0
         for f in range(2):
             node = c.rack_feed[r, f]
-            d.share[r, f] = 1.0 if node >= 0 and d.node_on[node] else 0.0
-            if d.share[r, f] > 0.0:
-                live += 1
+            d.share[r, f] = live_weights(d, node, c.phase[r], weights) if node >= 0 else 0.0
+            live += d.share[r, f]
         for f in range(2):
             unit[r, f, :] = 0.0
             if d.share[r, f] > 0.0:
-                d.share[r, f] /= live
                 node = c.rack_feed[r, f]
-                line_currents(d.share[r, f], c.rack[r].power_factor, c.phase[r], c.node[node].voltage, unit[r, f])
-        d.powered[r] = 1.0 if live > 0 or x.ride[row, r] > 0.0 else 0.0
+                weights /= live_weights(d, node, c.phase[r], weights)
+                d.share[r, f] /= live
+                line_currents(d.share[r, f], c.rack[r].power_factor, weights, c.node[node].voltage, unit[r, f])
+        d.powered[r] = 1.0 if live > 0.0 or x.ride[row, r] > 0.0 else 0.0
     for a in range(c.aux.size):
         aux_unit[a, :] = 0.0
-        if d.node_on[c.aux[a].node]:
-            line_currents(c.aux[a].watts, c.aux[a].pf, c.aux_phase[a], c.node[c.aux[a].node].voltage, aux_unit[a])
+        node = c.aux[a].node
+        left = live_weights(d, node, c.aux_phase[a], weights)
+        if left > 0.0:
+            weights /= left  # a motor or a three-phase supply draws its power through what is left
+            line_currents(c.aux[a].watts, c.aux[a].pf, weights, c.node[node].voltage, aux_unit[a])
 
 
 @inner

@@ -206,7 +206,7 @@ def _weather(world: World, time: float) -> None:
         hours = [row[0] for row in rows]
         dry = float(np.interp(time, hours, [row[1] for row in rows]))
         wet = float(np.interp(time, hours, [row[2] for row in rows]))
-        world.plant.set_weather(dry, wet)
+        world.levers("weather").rest_at((dry, wet))
 
 
 def _begin(

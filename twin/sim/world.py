@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,7 @@ from twin.plant.plant import Plant
 from twin.plant.server import NORMAL
 from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
+from twin.sim.levers import Levers
 from twin.sim.log import EventLog
 from twin.units import litres_per_minute
 
@@ -44,14 +46,28 @@ class Settings:
 
 @dataclass
 class Disturbance:
-    """Something that happened to power or cooling and may be the cause of what follows."""
+    """Something that happened to power or cooling and may be the cause of what follows.
+
+    A fault lasts until it is repaired (``ended`` is infinite until then); a step in a cascade ends as it happens.
+    """
 
     event: int
     time: float
     racks: NDArray[np.bool_]  # whom it may reach
+    ended: float
+    tray: int | None = None  # of one tray only
 
 
-MEMORY_SECONDS = 3_600.0  # a disturbance older than this explains nothing new
+@dataclass(frozen=True)
+class TelemetryOutage:
+    """Whose telemetry is silent: of the whole hall, or of a row, rack or loop."""
+
+    kind: str  # "hall", "row", "rack" or "loop"
+    name: str | None
+    signals: tuple[str, ...] = ()  # empty: all
+
+
+MEMORY_SECONDS = 3_600.0  # a disturbance that ended longer ago than this explains nothing new
 
 
 @dataclass
@@ -70,6 +86,12 @@ class World:
     lost_power: dict[str, float] = field(default_factory=dict)  # root → J not drawn
     runs: list[JobRun] = field(default_factory=list)
     requeued: list[JobRun] = field(default_factory=list)  # since the scheduler's last look
+    telemetry_outages: list[TelemetryOutage] = field(default_factory=list)  # at present
+
+    @cached_property
+    def levers(self) -> Levers:
+        """The inputs of the plant that faults push."""
+        return Levers(self.plant)
 
     # ------------------------------------------------------------------ names
 
@@ -95,18 +117,28 @@ class World:
 
     # ------------------------------------------------------------------ causes
 
-    def disturb_power(self, event: int, racks: NDArray[np.bool_]) -> None:
-        self.power_causes.append(Disturbance(event, self.env.now, racks))
+    def disturb_power(self, event: int, racks: NDArray[np.bool_], *, lasting: bool = False) -> Disturbance:
+        return self._disturb(self.power_causes, Disturbance(event, self.env.now, racks, self._end(lasting)))
 
-    def disturb_cooling(self, event: int, racks: NDArray[np.bool_]) -> None:
-        self.cooling_causes.append(Disturbance(event, self.env.now, racks))
+    def disturb_cooling(
+        self, event: int, racks: NDArray[np.bool_], *, lasting: bool = False, tray: int | None = None
+    ) -> Disturbance:
+        return self._disturb(self.cooling_causes, Disturbance(event, self.env.now, racks, self._end(lasting), tray))
 
-    def cause(self, causes: list[Disturbance], racks: NDArray[np.bool_]) -> int:
-        """The latest remembered disturbance that reaches any of ``racks``, or −1."""
+    def _end(self, lasting: bool) -> float:
+        return math.inf if lasting else self.env.now
+
+    def _disturb(self, causes: list[Disturbance], found: Disturbance) -> Disturbance:
+        causes[:] = [old for old in causes if self.env.now - old.ended <= MEMORY_SECONDS]
+        causes.append(found)
+        return found
+
+    def cause(self, causes: list[Disturbance], racks: NDArray[np.bool_], tray: int | None = None) -> int:
+        """The latest remembered disturbance that reaches any of ``racks`` (and this tray, if it is of one), or −1."""
         for found in reversed(causes):
-            if self.env.now - found.time > MEMORY_SECONDS:
-                break
-            if bool((found.racks & racks).any()):
+            forgotten = self.env.now - found.ended > MEMORY_SECONDS
+            elsewhere = found.tray is not None and found.tray != tray
+            if not forgotten and not elsewhere and bool((found.racks & racks).any()):
                 return found.event
         return -1
 
