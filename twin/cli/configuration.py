@@ -9,7 +9,7 @@ from twin.hall.errors import Fault, did_you_mean
 from twin.units import SECONDS_PER_HOUR
 
 SOURCE = "the command line or conf/config.yaml"
-GROUPS = ("hall", "workload", "policy", "plant", "record", "scenario", "weather")
+GROUPS = ("hall", "workload", "policy", "plant", "record", "faults", "scenario", "weather")
 VALUES = ("seed", "hours", "warmup_seconds", "control_period_seconds", "greatest_restarts", "out")
 
 
@@ -30,6 +30,7 @@ class Configuration:
     policy: Mapping[str, Any]
     plant: Mapping[str, Any]
     record: Mapping[str, Any]
+    faults: Mapping[str, Any]
     scenario: Mapping[str, Any]
     weather_path: str | None
     seed: int
@@ -62,7 +63,7 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
             add(str(key), mapping[key], "unknown key", did_you_mean(str(key), (*GROUPS, *VALUES)))
     groups: dict[str, Mapping[str, Any]] = {}
     for name in GROUPS:
-        group = mapping.get(name, {} if name in ("plant", "record", "weather") else None)
+        group = mapping.get(name, {} if name in ("plant", "record", "faults", "weather") else None)
         if isinstance(group, Mapping):
             groups[name] = group
         else:
@@ -109,6 +110,7 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
         policy=groups["policy"],
         plant=groups["plant"],
         record=groups["record"],
+        faults=groups["faults"],
         scenario=groups["scenario"],
         weather_path=path,
         seed=seed,

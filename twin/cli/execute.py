@@ -72,6 +72,7 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
             parts.configuration,
             name=name,
             workload=parts.workload.provenance,
+            drawn_faults=result.drawn,
             started=started.isoformat(timespec="seconds"),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )

@@ -1,4 +1,4 @@
-"""What the engine is told beside hall, workload, policy and story: the groups ``plant`` and ``record``, and weather."""
+"""What the engine is told beside hall, workload, policy and story: ``plant``, ``record``, ``faults``, weather."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ from twin.cli.configuration import SOURCE, Configuration, ConfigurationError
 from twin.cli.weather import Row, WeatherError, read_weather
 from twin.hall.errors import Fault, Faults, did_you_mean
 from twin.hall.fields import number, read_fields
+from twin.sim.chance import ChanceError, FaultRate, read_rates
 from twin.sim.world import Settings
 
 PLANT = (
@@ -45,6 +46,11 @@ def settings_of(configuration: Configuration, sources: Mapping[str, str]) -> Set
         given = plant["service_period_seconds"]
         faults.add("plant.service_period_seconds", given, "not whole seconds", "Requests are counted by the second")
     found: list[Fault] = [*faults, *recorded]
+    rates: tuple[FaultRate, ...] = ()
+    try:
+        rates = read_rates(configuration.faults, sources.get("faults", SOURCE))
+    except ChanceError as error:
+        found += error.faults
     weather: tuple[Row, ...] = ()
     if configuration.weather_path is not None:
         try:
@@ -60,5 +66,6 @@ def settings_of(configuration: Configuration, sources: Mapping[str, str]) -> Set
         greatest_restarts=configuration.greatest_restarts,
         capping=capping,
         weather=weather,
+        faults=rates,
         **values,
     )

@@ -28,6 +28,15 @@ EFFECTS: dict[str, Effect] = {
 }
 
 
+def _drawn(action: Action) -> str:
+    """What was drawn, in a clause."""
+    said = [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in
+            action.values.items() if value is not None and name != "pump"]  # fmt: skip
+    if action.repair_seconds is not None:
+        said.append(f"repair after {action.repair_seconds:.0f} s")
+    return ", ".join([f"drawn: {action.do}", *said])
+
+
 class Story:
     """Carries out a timeline. Every effect returns what undoes it."""
 
@@ -49,7 +58,7 @@ class Story:
             self._level(action),
             action.target or "hall",
             root=f"{action.do} {action.target or ''}".strip() + f" {clock_of(world.env.now)}",
-            detail=f"drawn: {action.do}" if action.drawn else action.do,
+            detail=_drawn(action) if action.drawn else action.do,
         )
         if action.do == "repair":
             self.repair(action)

@@ -67,6 +67,15 @@ def read_scenario(mapping: Mapping[str, Any], hall: Hall, source: str, *, hours:
     return reader.scenario(mapping, hours)
 
 
+def read_timeline(entries: Iterable[Mapping[str, Any]], hall: Hall, source: str) -> tuple[Action, ...]:
+    """Actions of a timeline alone, checked against a hall. Raises :class:`ScenarioError` with every fault."""
+    reader = _Reader(hall, source)
+    timeline = reader.timeline(list(entries), None)
+    if reader.faults:
+        raise ScenarioError(reader.faults)
+    return timeline
+
+
 class _Reader:
     """Collects faults while it reads one scenario."""
 

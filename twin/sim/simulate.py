@@ -19,6 +19,7 @@ from twin.results.metrics import compute_metrics
 from twin.results.store import RunStore
 from twin.results.tables import event_frame
 from twin.sim import capping
+from twin.sim.chance import as_actions, draw
 from twin.sim.clock import HybridEnvironment
 from twin.sim.expectations import Outcome, evaluate
 from twin.sim.faults import Story
@@ -45,6 +46,7 @@ class Result:
     expectations: tuple[Outcome, ...]
     complete: bool
     simulated_seconds: float
+    drawn: tuple[dict[str, Any], ...] = ()  # faults that came by chance, as entries of a timeline
 
 
 class _Ledger:
@@ -97,10 +99,10 @@ def simulate(
     """Run ``until`` [s] of simulated time and return what happened.
 
     ``store`` takes the time series and events as they come; ``progress`` is told the simulated time [s] reached. A
-    KeyboardInterrupt ends the run where it is: the result is marked incomplete. Everything random was drawn into the
-    workload; ``seed`` is kept for parts that draw in the run itself.
+    KeyboardInterrupt ends the run where it is: the result is marked incomplete. ``seed`` is that of the faults that
+    ``settings`` lets come by chance; all else that is random was drawn into the workload.
     """
-    del seed  # no process of this engine draws; the argument is part of its contract
+    drawn = draw(settings.faults, hall, seed, until)
     topology = compile_topology(hall)
     plant = Plant(topology, window_seconds=settings.record_interval_seconds)
     protection: Protection | None = None
@@ -148,7 +150,7 @@ def simulate(
     env.process(_arrivals(world, scheduler, later, services, gpus_per_tray))
     if services:
         env.process(serve(world, list(services.values())))
-    for action in scenario.timeline:
+    for action in (*scenario.timeline, *as_actions(drawn, hall)):
         env.process(story.tell(action))
     if settings.capping:
         capping.install(world)
@@ -181,7 +183,7 @@ def simulate(
         metrics = compute_metrics(tables, totals)
     if store is not None:
         store.append_events(world.log.take())
-    return Result(tables, metrics, outcomes, complete, ended)
+    return Result(tables, metrics, outcomes, complete, ended, tuple(drawn))
 
 
 def _usual_gpus(hall: Hall) -> int:

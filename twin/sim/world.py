@@ -21,6 +21,7 @@ from twin.sim.log import EventLog
 from twin.units import litres_per_minute
 
 if TYPE_CHECKING:
+    from twin.sim.chance import FaultRate
     from twin.sim.runner import JobRun
 
 Ints = NDArray[np.int64]
@@ -42,6 +43,7 @@ class Settings:
     service_deadband: float = 0.01  # change of utilisation below which a service's power stays
     capping: bool = False  # three-band power capping in the rack managers
     weather: tuple[tuple[float, float, float], ...] = ()  # (seconds, dry bulb °C, wet bulb °C)
+    faults: tuple[FaultRate, ...] = ()  # that come by chance
 
 
 @dataclass
