@@ -52,12 +52,13 @@ class Story:
         world = self.world
         if action.at_seconds > world.env.now:
             yield world.env.timeout(action.at_seconds - world.env.now)
+        place = f"row {action.target}" if action.target_kind == "row" else action.target or ""
         event = world.log.add(
             world.env.now,
             EventKind.FAULT_DRAWN if action.drawn else EventKind.SCENARIO_ACTION,
             self._level(action),
             action.target or "hall",
-            root=f"{action.do} {action.target or ''}".strip() + f" {clock_of(world.env.now)}",
+            root=f"{action.do} {place}".strip() + f" {clock_of(world.env.now)}",
             detail=_drawn(action) if action.drawn else action.do,
         )
         if action.do == "repair":
