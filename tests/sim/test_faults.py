@@ -575,6 +575,28 @@ def test_a_utility_that_is_back_before_the_generators_needs_none(fault, log_of):
     assert log_of(result, EventKind.CHILLER_RESTARTED) == [(1_325.0, "chiller_restarted", "the chillers")]
 
 
+def test_a_utility_that_is_out_cannot_fail_again_while_its_generator_runs(fault, log_of):
+    hall = {"at": 600, "do": "utility_loss", "repair": "10 min"}
+    result = fault(1_500.0, hall, {"at": 900, "do": "utility_loss", "feed": "A", "repair": "1 min"}, load=0.5)
+    assert log_of(result, EventKind.UTILITY_LOST, EventKind.UTILITY_RESTORED) == [
+        (600.0, "utility_lost", "utility A"),
+        (600.0, "utility_lost", "utility B"),
+        (1_200.0, "utility_restored", "utility A"),
+        (1_200.0, "utility_restored", "utility B"),
+    ]
+    assert len(log_of(result, EventKind.BATTERY_ON)) == 2
+
+
+def test_chillers_that_lose_power_again_while_they_start_begin_anew(fault, log_of):
+    """Lost at 600 and 900, each time for 60 s, without generators: 960 + 600 + 120."""
+    lost = [{"at": at, "do": "utility_loss", "repair": "60 s"} for at in (600, 900)]
+    result = fault(2_000.0, *lost, hall=("emergency.generator_start_seconds=null",), load=0.3)
+    assert log_of(result, EventKind.CHILLER_TRIPPED, EventKind.CHILLER_RESTARTED) == [
+        (600.0, "chiller_tripped", "the chillers"),
+        (1_680.0, "chiller_restarted", "the chillers"),
+    ]
+
+
 def test_a_hall_without_generators(fault, log_of):
     hall = ("emergency.generator_start_seconds=null",)
     result = fault(1_200.0, {"at": 600, "do": "utility_loss"}, hall=hall, load=0.6)

@@ -1,7 +1,7 @@
 """What the effects of a story's actions work with, and how a fault that lasts is told: its beginning and its end."""
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ class Hands:
     scheduler: Scheduler
     mechanical: Mechanical
     gpus_per_tray: int
+    utilities_out: set[int] = field(default_factory=set)  # nodes
 
     def trouble(
         self,

@@ -48,14 +48,16 @@ class Part:
         event = self.world.log.add(now, self.lost, self.level, self.name, cause=cause, opens=True, value=0.0)
         self._down = self.world.disturb_cooling(event, self.racks, lasting=True)
 
-    def start(self) -> Generator[simpy.Event, Any, None]:
+    def start(self) -> None:
         """Its power is back: it waits, it ramps, it is there; unless the power goes again."""
         self._turn += 1
-        turn = self._turn
+        self.world.env.process(self._start(self._turn))
+
+    def _start(self, turn: int) -> Generator[simpy.Event, Any, None]:
         if self.wait > 0.0:
             yield self.world.env.timeout(self.wait)
-            if turn != self._turn:
-                return
+        if turn != self._turn:
+            return
         for push in self.pushes:
             push.go(0.0, self.ramp)
         if self.ramp is not None:
@@ -88,7 +90,7 @@ class Mechanical:
                 continue
             part.powered = powered
             if powered:
-                world.env.process(part.start())
+                part.start()
             else:
                 part.stop(cause)
 

@@ -61,9 +61,8 @@ def breaker_nuisance_trip(hands: Hands, action: Action, event: int) -> Undo:
     """A breaker trips although nothing is wrong; it is closed by hand after the hall's usual time, or at its repair."""
     breaker = int(hands.world.topology.node_breaker[place(hands, action)])
     hands.world.env.read()
-    if hands.world.plant.u.closed[breaker]:
-        hands.protection.trip(breaker, NUISANCE, event)
-    return lambda: hands.protection.close(breaker, event)
+    trip = hands.protection.trip(breaker, NUISANCE, event) if hands.world.plant.u.closed[breaker] else event
+    return lambda: hands.protection.reclose(breaker, trip)
 
 
 def phase_loss(hands: Hands, action: Action, event: int) -> Undo:
@@ -109,7 +108,10 @@ def utility_loss(hands: Hands, action: Action, event: int) -> Undo:
     """The utility fails: UPS at once, generators after their start, chillers after theirs, until it comes back."""
     world, topology = hands.world, hands.world.topology
     every = [int(n) for n in np.flatnonzero(topology.node_kind == UTILITY)]
-    outages = [_Outage(hands, node, event) for node in (every if action.target is None else [place(hands, action)])]
+    struck = every if action.target is None else [place(hands, action)]
+    outages = [_Outage(hands, node, event) for node in struck if node not in hands.utilities_out]
+    if not outages:
+        return lambda: None  # what is out already cannot fail
     hands.protection.watch_batteries(outages[0].trouble.event)
     hands.mechanical.look(outages[0].trouble.event)
     start = topology.hall.emergency.generator_start_seconds
@@ -138,6 +140,8 @@ class _Outage:
         self.trouble: Trouble = hands.trouble(event, EventKind.UTILITY_LOST, "utility", self.name, racks, power=True)
         self.push: Push = hands.push(world.levers("source", node), bool)
         self.since = world.env.now
+        self.node = node
+        hands.utilities_out.add(node)
         self.over = False
         self.generator = False
 
@@ -155,6 +159,7 @@ class _Outage:
     def end(self) -> None:
         """The utility is back; a generator hands over without a break."""
         self.over = True
+        self.hands.utilities_out.discard(self.node)
         self.push.go(0.0)
         self.hands.over(self.trouble, EventKind.UTILITY_RESTORED)
         if self.generator:

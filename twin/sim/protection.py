@@ -52,8 +52,8 @@ class Protection:
 
     # ------------------------------------------------------------------ breakers
 
-    def trip(self, breaker: int, part: str, cause: int | None = None) -> None:
-        """Open a breaker that tripped; an operator closes it again later.
+    def trip(self, breaker: int, part: str, cause: int | None = None) -> int:
+        """Open a breaker that tripped; an operator closes it again later. Returns the event.
 
         part: the element that tripped, or why else it did; cause: the event that made it, if it is known.
         """
@@ -82,6 +82,7 @@ class Protection:
         world.disturb_power(event, racks)
         self._open[breaker] = event
         world.env.process(self._reclose(breaker, event))
+        return event
 
     def remember_power(self, racks: Any) -> None:
         """Keep what racks draw now, in case they go dark."""
@@ -91,8 +92,12 @@ class Protection:
 
     def _reclose(self, breaker: int, event: int) -> Steps:
         yield self.world.env.timeout(self.world.settings.reclose_seconds)
-        if self._open.get(breaker) == event:  # not closed and tripped again since
-            self.close(breaker, event)
+        self.reclose(breaker, event)
+
+    def reclose(self, breaker: int, trip: int) -> None:
+        """Close a breaker after the event ``trip``, unless it was closed and has tripped again since."""
+        if self._open.get(breaker) == trip:
+            self.close(breaker, trip)
 
     def close(self, breaker: int, cause: int) -> None:
         """Close a breaker by hand and bring back, one after another, the racks that have power again."""
