@@ -47,7 +47,6 @@ LIBRARIES: dict[str, set[str]] = {
 
 #: module -> libraries that it alone of its layer may import: kernels outside the plant, and what measures them
 EXCEPTIONS: dict[str, set[str]] = {
-    "cli/bench.py": {"numba"},
     "workload/service.py": {"numba"},
     "sim/capping.py": {"numba"},
 }
