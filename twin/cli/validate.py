@@ -171,11 +171,19 @@ def _table(title: str, rows: Sequence[Row]) -> Table:
         if case is not shown:
             if shown is not None:
                 table.add_section()
-            fitted = f"\n[i]fitted: {case.fitted}[/i]" if row.check.kind is Kind.CALIBRATION else ""
+            fitted = f"\n[i]fitted: {case.fitted}[/i]" if case.fitted != "nothing" else ""
             table.add_row(
                 case.name, f"[b]{case.statement}[/b]{fitted}", "", "", "", "", f"{case.source} \\[{case.confidence}]"
             )
             shown = case
         verdict = "holds" if row.passed else "[bold red]MISS[/]"
-        table.add_row(row.name, row.check.quantity, str(row.check.kind), str(row.check), obtained(row), verdict, "")
+        table.add_row(
+            row.name if row.letter else "",
+            row.check.quantity,
+            str(row.check.kind),
+            str(row.check),
+            obtained(row),
+            verdict,
+            "",
+        )
     return table

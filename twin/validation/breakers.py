@@ -1,6 +1,7 @@
 """V1 to V5: breakers on the test stand, against the limits of the standards and the makers' curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from twin.plant.breakers import lsi_time_constant, trip_seconds
 from twin.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
@@ -19,7 +20,7 @@ LOWEST_DELAY = 0.8  # of the delay that is set: accuracy 0/−20 %
 CLOSED_FORM = 1e-3  # s
 
 
-def _held_then(breaker: dict[str, object], hold: float, seconds: float, trip: float) -> tuple[float, float, float]:
+def _held_then(breaker: Mapping[str, Any], hold: float, seconds: float, trip: float) -> tuple[float, float, float]:
     """Seconds held at ``hold``, then to trip at ``trip``, and how far that is from the device's closed form."""
     stand = Stand(breaker)
     device = stand.plant.c.breaker[0]
@@ -84,6 +85,7 @@ CASES = (
             Check(Kind.IDENTITY, "… differs from the device's closed form by", "s", high=CLOSED_FORM),
         ),
         obtain=conventional_currents,
+        fitted="the preset's k 1.2 and τ 120 s were chosen to satisfy 1.13, 1.45 and 2.55 In",
     ),
     Case(
         name="V2",
@@ -96,6 +98,7 @@ CASES = (
             Check(Kind.CONFORMANCE, "no magnetic trip at 4.9 In: trips by heat only, after", "s", low=0.1),
         ),
         obtain=miniature_breaker,
+        fitted="as V1; its magnetic pick-up of 7.5 In is the middle of characteristic C",
     ),
     Case(
         name="V3",
@@ -108,6 +111,7 @@ CASES = (
             Check(Kind.IDENTITY, "… differs from the device's closed form by", "s", high=CLOSED_FORM),
         ),
         obtain=moulded_case,
+        fitted="the preset's k 1.2 was chosen between 1.05 and 1.30; its τ 300 s is an assumption",
     ),
     Case(
         name="V4",
@@ -122,13 +126,13 @@ CASES = (
             Check(Kind.CONFORMANCE, "holds 1.05 Ir through a day", "s", low=DAY),
             Check(
                 Kind.IDENTITY,
-                "reclosed 60 s after a trip: time to trip at 1.5 Ir, of cold",
+                "closed 60 s after a trip: time to trip at 1.5 Ir, of cold",
                 "",
                 low=0.0,
                 high=1.0,
                 exclusive=True,
             ),
-            Check(Kind.IDENTITY, "reclosed 3 τ after a trip: time to trip at 1.5 Ir, of cold", "", low=0.95, high=1.05),
+            Check(Kind.IDENTITY, "closed 3 τ after a trip: time to trip at 1.5 Ir, of cold", "", low=0.95, high=1.05),
         ),
         obtain=electronic_trip_unit,
     ),

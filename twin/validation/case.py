@@ -56,7 +56,7 @@ class Case:
 
     ``source`` names document and clause; ``confidence`` is how its figure was seen (P primary source, S secondary, M
     general knowledge, C computed from quoted inputs). ``obtain`` returns one number per check, infinite for what never
-    happens. ``fitted`` says what was calibrated, for the checks of that kind.
+    happens. ``fitted`` says what was calibrated, or chosen with the source in view.
     """
 
     name: str

@@ -122,13 +122,8 @@ def plate_exchanger() -> Sequence[float]:
     warmed = (found.moved - found.heat) / (found.flow * pg25_volumetric_heat(0.5 * (found.supply + found.loop_return)))
     out = found.supply - warmed
     effectiveness = (found.loop_return - out) / (found.loop_return - found.water)
-    return (
-        effectiveness,
-        found.loop_return,
-        out,
-        found.water,
-        found.water + found.moved / (HX_WATER * WATER_VOLUMETRIC_HEAT),
-    )
+    water_out = found.water + found.moved / (HX_WATER * WATER_VOLUMETRIC_HEAT)
+    return effectiveness, found.loop_return, out, found.water, water_out
 
 
 def _near(kind: Kind, quantity: str, unit: str, value: float, margin: float) -> Check:

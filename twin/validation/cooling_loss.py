@@ -138,7 +138,7 @@ GROWING = (
 FALLING = ("conduction_resistance_kelvin_per_watt", "convection_resistance_kelvin_per_watt")
 
 
-def room_hall(room_capacity: float = ROOM_CAPACITY) -> Hall:
+def room_hall(room_capacity: float) -> Hall:
     """A row of racks of 5 kW, each one air-cooled server scaled down from the A100 preset, so as warm as that one."""
     preset = load_parts()["racks"]["a100_8gpu_air"]
     scale = TRAY_WATTS / preset["tray_max_watts"]
@@ -166,7 +166,7 @@ def room_hall(room_capacity: float = ROOM_CAPACITY) -> Hall:
     return load_hall("small", changes)
 
 
-def crahs_lost(room_capacity: float = ROOM_CAPACITY) -> Loss:
+def crahs_lost(room_capacity: float) -> Loss:
     """What follows when all CRAHs of that room stop."""
     seen: list[tuple[float, float, float]] = []
 
@@ -181,7 +181,7 @@ def crahs_lost(room_capacity: float = ROOM_CAPACITY) -> Loss:
 
 def room_without_air() -> Sequence[float]:
     """V12."""
-    return (crahs_lost().first_off,)
+    return (crahs_lost(ROOM_CAPACITY).first_off,)
 
 
 CASES = (
@@ -189,23 +189,26 @@ CASES = (
         name="V10",
         source="CDU qualification, NVIDIA DA-12515: failover within 5 s, supply ±1 K, N+1 pumps",
         confidence="S",
-        statement="CDU at rated flow and nameplate heat loses one of 2+1 pumps",
+        statement="CDU at rated flow, racks at nameplate: one of 2+1 pumps lost",
         checks=tuple(
-            Check(Kind.CONFORMANCE, f"{mode}: {quantity}", unit, low=low, high=high)
-            for mode in MODES
-            for quantity, unit, low, high in (
-                ("least flow from 5 s on, of before", "%", 95.0, np.inf),
-                ("supply departs from 60 s on by", "K", -np.inf, 1.0),
-                ("hardware slowdowns in half an hour", "", 0.0, 0.0),
+            Check(kind, f"{mode}: {quantity}", unit, low=low, high=high)
+            for mode, of_flow in (("standby", Kind.CALIBRATION), ("sharing", Kind.CONFORMANCE))
+            for kind, quantity, unit, low, high in (
+                (of_flow, "least flow from 5 s on, of before", "%", 95.0, np.inf),
+                (Kind.CONFORMANCE, "supply departs from 60 s on by", "K", -np.inf, 1.0),
+                (Kind.CONFORMANCE, "hardware slowdowns in half an hour", "", 0.0, 0.0),
             )
         ),
         obtain=spare_pump,
+        fitted="the presets' failover time: with the 3 s assumed at first 92.5 % of the flow was back after 5 s, so it was set "
+        "to 2 s",
     ),
     Case(
         name="V11",
         source="Alkharabsheh et al., J. Electronic Packaging 140(2), 2018: shutdown in less than a minute (P abstract)",
         confidence="P",
-        statement="all pumps of a loop lost at 40 °C supply, GPUs at 1.2 kW; its facility water lost instead",
+        statement="all pumps of a loop lost at 40 °C supply and 117.5 L/min per rack, GPUs at 1.2 kW; or its facility "
+        "water",
         checks=(
             Check(Kind.PLAUSIBILITY, "first slowdown after", "s", low=2.0, high=12.0),
             Check(Kind.PLAUSIBILITY, "all shut down after", "s", low=0.0, high=60.0, exclusive=True),
@@ -214,6 +217,7 @@ CASES = (
             Check(Kind.PLAUSIBILITY, "facility water lost: first shutdown after", "s", low=120.0),
         ),
         obtain=loss_of_flow,
+        fitted="the flow: at the presets' 94 L/min these racks are slowed before the loss, so the makers' 117.5 was taken",
     ),
     Case(
         name="V12",

@@ -24,7 +24,7 @@ def _ripple(sigma: float, hertz: float, joules: float) -> float:
     plant = Plant(topology)
     trays = np.arange(len(plant.c.idle))
     breaker = topology.breaker_names.index("A-01/feed A")
-    rms = []
+    rms: list[float] = []
     for swing in (sigma, 0.0):
         per_tray = swing * float(plant.c.rack["shelf_eta"][0]) / len(trays)
         plant.set_load(trays, 0.5, sigma_watts=per_tray, swing_hertz=hertz, gang=1)
