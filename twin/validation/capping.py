@@ -91,6 +91,6 @@ CASES = (
             Check(Kind.EMPIRICAL, "without capping: trips after", "s", low=0.0, high=WATCHED),
         ),
         obtain=stepped_rpp,
-        fitted="nothing to the outcome; the RPP's trip curve is that of V5, its controller has Dynamo's bands and periods",
+        fitted="nothing to the outcome; the RPP's trip curve is that of V5, its controller has Dynamo's bands",
     ),
 )
