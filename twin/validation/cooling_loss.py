@@ -200,8 +200,8 @@ CASES = (
             )
         ),
         obtain=spare_pump,
-        fitted="the presets' failover time: with the 3 s assumed at first 92.5 % of the flow was back after 5 s, so it was "
-        "set to 2 s",
+        fitted="the presets' failover time: with the 3 s assumed at first 92.5 % of the flow was back after 5 s, so it "
+        "was set to 2 s",
     ),
     Case(
         name="V11",
@@ -217,7 +217,7 @@ CASES = (
             Check(Kind.PLAUSIBILITY, "facility water lost: first shutdown after", "s", low=120.0),
         ),
         obtain=loss_of_flow,
-        fitted="the flow: at the presets' 94 L/min these racks are slowed before the loss, so the makers' 117.5 is used",
+        fitted="the flow: at the presets' 94 L/min these racks are slowed before the loss, so the makers' 117.5 are",
     ),
     Case(
         name="V12",
