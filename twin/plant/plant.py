@@ -187,6 +187,21 @@ class Plant:
         self.u.loop["supply_set"][loop] = celsius
         self._dirty_loop[loop] = True
 
+    def set_pressure(self, loop: int, pascals: float) -> None:
+        """Move the set point of the pressure across a loop's manifold."""
+        self.u.loop["pressure_set"][loop] = pascals
+        self._dirty_loop[loop] = True
+
+    def set_water(self, loop: int, share: float) -> None:
+        """Leave a loop's exchanger only a share of its facility water; 0 is the loss of it."""
+        self.u.loop["water_factor"][loop] = share
+        self._dirty_loop[loop] = True
+
+    def set_crah(self, zone: int, share: float) -> None:
+        """Leave a zone only a share of its CRAHs' capacity; 0 is the loss of all."""
+        self.u.zone["factor"][zone] = share
+        self.x.h_zone[self.cur, zone] = min(self.x.h_zone[self.cur, zone], AFTER_CHANGE)
+
     def set_weather(self, dry_bulb: float, wet_bulb: float) -> None:
         self.u.facility[2:] = dry_bulb, wet_bulb
 
