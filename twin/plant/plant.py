@@ -18,7 +18,7 @@ from twin.plant.compiled import Direct
 from twin.plant.guards import Crossing, Guard
 from twin.plant.integrate import flow, guards_past
 from twin.plant.march import first_past
-from twin.plant.pumps import settle_loop
+from twin.plant.pumps import AFTER_CHANGE, settle_loop
 from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED
 from twin.plant.settle import resolve
 
