@@ -153,6 +153,8 @@ class Derived(NamedTuple):
     share: Floats  # R×2, share of rack power on each feed
     node_on: Ints  # N
     cv2: Floats  # B, relative variance of the current
+    gang: Records  # T: name, hertz, watts of the gangs that swing in a rack, from its first tray's place on
+    gangs: Ints  # R, how many
     branch_b: Floats  # R, linear branch coefficient at the present viscosity
     viscous: Floats  # L, °C at which a loop's viscosity was taken
     film: Floats  # R, W/K per tray, of loops whose pumps are steady
@@ -175,8 +177,12 @@ class Work(NamedTuple):
     spent: Floats  # N, W that batteries give
     row_power: Floats  # 2×W, W at the two ends of the stretch
     swing: Floats  # 2×N, W² and W
-    gang_rack: Floats  # R, W
-    touched: Ints  # R
+    gang_table: Ints  # places by a hash of the gang's number
+    gang_first: Ints  # T, entries of Derived.gang: the first rack of each gang …
+    gang_last: Ints  # T, … and its last
+    gang_next: Ints  # T, the same gang's next rack
+    gang_rack: Ints  # T, whose entry it is
+    gang_node: Ints  # N, nodes that a gang reaches
     flow2: Floats
     flow_new: Floats
     air_new: Floats  # R, °C
@@ -390,6 +396,8 @@ def derived(c: Constants) -> Derived:
         share=np.zeros((racks, 2)),
         node_on=np.ones(len(c.node), dtype=np.int64),
         cv2=np.zeros(len(c.breaker)),
+        gang=_records(len(c.idle), "hertz watts", "name"),
+        gangs=np.zeros(racks, dtype=np.int64),
         branch_b=c.rack["branch_b"].copy(),
         viscous=np.full(len(c.loop), -273.15),
         film=np.zeros(racks),
@@ -401,6 +409,10 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
     trays, racks, loops, pumps = len(c.idle), len(c.rack), len(c.loop), u.pump_on.shape[1]
     nodes, breakers = len(c.node), len(c.breaker)
     one = np.zeros
+
+    def whole(size: int) -> Ints:
+        return np.zeros(size, dtype=np.int64)
+
     return Work(
         m=one(int(c.tile0[-1]) * TILE), meter=_records(trays, "lag slow_s brake_s cap_s"),
         rack=_records(
@@ -411,8 +423,9 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
         loop=_records(loops, "hx_joules pump_joules step_hx step_pump", "rest_new"),
         loop_new=one((loops, 4)), speed_new=one((loops, pumps)), pressure_new=one((loops, 2)),
         pump=one((5, pumps)), branch=one((2, racks)), mean_power=one(racks), mean_air=one(racks),
-        mean_r=one(breakers), spent=one(nodes), row_power=one((2, rows)), swing=one((2, nodes)), gang_rack=one(racks),
-        touched=np.zeros(racks, dtype=np.int64), flow2=one(racks), flow_new=one(racks), air_new=one(racks),
+        mean_r=one(breakers), spent=one(nodes), row_power=one((2, rows)), swing=one((2, nodes)), gang_table=whole(1 << (2 * trays).bit_length()),
+        gang_first=whole(trays), gang_last=whole(trays), gang_next=whole(trays), gang_rack=whole(trays),
+        gang_node=whole(nodes), flow2=one(racks), flow_new=one(racks), air_new=one(racks),
         zone=_records(len(c.zone), "crah_joules step_crah zone_new"),
         seen=one((racks, 3, 2)), seen_loop=one((loops, 3, 2)), rack_power=one((2, racks)),
         node_p=one(nodes), node_i=one((nodes, 6)), breaker_r=one((2, breakers)),

@@ -97,7 +97,6 @@ class Plant:
         self._check_devices = True
         self._asked = np.array([window_seconds])  # s of stretch to ask for next
         self._all_racks = np.arange(racks)
-        self._gang_order = np.arange(len(self.c.idle))
         self._window_start = 0.0
         self._stored = 0.0
         self._mark: tuple[float, ...] = (0.0,) * 7
@@ -259,11 +258,9 @@ class Plant:
                 for loop in np.flatnonzero(self._dirty_loop).tolist():
                     _settle_loop(c, u, x, d, w.branch, loop, cur)
                 self._dirty_loop[:] = False
-            if self._dirty_swing:
-                self._gang_order = np.argsort(u.tray["gang"], kind="stable")
             _resolve(
                 c, u, x, d, w, self._unit, self._aux_unit, cur, self._dirty_rack, self._dirty_feeds, self._dirty_swing,
-                self._gang_order, self.rack_clock, self._start_i,
+                self.rack_clock, self._start_i,
             )  # fmt: skip
             self._dirty_feeds = self._dirty_swing = False
         return self._past(now)

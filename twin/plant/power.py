@@ -6,7 +6,7 @@ line currents are phasor sums: ``I_xy = conj(S_xy / V_xy)``, ``I_a = I_ab − I_
 
 from math import acos, cos, pi, sin, sqrt, tan
 
-from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State
+from twin.plant.arrays import Constants, Derived, Floats, Inputs, State
 from twin.plant.breakers import LSI, TABLE, THERMAL_MAGNETIC  # noqa: F401  (re-exported for readers of breaker_kind)
 from twin.plant.compiled import inner, kernel
 
@@ -137,66 +137,3 @@ def breaker_ratios(c: Constants, d: Derived, node_i: Floats, out: Floats) -> Non
         for k in range(3):
             hottest = max(hottest, phase_amperes(node_i, n, k))
         out[b] = hottest * sqrt(1.0 + d.cv2[b]) / c.breaker[b].rating
-
-
-@kernel
-def smoothed_swing(sigma: float, hertz: float, joules: float) -> float:
-    """Standard deviation [W] left of a square power wave of ``sigma`` [W] after storage of ``joules`` [J].
-
-    A square wave of amplitude ±σ at f moves σ/(2f) joules per half period; storage takes its share of the amplitude.
-    """
-    if sigma <= 0.0:
-        return 0.0
-    return sigma * max(0.0, 1.0 - joules * 2.0 * hertz / sigma)
-
-
-@inner
-def swing_variances(
-    c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Floats, cv2: Floats, swing: Floats, gang_rack: Floats,
-    touched: Ints,
-) -> None:  # fmt: skip
-    """Relative variance of every breaker's current from the power swings of gangs, into ``cv2``.
-
-    Trays of one gang swing together (their deviations add), gangs apart from one another (their variances add).
-    order: trays sorted by gang, gang −1 first. swing (2×N), gang_rack (R, zero) and touched (R) are scratch.
-    """
-    nodes = c.node.size
-    variance, gang_node = swing[0], swing[1]
-    variance[:] = 0.0
-    j = 0
-    n_trays = order.size
-    while j < n_trays and u.tray[order[j]].gang < 0:
-        j += 1
-    while j < n_trays:
-        gang = u.tray[order[j]].gang
-        count = 0
-        hertz = u.tray[order[j]].swing_hertz
-        while j < n_trays and u.tray[order[j]].gang == gang:
-            i = order[j]
-            r = c.tray_rack[i]
-            if u.tray[i].on and d.powered[r] > 0.0 and u.tray[i].sigma > 0.0:
-                if gang_rack[r] == 0.0:
-                    touched[count] = r
-                    count += 1
-                gang_rack[r] += u.tray[i].sigma / c.rack[r].shelf_eta
-            j += 1
-        if count == 0:
-            continue
-        gang_node[:] = 0.0
-        for m in range(count):
-            r = touched[m]
-            left = smoothed_swing(gang_rack[r], hertz, c.rack[r].smoothing)
-            gang_rack[r] = 0.0
-            for f in range(2):
-                n = c.rack_feed[r, f]
-                if d.share[r, f] > 0.0:
-                    gang_node[n] += d.share[r, f] * left
-        for n in range(nodes - 1, -1, -1):
-            if gang_node[n] > 0.0:
-                variance[n] += gang_node[n] ** 2
-                parent = c.node[n].parent
-                if parent >= 0:
-                    gang_node[parent] += gang_node[n]
-    for b in range(cv2.size):
-        n = c.breaker[b].node
-        cv2[b] = variance[n] / node_p[n] ** 2 if node_p[n] > 1.0 else 0.0
