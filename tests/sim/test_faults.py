@@ -278,15 +278,19 @@ def test_the_rise_over_the_plate_goes_with_the_resistance_of_the_interface(bench
     stage = bench()
     plant = stage.plant
     plant.set_load(np.arange(72), 0.4)
-    before = plant.c.ir
+    before = plant.u.ir.copy()
     stage.at(50.0, lambda: stage.world.levers("interface", 22).push(2.5))
     stage.run(600.0)
     rise = plant.x.td[plant.cur] - plant.x.tp[plant.cur]
-    heat = plant.d.qd + plant.d.g * plant.x.td[plant.cur]  # W into the device
-    assert rise[22] / heat[22] == pytest.approx(2.5 * rise[21] / heat[21], rel=1e-6)
-    assert plant.c.ir[21] == before[21]
+    part = plant.topology.hall.racks[0].rack_class
+    power = part.tray_idle_watts + 0.4 * (part.tray_max_watts - part.tray_idle_watts)
+    leaked = part.leakage_watts_per_kelvin * (plant.x.td[plant.cur] - part.leakage_reference_celsius)
+    heat = part.die_share * power + leaked  # W into the device
+    assert rise[21] / heat[21] == pytest.approx(part.conduction_resistance, rel=1e-6)
+    assert rise[22] / heat[22] == pytest.approx(2.5 * part.conduction_resistance, rel=1e-6)
+    assert plant.u.ir[21] == before[21] == plant.c.ir[21]
     plant.set_interface(np.array([22]), 1.0)
-    np.testing.assert_array_equal(plant.c.ir, before)
+    np.testing.assert_array_equal(plant.u.ir, before)
 
 
 def test_telemetry_that_falls_silent_is_listed_and_the_plant_does_not_notice(bench, tell, log_of):

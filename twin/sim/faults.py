@@ -9,14 +9,15 @@ from typing import Any
 import simpy
 
 from twin.results.kinds import EventKind
+from twin.results.wording import duration as spoken
 from twin.sim import cooling_faults, facility_faults, power_faults, rack_faults
-from twin.sim.actions import Action
+from twin.sim.actions import ACTIONS, Action
 from twin.sim.effects import Effect, Hands, Undo
 from twin.sim.mechanical import Mechanical
 from twin.sim.protection import Protection
 from twin.sim.scheduler import Scheduler
 from twin.sim.world import World
-from twin.sim.written import clock_of
+from twin.sim.written import clock_of, duration
 
 Steps = Generator[simpy.Event, Any, None]
 
@@ -30,10 +31,17 @@ EFFECTS: dict[str, Effect] = {
 
 def _drawn(action: Action) -> str:
     """What was drawn, in a clause."""
-    said = [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in
-            action.values.items() if value is not None and name != "pump"]  # fmt: skip
+    times = {field.name for field in ACTIONS[action.do].fields if field.read is duration}
+    said = []
+    for name, value in action.values.items():
+        if name in times and value is not None:
+            said.append(f"{name} {spoken(value)}")
+        elif isinstance(value, float):
+            said.append(f"{name} {value:.3g}")
+        elif isinstance(value, str | int):
+            said.append(f"{name} {value}")
     if action.repair_seconds is not None:
-        said.append(f"repair after {action.repair_seconds:.0f} s")
+        said.append(f"repair after {spoken(action.repair_seconds)}")
     return ", ".join([f"drawn: {action.do}", *said])
 
 

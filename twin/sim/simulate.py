@@ -95,12 +95,14 @@ def simulate(
     settings: Settings,
     store: RunStore | None = None,
     progress: Callable[[float], None] | None = None,
+    watch: Callable[[World], None] | None = None,
 ) -> Result:
     """Run ``until`` [s] of simulated time and return what happened.
 
     ``store`` takes the time series and events as they come; ``progress`` is told the simulated time [s] reached. A
     KeyboardInterrupt ends the run where it is: the result is marked incomplete. ``seed`` is that of the faults that
-    ``settings`` lets come by chance; all else that is random was drawn into the workload.
+    ``settings`` lets come by chance; all else that is random was drawn into the workload. ``watch`` is handed the world
+    before time starts, and may start processes in it: whoever checks the plant looks at its truth that way.
     """
     drawn = draw(settings.faults, hall, seed, until)
     topology = compile_topology(hall)
@@ -156,6 +158,8 @@ def simulate(
         capping.install(world)
     if settings.warmup_seconds > 0.0:
         env.process(_warm(world, ledger))
+    if watch is not None:
+        watch(world)
     complete = True
     try:
         env.run(until=until)
