@@ -1,4 +1,4 @@
-"""What the engine is told beside hall, workload, policy and story: the groups ``plant`` and ``record``, and weather."""
+"""What the engine is told beside hall, workload, policy and story: plant, sensors, record and weather."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ from twin.cli.configuration import SOURCE, Configuration, ConfigurationError
 from twin.cli.weather import Row, WeatherError, read_weather
 from twin.hall.errors import Fault, Faults, did_you_mean
 from twin.hall.fields import number, read_fields
+from twin.sim.sensors import read_sensors
 from twin.sim.world import Settings
 
 PLANT = (
@@ -44,7 +45,9 @@ def settings_of(configuration: Configuration, sources: Mapping[str, str]) -> Set
     if "service_period_seconds" in values and values["service_period_seconds"] % 1.0:
         given = plant["service_period_seconds"]
         faults.add("plant.service_period_seconds", given, "not whole seconds", "Requests are counted by the second")
-    found: list[Fault] = [*faults, *recorded]
+    sensed = Faults(sources.get("sensors", SOURCE))
+    sensors = read_sensors(configuration.sensors, "sensors", sensed)
+    found: list[Fault] = [*faults, *sensed, *recorded]
     weather: tuple[Row, ...] = ()
     if configuration.weather_path is not None:
         try:
@@ -60,5 +63,6 @@ def settings_of(configuration: Configuration, sources: Mapping[str, str]) -> Set
         greatest_restarts=configuration.greatest_restarts,
         capping=capping,
         weather=weather,
+        sensors=sensors,
         **values,
     )

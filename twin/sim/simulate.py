@@ -97,10 +97,9 @@ def simulate(
     """Run ``until`` [s] of simulated time and return what happened.
 
     ``store`` takes the time series and events as they come; ``progress`` is told the simulated time [s] reached. A
-    KeyboardInterrupt ends the run where it is: the result is marked incomplete. Everything random was drawn into the
-    workload; ``seed`` is kept for parts that draw in the run itself.
+    KeyboardInterrupt ends the run where it is: the result is marked incomplete. The workload's random draws stand in
+    it; ``seed`` is that of what is drawn in the run itself, such as the errors of sensors.
     """
-    del seed  # no process of this engine draws; the argument is part of its contract
     topology = compile_topology(hall)
     plant = Plant(topology, window_seconds=settings.record_interval_seconds)
     protection: Protection | None = None
@@ -120,6 +119,7 @@ def simulate(
         holder=[None] * trays,
         in_service=np.ones(len(topology.rack_names), dtype=bool),
         held=np.zeros(trays, dtype=bool),
+        seed=seed,
     )
     protection = Protection(world)
     scheduler = Scheduler(world, policy)
@@ -129,6 +129,7 @@ def simulate(
     _weather(world, 0.0)
     later = _begin(world, scheduler, workload.jobs, services, gpus_per_tray)
     equilibrate(plant)
+    world.sensors.begin(0.0)
     ledger = _Ledger(world)
     recording = Recording(topology, store, lambda: _counts(world)) if store is not None else None
 
@@ -143,6 +144,7 @@ def simulate(
             progress(window.start + window.seconds)
 
     plant.on_window = on_window
+    world.sensors.processes(env, world.telemetry_outages)
     story = Story(world, protection, scheduler, gpus_per_tray)
     env.process(scheduler.process())
     env.process(_arrivals(world, scheduler, later, services, gpus_per_tray))
