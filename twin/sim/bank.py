@@ -7,18 +7,19 @@ n and the device's name only. A stuck sensor repeats its last reading and does n
 import math
 from collections import deque
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.hall.topology import Topology
 from twin.policy.snapshot import Quality
+from twin.sim.measured import SIGNALS
 from twin.sim.noise import keys, normal, uniform
-from twin.sim.readings import SIGNALS, Truth, names_of
+from twin.sim.readings import READ, Truth, names_of
 
 if TYPE_CHECKING:
-    from twin.sim.sensors import SensorSpec
+    from twin.sim.sensors import SensorFault, SensorSpec
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
@@ -27,6 +28,16 @@ HISTORY_SECONDS = 900.0
 BLOCK = 32  # samples whose noise is made at once
 NOT_LATE = 1e-9
 CHANNELS = 6  # streams per device: two of the noise, two of constant errors, then drop-out and getting stuck
+
+
+class Chances(NamedTuple):
+    """What is random about BLOCK samples: a row each, and whether the row has any."""
+
+    noise: Floats  # standard normal
+    lost: NDArray[np.bool_]
+    loses: list[bool]
+    seized: NDArray[np.bool_]
+    seizes: list[bool]
 
 
 class Bank:
@@ -75,7 +86,7 @@ class Bank:
         self.rows = math.ceil(HISTORY_SECONDS / self.period) + 1 if self.period > 0.0 else 0
         self.switch = np.repeat([not SIGNALS[spec.signal].unit for spec in specs], counts)
         self.serial = 0  # of what has been shown
-        self._block: tuple[int, Floats] | None = None
+        self._block: tuple[int, Chances] | None = None
         self._forget()
 
     @cached_property
@@ -93,6 +104,7 @@ class Bank:
         )
         self.last = np.full(size, np.nan)  # what the sensor itself showed last
         self.seized_until = np.full(size, -np.inf)  # sample number
+        self._free_from = -math.inf  # sample from which none is stuck by chance
         self.value = np.full(size, np.nan)  # the latest that arrived
         self.code = np.full(size, Quality.MISSING, dtype=np.int8)
         self.measured = np.full(size, -np.inf)  # s
@@ -109,6 +121,18 @@ class Bank:
             past[:kept] = self._past[self._end - kept : self._end]
             how[:kept] = self._how[self._end - kept : self._end]
         self._times, self._past, self._how, self._end = times, past, how, kept
+
+    def break_down(self, faults: list["SensorFault"]) -> None:
+        """Have these faults and no others."""
+        self.stuck[:], self.offset[:], self.lost[:] = False, 0.0, self.dropout
+        for fault in faults:
+            if fault.signal in self.parts:
+                at = self.parts[fault.signal].start + fault.device
+                self.stuck[at] |= fault.stuck
+                self.offset[at] += fault.offset
+                self.lost[at] = 1.0 - (1.0 - self.lost[at]) * (1.0 - fault.lost)
+        self.faulty = bool(faults)
+        self._block = None
 
     # ------------------------------------------------------------------ measure
 
@@ -143,7 +167,7 @@ class Bank:
     def _exact(self, truth: Truth) -> Floats:
         exact = np.empty(len(self._names))
         for name, part in self.parts.items():
-            exact[part] = SIGNALS[name].read(truth)
+            exact[part] = READ[name](truth)
         return exact
 
     def _measure(self, exact: Floats, number: int) -> None:
@@ -153,9 +177,11 @@ class Bank:
 
     def _sample(self, exact: Floats, number: int) -> tuple[Floats, Codes]:
         """Readings of sample ``number`` and what is known of them; what is lost on its way is NaN and MISSING."""
+        chance = self._chances(number)
+        row = number % BLOCK
         reading = self.gain * exact + self.bias
         if self.noisy:
-            reading += (self.noise + self.noise_fraction * np.abs(exact)) * self._noise_of(number)
+            reading += (self.noise + self.noise_fraction * np.abs(exact)) * chance.noise[row]
         if self.faulty:
             reading += self.offset
         steps = self.resolution[self.stepped]
@@ -164,33 +190,43 @@ class Bank:
         if self.limited:
             code[(reading < self.lowest) | (reading > self.highest)] = Quality.OUT_OF_RANGE
             np.clip(reading, self.lowest, self.highest, out=reading)
-        held = self._held(number)
+        held = self._held(number, chance.seized[row] if chance.seizes[row] else None)
         if held is not None:
             reading = np.where(held & ~np.isnan(self.last), self.last, reading)
         self.last = reading.copy()
         gone = np.isnan(reading) | self.silent
-        if self.lost.any():
-            gone |= uniform(self._keys[4], number) < self.lost
+        if chance.loses[row]:
+            gone |= chance.lost[row]
         reading[gone], code[gone] = np.nan, Quality.MISSING
         return reading, code
 
-    def _held(self, number: int) -> NDArray[np.bool_] | None:
-        """Which sensors repeat their last reading; None for none."""
-        held = self.stuck if self.faulty and self.stuck.any() else None
-        if self.seize.any():
-            begins = (uniform(self._keys[5], number) < self.seize) & (number >= self.seized_until)
+    def _held(self, number: int, seized: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """Which sensors repeat their last reading, None for none; ``seized`` get stuck now unless they are."""
+        if seized is not None:
+            begins = seized & (number >= self.seized_until)
             self.seized_until[begins] = number + self.seized_samples[begins]
-            seized = number < self.seized_until
-            held = seized if held is None else held | seized
-        return held
+            self._free_from = float(self.seized_until.max())
+        if number < self._free_from:
+            return (number < self.seized_until) | self.stuck
+        return self.stuck if self.faulty else None
 
-    def _noise_of(self, number: int) -> Floats:
-        """Standard normal noise of sample ``number``, made by the block."""
+    def _chances(self, number: int) -> Chances:
+        """What chance has for sample ``number`` and its neighbours, made by the block."""
         block = number // BLOCK
         if self._block is None or self._block[0] != block:
             numbers = np.arange(block * BLOCK, (block + 1) * BLOCK, dtype=np.int64)[:, None]
-            self._block = (block, normal(self._keys[0], self._keys[1], numbers))
-        return self._block[1][number - block * BLOCK]
+            none = np.zeros((BLOCK, 0), dtype=bool)
+            lost = uniform(self._keys[4], numbers) < self.lost if self.lost.any() else none
+            seized = uniform(self._keys[5], numbers) < self.seize if self.seize.any() else none
+            self._block = (
+                block,
+                Chances(
+                    noise=normal(self._keys[0], self._keys[1], numbers) if self.noisy else np.zeros((BLOCK, 0)),
+                    lost=lost, loses=[bool(row.any()) for row in lost],
+                    seized=seized, seizes=[bool(row.any()) for row in seized],
+                ),
+            )  # fmt: skip
+        return self._block[1]
 
     # ------------------------------------------------------------------ show
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from twin.hall.parts import PumpMode
 from twin.results.kinds import EventKind
+from twin.sim import sensor_faults
 from twin.sim.actions import Action
 from twin.sim.protection import Protection
 from twin.sim.runner import JobRun
@@ -43,6 +44,7 @@ class Story:
             "set_load": self.set_load,
             "repair": self.repair,
         }
+        self.effects |= sensor_faults.effects(world)
 
     def tell(self, action: Action) -> Steps:
         """Wait for an action's time, do it, and undo it at its repair."""

@@ -1,11 +1,6 @@
-"""The signals that a hall's sensors measure, as data: where they live, their unit, and how the truth is read.
-
-A new signal is one entry here, one in each file of ``conf/sensors`` that treats it apart, and its field in
-:class:`twin.policy.snapshot.FacilitySnapshot`.
-"""
+"""How the truth of every signal is read from the plant, and which things have it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +14,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 PHASE_KINDS = ("ups", "pdu", "row", "panel")  # nodes with a meter on each phase
-KINDS = ("rack", "row", "phase", "breaker", "loop")
 
 
 class Truth:
@@ -101,46 +95,23 @@ class Truth:
         return self.plant.x.loop[self.plant.cur, :, 2]
 
 
-@dataclass(frozen=True)
-class Signal:
-    """One signal of every thing of a kind. ``name`` and ``unit`` make the field of a snapshot."""
-
-    name: str
-    kind: str  # one of KINDS
-    unit: str  # watts, celsius, …; empty for a switch
-    read: Callable[[Truth], Floats]
-    decimals: int | None = None  # to which a snapshot rounds
-
-    @property
-    def field(self) -> str:
-        return f"{self.name}_{self.unit}" if self.unit else self.name
-
-    @property
-    def short(self) -> str:
-        """Its name among the signals of its kind: ``power`` of a rack."""
-        return self.name.removeprefix(f"{self.kind}_")
-
-
-SIGNALS: dict[str, Signal] = {
-    signal.name: signal
-    for signal in (
-        Signal("rack_power", "rack", "watts", Truth.rack_power, 0),
-        Signal("rack_supply_temperature", "rack", "celsius", Truth.rack_supply),
-        Signal("rack_return_temperature", "rack", "celsius", Truth.rack_return),
-        Signal("rack_device_temperature", "rack", "celsius", Truth.device),
-        Signal("rack_flow", "rack", "litres_per_minute", Truth.rack_flow),
-        Signal("rack_inlet_air_temperature", "rack", "celsius", Truth.inlet_air),
-        Signal("rack_valve", "rack", "ratio", Truth.rack_valve),
-        Signal("row_power", "row", "watts", Truth.row_power, 0),
-        Signal("phase_current", "phase", "amperes", Truth.phase_current, 3),
-        Signal("breaker_current", "breaker", "amperes", Truth.breaker_current, 3),
-        Signal("breaker_closed", "breaker", "", Truth.breaker_closed),
-        Signal("loop_supply_temperature", "loop", "celsius", Truth.loop_supply),
-        Signal("loop_return_temperature", "loop", "celsius", Truth.loop_return),
-        Signal("loop_flow", "loop", "litres_per_minute", Truth.loop_flow),
-        Signal("loop_pump_speed", "loop", "ratio", Truth.pump_speed),
-        Signal("loop_valve", "loop", "ratio", Truth.loop_valve),
-    )
+READ: dict[str, Callable[[Truth], Floats]] = {
+    "rack_power": Truth.rack_power,
+    "rack_supply_temperature": Truth.rack_supply,
+    "rack_return_temperature": Truth.rack_return,
+    "rack_device_temperature": Truth.device,
+    "rack_flow": Truth.rack_flow,
+    "rack_inlet_air_temperature": Truth.inlet_air,
+    "rack_valve": Truth.rack_valve,
+    "row_power": Truth.row_power,
+    "phase_current": Truth.phase_current,
+    "breaker_current": Truth.breaker_current,
+    "breaker_closed": Truth.breaker_closed,
+    "loop_supply_temperature": Truth.loop_supply,
+    "loop_return_temperature": Truth.loop_return,
+    "loop_flow": Truth.loop_flow,
+    "loop_pump_speed": Truth.pump_speed,
+    "loop_valve": Truth.loop_valve,
 }
 
 

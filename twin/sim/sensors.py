@@ -22,7 +22,8 @@ from twin.plant.plant import Plant
 from twin.policy.snapshot import History
 from twin.sim.bank import Bank, Floats
 from twin.sim.clock import HybridEnvironment
-from twin.sim.readings import SIGNALS, Signal, Truth, names_of, places_of
+from twin.sim.measured import SIGNALS, Signal
+from twin.sim.readings import Truth, names_of, places_of
 
 AFTER_ALL = EventPriority(
     2
@@ -250,14 +251,7 @@ class Sensors:
 
     def _apply(self) -> None:
         for bank in self.banks:
-            bank.stuck[:], bank.offset[:], bank.lost[:] = False, 0.0, bank.dropout
-            for fault in self.faults:
-                if fault.signal in bank.parts:
-                    at = bank.parts[fault.signal].start + fault.device
-                    bank.stuck[at] |= fault.stuck
-                    bank.offset[at] += fault.offset
-                    bank.lost[at] = 1.0 - (1.0 - bank.lost[at]) * (1.0 - fault.lost)
-            bank.faulty = bool(self.faults)
+            bank.break_down(self.faults)
 
     def _heed(self, outages: Sequence[Outage]) -> None:
         """Silence what the outages name. A rack's, a row's or a loop's outage is that of its telemetry gateway."""
