@@ -1,6 +1,7 @@
 """What the actions of a story do, keyed by the names of :data:`twin.sim.actions.ACTIONS`: effect and repair."""
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,11 @@ from numpy.typing import NDArray
 
 from twin.hall.parts import PumpMode
 from twin.results.kinds import EventKind
-from twin.sim import sensor_faults
 from twin.sim.actions import Action
 from twin.sim.protection import Protection
 from twin.sim.runner import JobRun
 from twin.sim.scheduler import Scheduler
+from twin.sim.sensor_faults import EFFECTS
 from twin.sim.world import World
 from twin.sim.written import clock_of
 from twin.workload.jobs import Job, JobKind, Phase
@@ -44,7 +45,7 @@ class Story:
             "set_load": self.set_load,
             "repair": self.repair,
         }
-        self.effects |= sensor_faults.effects(world)
+        self.effects |= {name: partial(effect, world) for name, effect in EFFECTS.items()}
 
     def tell(self, action: Action) -> Steps:
         """Wait for an action's time, do it, and undo it at its repair."""

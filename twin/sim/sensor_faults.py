@@ -9,19 +9,34 @@ from twin.sim.world import World
 Undo = Callable[[], None]
 
 
-def effects(world: World) -> dict[str, Callable[[Action, int], Undo | None]]:
-    """What each action does, by its name; every effect returns what undoes it."""
+def sensor_stuck(world: World, action: Action, event: int) -> Undo:
+    """A sensor repeats its last reading and does not know it."""
+    return _break(world, action, stuck=True)
 
-    def broken(action: Action, *, stuck: bool = False, offset: float = 0.0, lost: float = 0.0) -> Undo:
-        word = action.values["signal"]
-        kind = "breaker" if action.target_kind == "node" else str(action.target_kind)
-        chosen = world.sensors.devices_of(kind, str(action.target), () if word is None else (word,))
-        faults = [SensorFault(signal, device, stuck, offset, lost) for signal, device in chosen]
-        world.sensors.add(*faults)
-        return lambda: world.sensors.remove(*faults)
 
-    return {
-        "sensor_stuck": lambda action, event: broken(action, stuck=True),
-        "sensor_bias": lambda action, event: broken(action, offset=float(action.values["offset"])),
-        "sensor_dropout": lambda action, event: broken(action, lost=float(action.values["probability"])),
-    }
+def sensor_bias(world: World, action: Action, event: int) -> Undo:
+    """A sensor reads too much or too little."""
+    return _break(world, action, offset=float(action.values["offset"]))
+
+
+def sensor_dropout(world: World, action: Action, event: int) -> Undo:
+    """Readings of a sensor are lost."""
+    return _break(world, action, lost=float(action.values["probability"]))
+
+
+#: effects by the names of their actions; each returns what undoes it
+EFFECTS: dict[str, Callable[[World, Action, int], Undo]] = {
+    "sensor_stuck": sensor_stuck,
+    "sensor_bias": sensor_bias,
+    "sensor_dropout": sensor_dropout,
+}
+
+
+def _break(world: World, action: Action, *, stuck: bool = False, offset: float = 0.0, lost: float = 0.0) -> Undo:
+    """Break the sensors that an action names: one signal of its target, or all of them."""
+    word = action.values["signal"]
+    kind = "breaker" if action.target_kind == "node" else str(action.target_kind)
+    chosen = world.sensors.devices_of(kind, str(action.target), () if word is None else (word,))
+    faults = [SensorFault(signal, device, stuck, offset, lost) for signal, device in chosen]
+    world.sensors.add(*faults)
+    return lambda: world.sensors.remove(*faults)
