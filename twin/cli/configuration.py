@@ -9,8 +9,8 @@ from twin.hall.errors import Fault, did_you_mean
 from twin.units import SECONDS_PER_HOUR
 
 SOURCE = "the command line or conf/config.yaml"
-GROUPS = ("hall", "workload", "policy", "plant", "sensors", "record", "scenario", "weather")
-OPTIONAL = ("plant", "sensors", "record", "weather")  # groups that may be left out
+GROUPS = ("hall", "workload", "policy", "plant", "sensors", "tolerances", "record", "scenario", "weather")
+OPTIONAL = ("plant", "sensors", "tolerances", "record", "weather")  # groups that may be left out
 VALUES = ("seed", "hours", "warmup_seconds", "control_period_seconds", "greatest_restarts", "out")
 
 
@@ -31,6 +31,7 @@ class Configuration:
     policy: Mapping[str, Any]
     plant: Mapping[str, Any]
     sensors: Mapping[str, Any]
+    tolerances: Mapping[str, Any]
     record: Mapping[str, Any]
     scenario: Mapping[str, Any]
     weather_path: str | None
@@ -111,6 +112,7 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
         policy=groups["policy"],
         plant=groups["plant"],
         sensors=groups["sensors"],
+        tolerances=groups["tolerances"],
         record=groups["record"],
         scenario=groups["scenario"],
         weather_path=path,

@@ -16,15 +16,23 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def manifest_of(
-    configuration: Configuration, *, name: str, workload: Mapping[str, Any], started: str, finished: str
+    configuration: Configuration,
+    *,
+    name: str,
+    workload: Mapping[str, Any],
+    tolerances: str,
+    started: str,
+    finished: str,
 ) -> dict[str, Any]:
-    """The manifest of a run; ``workload`` is where its demand came from, the stamps are ISO 8601."""
+    """The manifest of a run; ``workload`` is where its demand came from, ``tolerances`` the digest of what was drawn of
+    its devices, the stamps are ISO 8601."""
     found = {
         "name": name,
         "configuration": configuration.mapping(),
         "seed": configuration.seed,
         "hours": configuration.hours,
         "workload": dict(workload),
+        "tolerances": tolerances,
         "versions": versions(),
         "commit": commit(),
         "started": started,

@@ -1,4 +1,4 @@
-"""What the engine is told beside hall, workload, policy and story: plant, sensors, record and weather."""
+"""What the engine is told beside hall, workload, policy and story: hardware, sensors, tolerances, records, weather."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +9,7 @@ from twin.cli.weather import Row, WeatherError, read_weather
 from twin.hall.errors import Fault, Faults, did_you_mean
 from twin.hall.fields import number, read_fields
 from twin.sim.sensors import read_sensors
+from twin.sim.tolerances import read_tolerances
 from twin.sim.world import Settings
 
 PLANT = (
@@ -47,7 +48,9 @@ def settings_of(configuration: Configuration, sources: Mapping[str, str]) -> Set
         faults.add("plant.service_period_seconds", given, "not whole seconds", "Requests are counted by the second")
     sensed = Faults(sources.get("sensors", SOURCE))
     sensors = read_sensors(configuration.sensors, "sensors", sensed)
-    found: list[Fault] = [*faults, *sensed, *recorded]
+    banded = Faults(sources.get("tolerances", SOURCE))
+    tolerances = read_tolerances(configuration.tolerances, "tolerances", banded)
+    found: list[Fault] = [*faults, *sensed, *banded, *recorded]
     weather: tuple[Row, ...] = ()
     if configuration.weather_path is not None:
         try:
@@ -64,5 +67,6 @@ def settings_of(configuration: Configuration, sources: Mapping[str, str]) -> Set
         capping=capping,
         weather=weather,
         sensors=sensors,
+        tolerances=tolerances,
         **values,
     )

@@ -277,8 +277,8 @@ class Sensors:
 
     # ------------------------------------------------------------------ what was drawn
 
-    def draws(self) -> list[tuple[str, str, float]]:
-        """(device, quantity, value) of every constant error that the sensors of this run have."""
+    def draws(self) -> list[tuple[str, str, str, float]]:
+        """(device, quantity, unit, value) of every constant error that the sensors of this run have."""
         rows = []
         for bank in self.banks:
             for name, part in bank.parts.items():
@@ -286,9 +286,9 @@ class Sensors:
                 error = ERROR_UNITS.get(signal.unit, signal.unit)
                 for index, device in enumerate(names_of(self.topology, signal.kind)):
                     if spec.bias > 0.0:
-                        rows.append((device, f"{name}_bias_{error}", float(bank.bias[part.start + index])))
+                        rows.append((device, f"{name}_bias", error, float(bank.bias[part.start + index])))
                     if spec.gain_fraction > 0.0:
-                        rows.append((device, f"{name}_gain_factor", float(bank.gain[part.start + index])))
+                        rows.append((device, f"{name}_gain_factor", "1", float(bank.gain[part.start + index])))
         return rows
 
 

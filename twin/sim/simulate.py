@@ -10,6 +10,7 @@ import simpy
 
 from twin.hall.parts import Hall
 from twin.hall.topology import compile_topology
+from twin.plant.arrays import constants
 from twin.plant.meters import stored_joules
 from twin.plant.plant import Plant, Window
 from twin.plant.start import equilibrate
@@ -30,6 +31,7 @@ from twin.sim.runner import JobRun
 from twin.sim.scenario import Scenario
 from twin.sim.scheduler import Scheduler
 from twin.sim.services import ServiceRun, serve
+from twin.sim.tolerances import draw, table_of
 from twin.sim.world import Settings, World
 from twin.workload.jobs import Job, Workload
 
@@ -98,10 +100,12 @@ def simulate(
 
     ``store`` takes the time series and events as they come; ``progress`` is told the simulated time [s] reached. A
     KeyboardInterrupt ends the run where it is: the result is marked incomplete. The workload's random draws stand in
-    it; ``seed`` is that of what is drawn in the run itself, such as the errors of sensors.
+    it; ``seed`` is that of what is drawn in the run itself: how devices differ, and the errors of sensors.
     """
     topology = compile_topology(hall)
-    plant = Plant(topology, window_seconds=settings.record_interval_seconds)
+    drawn = draw(topology, settings.tolerances, seed)
+    parameters = constants(topology, **drawn.factors)
+    plant = Plant(topology, parameters=parameters, window_seconds=settings.record_interval_seconds)
     protection: Protection | None = None
 
     def on_crossing(crossing: Any) -> None:
@@ -170,6 +174,7 @@ def simulate(
         if run.status == "stopping":
             run.status = "running"
     tables = tables_of(world, list(services.values()))
+    tables["tolerances"] = table_of([*drawn.rows, *world.sensors.draws()])
     arrived = len(world.runs)
     totals = totals_of(world, ended, ledger.balance(arrived))
     metrics = compute_metrics(tables, totals)

@@ -18,6 +18,7 @@ from twin.sim.clock import HybridEnvironment
 from twin.sim.log import EventLog
 from twin.sim.readings import phase_names
 from twin.sim.sensors import DIRECT, Sensors, SensorSpec
+from twin.sim.tolerances import NOMINAL, Tolerances
 
 if TYPE_CHECKING:
     from twin.sim.runner import JobRun
@@ -42,6 +43,7 @@ class Settings:
     capping: bool = False  # three-band power capping in the rack managers
     weather: tuple[tuple[float, float, float], ...] = ()  # (seconds, dry bulb °C, wet bulb °C)
     sensors: tuple[SensorSpec, ...] = DIRECT  # what policies see the hall through
+    tolerances: Tolerances = NOMINAL  # within which devices differ
 
 
 @dataclass
@@ -55,11 +57,11 @@ class Disturbance:
 
 @dataclass(frozen=True)
 class TelemetryOutage:
-    """Telemetry that is silent: of the hall, a row, a rack or a loop; of all signals, or of those named."""
+    """Whose telemetry is silent: of the whole hall, or of a row, rack or loop."""
 
     kind: str  # "hall", "row", "rack" or "loop"
     name: str | None
-    signals: tuple[str, ...] = ()
+    signals: tuple[str, ...] = ()  # empty: all
 
 
 MEMORY_SECONDS = 3_600.0  # a disturbance older than this explains nothing new
@@ -81,7 +83,7 @@ class World:
     lost_power: dict[str, float] = field(default_factory=dict)  # root → J not drawn
     runs: list[JobRun] = field(default_factory=list)
     requeued: list[JobRun] = field(default_factory=list)  # since the scheduler's last look
-    telemetry_outages: list[TelemetryOutage] = field(default_factory=list)
+    telemetry_outages: list[TelemetryOutage] = field(default_factory=list)  # at present
     seed: int = 0  # of what is drawn in the run itself
     sensors: Sensors = field(init=False)
 
