@@ -6,8 +6,6 @@ line currents are phasor sums: ``I_xy = conj(S_xy / V_xy)``, ``I_a = I_ab − I_
 
 from math import acos, cos, pi, sin, sqrt, tan
 
-import numpy as np
-
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State
 from twin.plant.breakers import LSI, TABLE, THERMAL_MAGNETIC  # noqa: F401  (re-exported for readers of breaker_kind)
 from twin.plant.compiled import inner, kernel
@@ -22,18 +20,17 @@ def line_currents(power: float, power_factor: float, weights: Floats, voltage: f
     weights: shares on A–B, B–C, C–A; voltage [V] line to line; power_factor lagging.
     """
     reactive = tan(acos(power_factor))
-    re = np.empty(3)
-    im = np.empty(3)
     for k in range(3):
         angle = -2.0 * pi * k / 3.0  # of V_ab, V_bc, V_ca
         magnitude = power * weights[k] / voltage
         # conj((1 + j q) / e^{jφ}) = (1 − j q) e^{jφ}
-        re[k] = magnitude * (cos(angle) + reactive * sin(angle))
-        im[k] = magnitude * (sin(angle) - reactive * cos(angle))
-    for k in range(3):
-        before = (k + 2) % 3
-        out[2 * k] += re[k] - re[before]
-        out[2 * k + 1] += im[k] - im[before]
+        re = magnitude * (cos(angle) + reactive * sin(angle))
+        im = magnitude * (sin(angle) - reactive * cos(angle))
+        after = (k + 1) % 3
+        out[2 * k] += re
+        out[2 * k + 1] += im
+        out[2 * after] -= re
+        out[2 * after + 1] -= im
 
 
 @inner
@@ -154,18 +151,18 @@ def smoothed_swing(sigma: float, hertz: float, joules: float) -> float:
 
 
 @inner
-def swing_variances(c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Floats, cv2: Floats) -> None:
+def swing_variances(
+    c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Floats, cv2: Floats, swing: Floats, gang_rack: Floats,
+    touched: Ints,
+) -> None:  # fmt: skip
     """Relative variance of every breaker's current from the power swings of gangs, into ``cv2``.
 
     Trays of one gang swing together (their deviations add), gangs apart from one another (their variances add).
-    order: trays sorted by gang, gang −1 first.
+    order: trays sorted by gang, gang −1 first. swing (2×N), gang_rack (R, zero) and touched (R) are scratch.
     """
     nodes = c.node.size
-    variance = np.zeros(nodes)
-    gang_node = np.zeros(nodes)
-    racks = c.tray0.size - 1
-    gang_rack = np.zeros(racks)
-    touched = np.empty(racks, dtype=np.int64)
+    variance, gang_node = swing[0], swing[1]
+    variance[:] = 0.0
     j = 0
     n_trays = order.size
     while j < n_trays and u.tray[order[j]].gang < 0:

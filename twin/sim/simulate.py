@@ -95,12 +95,15 @@ def simulate(
     settings: Settings,
     store: RunStore | None = None,
     progress: Callable[[float], None] | None = None,
+    watch: Callable[[World], None] | None = None,
 ) -> Result:
     """Run ``until`` [s] of simulated time and return what happened.
 
     ``store`` takes the time series and events as they come; ``progress`` is told the simulated time [s] reached. A
     KeyboardInterrupt ends the run where it is: the result is marked incomplete. The workload's random draws stand in
-    it; ``seed`` is that of what is drawn in the run itself: how devices differ, and the errors of sensors.
+    it; ``seed`` is that of what is drawn in the run itself: how devices differ, and the errors of sensors. ``watch`` is
+    handed the world before time starts, and may start processes in it: whoever checks the plant looks at its truth
+    that way.
     """
     topology = compile_topology(hall)
     drawn = draw(topology, settings.tolerances, seed)
@@ -160,6 +163,8 @@ def simulate(
         capping.install(world)
     if settings.warmup_seconds > 0.0:
         env.process(_warm(world, ledger))
+    if watch is not None:
+        watch(world)
     complete = True
     try:
         env.run(until=until)
