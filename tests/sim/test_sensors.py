@@ -134,7 +134,7 @@ def test_readings_are_rounded_to_the_resolution_and_saturate_at_the_range(hall):
 
 def test_constant_errors_are_those_of_the_device(hall):
     specs = changed(changed(ideal(), "rack_power", gain_fraction=0.01), "rack_return_temperature", bias=0.25)
-    drawn = {(device, quantity): value for device, quantity, value in sensors_of(hall, specs, 3).draws()}
+    drawn = {(device, quantity): value for device, quantity, _, value in sensors_of(hall, specs, 3).draws()}
     assert len(drawn) == 8  # four racks, two quantities
     sensors = sensors_of(hall, specs, 3)
     seen = seen_powers(hall, sensors, [100_000.0, 50_000.0])
@@ -142,7 +142,7 @@ def test_constant_errors_are_those_of_the_device(hall):
     assert seen == [round(100_000.0 * gain), round(50_000.0 * gain)]
     true = hall.x.tc[hall.cur]
     found = sensors.look(20.0, ()).values["rack_return_temperature_celsius"]
-    biases = [drawn[f"A-0{n}", "rack_return_temperature_bias_kelvin"] for n in range(1, 5)]
+    biases = [drawn[f"A-0{n}", "rack_return_temperature_bias"] for n in range(1, 5)]
     assert found - true == pytest.approx(biases, abs=1e-12)
     assert len(set(biases)) == 4
 
