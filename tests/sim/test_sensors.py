@@ -17,10 +17,12 @@ from twin.policy import FacilitySnapshot, Quality, first_fit
 from twin.results.balance import assert_balanced
 from twin.results.kinds import EventKind
 from twin.results.store import RunStore
+from twin.sim.bank import SensorFault
 from twin.sim.measured import SIGNALS
-from twin.sim.noise import keys, normal, uniform
+from twin.sim.noise import bits, keys, normal, quantiles, split, uniform
 from twin.sim.scenario import ScenarioError, read_scenario
-from twin.sim.sensors import DIRECT, SensorFault, Sensors, SensorSpec, ideal, read_sensors
+from twin.sim.sensor_settings import DIRECT, SensorSpec, ideal, read_sensors
+from twin.sim.sensors import Sensors
 from twin.sim.simulate import simulate
 from twin.sim.world import Settings, TelemetryOutage
 from twin.workload.jobs import Workload
@@ -91,6 +93,23 @@ def test_noise_is_normal_and_white():
     assert abs((noise[:, 1:] * noise[:, :-1]).mean()) < error
     share = uniform(key[0], np.arange(10_000)[:, None])
     assert np.histogram(share, bins=10, range=(0.0, 1.0))[0] / share.size == pytest.approx(0.1, abs=0.005)
+
+
+def test_one_word_is_three_independent_numbers_and_its_normal_is_normal():
+    key = keys(1, [("a", str(n)) for n in range(20)], 1)
+    index, first, second = split(bits(key[0], np.arange(10_000)[:, None]))
+    noise = quantiles()[index]
+    error = 5.0 / math.sqrt(noise.size)
+    assert abs(noise.mean()) < error
+    assert abs(noise.var() - 1.0) < math.sqrt(2.0) * error
+    assert abs((noise[1:] * noise[:-1]).mean()) < error
+    for share in (first, second):
+        assert share.mean() == pytest.approx(0.5, abs=error * math.sqrt(1.0 / 12.0))
+        assert abs(np.corrcoef(share.ravel(), noise.ravel())[0, 1]) < error
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < error
+    table = quantiles()
+    assert table.mean() == 0.0 and table.var() == pytest.approx(1.0, abs=1e-4)
+    assert (np.diff(table) > 0.0).all()
 
 
 # ---------------------------------------------------------------- one reading

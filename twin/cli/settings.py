@@ -8,7 +8,7 @@ from twin.cli.configuration import SOURCE, Configuration, ConfigurationError
 from twin.cli.weather import Row, WeatherError, read_weather
 from twin.hall.errors import Fault, Faults, did_you_mean
 from twin.hall.fields import number, read_fields
-from twin.sim.sensors import read_sensors
+from twin.sim.sensor_settings import read_sensors
 from twin.sim.tolerances import read_tolerances
 from twin.sim.world import Settings
 

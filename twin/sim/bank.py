@@ -6,8 +6,9 @@ n and the device's name only. A stuck sensor repeats its last reading and does n
 
 import math
 from collections import deque
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,9 @@ from numpy.typing import NDArray
 from twin.hall.topology import Topology
 from twin.policy.snapshot import Quality
 from twin.sim.measured import SIGNALS
-from twin.sim.noise import keys, normal, uniform
+from twin.sim.noise import bits, keys, normal, quantiles, split
 from twin.sim.readings import READ, Truth, names_of
-
-if TYPE_CHECKING:
-    from twin.sim.sensors import SensorFault, SensorSpec
+from twin.sim.sensor_settings import SensorSpec
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
@@ -27,7 +26,18 @@ Codes = NDArray[np.int8]
 HISTORY_SECONDS = 900.0
 BLOCK = 32  # samples whose noise is made at once
 NOT_LATE = 1e-9
-CHANNELS = 6  # streams per device: two of the noise, two of constant errors, then drop-out and getting stuck
+CHANNELS = 3  # streams per device: of what chance has for every sample, and two of constant errors
+
+
+@dataclass(frozen=True)
+class SensorFault:
+    """Something wrong with the sensors of one signal on one thing, until it is undone."""
+
+    signal: str
+    device: int
+    stuck: bool = False
+    offset: float = 0.0
+    lost: float = 0.0  # probability of losing a reading
 
 
 class Chances(NamedTuple):
@@ -43,7 +53,7 @@ class Chances(NamedTuple):
 class Bank:
     """N devices in one row of arrays; ``parts`` says which of them are a signal's."""
 
-    def __init__(self, topology: Topology, specs: list["SensorSpec"], seed: int) -> None:
+    def __init__(self, topology: Topology, specs: list[SensorSpec], seed: int) -> None:
         self.period, self.latency = specs[0].period_seconds, specs[0].latency_seconds
         self.parts: dict[str, slice] = {}
         names: list[tuple[str, ...]] = []
@@ -61,8 +71,10 @@ class Bank:
 
         self.noise, self.noise_fraction = each("noise"), each("noise_fraction")
         self.noisy = bool((self.noise + self.noise_fraction).any())
-        self.resolution = each("resolution")
-        self.stepped = np.flatnonzero(self.resolution > 0.0)
+        resolution = each("resolution")
+        self.stepped = resolution > 0.0
+        self.stepwise = bool(self.stepped.any())
+        self.step = np.where(self.stepped, resolution, 1.0)
         self.lowest, self.highest = each("lowest"), each("highest")
         self.limited = bool(np.isfinite(self.lowest).any() or np.isfinite(self.highest).any())
         self.dropout = each("dropout_probability")
@@ -73,9 +85,9 @@ class Bank:
         bias, gain = each("bias"), each("gain_fraction")
         self._names, self._seed = names, seed
         if bias.any():
-            self.bias = bias * normal(self._keys[2], self._keys[3], 0)
+            self.bias = bias * normal(self._keys[1], self._keys[2], 0)
         if gain.any():
-            self.gain = 1.0 + gain * normal(self._keys[2], self._keys[3], 1)
+            self.gain = 1.0 + gain * normal(self._keys[1], self._keys[2], 1)
         # set from outside
         self.stuck = np.zeros(size, dtype=bool)
         self.offset = np.zeros(size)
@@ -122,7 +134,7 @@ class Bank:
             how[:kept] = self._how[self._end - kept : self._end]
         self._times, self._past, self._how, self._end = times, past, how, kept
 
-    def break_down(self, faults: list["SensorFault"]) -> None:
+    def break_down(self, faults: list[SensorFault]) -> None:
         """Have these faults and no others."""
         self.stuck[:], self.offset[:], self.lost[:] = False, 0.0, self.dropout
         for fault in faults:
@@ -184,20 +196,23 @@ class Bank:
             reading += (self.noise + self.noise_fraction * np.abs(exact)) * chance.noise[row]
         if self.faulty:
             reading += self.offset
-        steps = self.resolution[self.stepped]
-        reading[self.stepped] = np.round(reading[self.stepped] / steps) * steps
-        code = np.full(len(reading), Quality.GOOD, dtype=np.int8)
+        if self.stepwise:
+            np.copyto(reading, np.rint(reading / self.step) * self.step, where=self.stepped)
+        code = np.zeros(len(reading), dtype=np.int8)
         if self.limited:
-            code[(reading < self.lowest) | (reading > self.highest)] = Quality.OUT_OF_RANGE
-            np.clip(reading, self.lowest, self.highest, out=reading)
+            within = np.minimum(np.maximum(reading, self.lowest), self.highest)
+            code[within != reading] = Quality.OUT_OF_RANGE
+            reading = within
         held = self._held(number, chance.seized[row] if chance.seizes[row] else None)
         if held is not None:
             reading = np.where(held & ~np.isnan(self.last), self.last, reading)
-        self.last = reading.copy()
+        self.last = reading
         gone = np.isnan(reading) | self.silent
         if chance.loses[row]:
             gone |= chance.lost[row]
-        reading[gone], code[gone] = np.nan, Quality.MISSING
+        if gone.any():
+            code[gone] = Quality.MISSING
+            reading = np.where(gone, np.nan, reading)
         return reading, code
 
     def _held(self, number: int, seized: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
@@ -216,12 +231,16 @@ class Bank:
         if self._block is None or self._block[0] != block:
             numbers = np.arange(block * BLOCK, (block + 1) * BLOCK, dtype=np.int64)[:, None]
             none = np.zeros((BLOCK, 0), dtype=bool)
-            lost = uniform(self._keys[4], numbers) < self.lost if self.lost.any() else none
-            seized = uniform(self._keys[5], numbers) < self.seize if self.seize.any() else none
+            noise, lost, seized = none.astype(np.float64), none, none
+            if self.noisy or self.lost.any() or self.seize.any():
+                index, loss, seizure = split(bits(self._keys[0], numbers))
+                noise = quantiles()[index] if self.noisy else noise
+                lost = loss < self.lost if self.lost.any() else none
+                seized = seizure < self.seize if self.seize.any() else none
             self._block = (
                 block,
                 Chances(
-                    noise=normal(self._keys[0], self._keys[1], numbers) if self.noisy else np.zeros((BLOCK, 0)),
+                    noise=noise,
                     lost=lost, loses=[bool(row.any()) for row in lost],
                     seized=seized, seizes=[bool(row.any()) for row in seized],
                 ),
@@ -242,9 +261,12 @@ class Bank:
 
     def _show(self, time: float, reading: Floats, code: Codes) -> None:
         came = code != Quality.MISSING
-        np.copyto(self.value, reading, where=came)
-        np.copyto(self.code, code, where=came)
-        np.copyto(self.measured, time, where=came)
+        if came.all():
+            self.value, self.code = reading, code
+            self.measured.fill(time)
+        else:
+            self.value, self.code = np.where(came, reading, self.value), np.where(came, code, self.code)
+            self.measured[came] = time
         self.serial += 1
 
     def show(self, now: float) -> tuple[Floats, Floats, Codes]:

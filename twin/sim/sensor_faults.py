@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from twin.sim.actions import Action
-from twin.sim.sensors import SensorFault
+from twin.sim.bank import SensorFault
 from twin.sim.world import World
 
 Undo = Callable[[], None]

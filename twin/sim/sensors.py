@@ -1,13 +1,13 @@
-"""Between plant and policy: what each signal's sensors are like, and all sensors of a hall as one value to look at.
+"""Between plant and policy: all sensors of a hall, measuring in time, and what can be seen of them at one look.
 
 Policies see sensors, never the truth. A reading is measured at multiples of its sensor's period, after the physical
 events of that instant, and can be seen a latency later; until the next one arrives it ages. A sensor without a period
-reads the truth whenever a policy looks: that is how the engine is by itself (:data:`DIRECT`).
+reads the truth whenever a policy looks: that is how the engine is by itself (:data:`twin.sim.sensor_settings.DIRECT`).
 """
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,112 +15,19 @@ import simpy
 from numpy.typing import NDArray
 from simpy.events import EventPriority
 
-from twin.hall.errors import Faults, did_you_mean
-from twin.hall.fields import Field, number, read_fields, share
 from twin.hall.topology import Topology
 from twin.plant.plant import Plant
 from twin.policy.snapshot import History
-from twin.sim.bank import Bank, Floats
+from twin.sim.bank import Bank, Floats, SensorFault
 from twin.sim.clock import HybridEnvironment
-from twin.sim.measured import SIGNALS, Signal
+from twin.sim.measured import SIGNALS
 from twin.sim.readings import Truth, names_of, places_of
+from twin.sim.sensor_settings import SensorSpec, error_unit
 
 AFTER_ALL = EventPriority(
     2
 )  # SimPy's priorities are 0 and 1: sensors measure when everything else of an instant is done
 NOT_LATE = 1e-9  # of a period, by which a time may fall short of a multiple
-
-
-@dataclass(frozen=True)
-class SensorSpec:
-    """The sensors of one signal: values in the unit of its field in a snapshot, temperatures' errors in kelvin."""
-
-    signal: str
-    period_seconds: float = 10.0  # between two readings; 0 for one whenever a policy looks
-    latency_seconds: float = 0.0  # from reading to snapshot
-    noise: float = 0.0  # standard deviation of one reading
-    noise_fraction: float = 0.0  # the same, of the reading
-    bias: float = 0.0  # standard deviation among devices of a constant error
-    gain_fraction: float = 0.0  # the same, of an error in proportion to the reading
-    resolution: float = 0.0  # 0 for none
-    lowest: float = -math.inf  # beyond which it saturates
-    highest: float = math.inf
-    dropout_probability: float = 0.0  # of losing a reading
-    stuck_per_hour: float = 0.0  # rate of getting stuck at the last reading
-    stuck_seconds: float = 600.0  # for which it stays so
-    stale_seconds: float = 30.0  # age from which a value counts as stale
-    missing_seconds: float = 300.0  # age from which it counts as missing
-
-
-#: the truth at every look: no processes, no errors
-DIRECT: tuple[SensorSpec, ...] = tuple(SensorSpec(name, period_seconds=0.0) for name in SIGNALS)
-
-COMMON = (
-    number("period_seconds", "between two readings; 0 for one whenever a policy looks", 10.0, high=3_600.0),
-    number("latency_seconds", "from a reading to the snapshot that shows it", 0.0, high=3_600.0),
-    share("dropout_probability", "of losing a reading", 0.0),
-    number("stuck_per_hour", "rate at which a sensor gets stuck at its last reading", 0.0),
-    number("stuck_seconds", "for which it stays stuck", 600.0, above=True),
-    number("stale_seconds", "age from which a value counts as stale", 30.0, above=True),
-    number("missing_seconds", "age from which a value counts as missing", 300.0, above=True),
-)
-ERROR_UNITS = {"celsius": "kelvin"}  # a difference of temperatures
-
-
-def fields_of(signal: Signal) -> tuple[Field, ...]:
-    """The keys of a signal's section."""
-    if not signal.unit:
-        return COMMON
-    error = ERROR_UNITS.get(signal.unit, signal.unit)
-    return (
-        *COMMON,
-        number(f"noise_{error}", "standard deviation of one reading", 0.0),
-        number("noise_fraction", "standard deviation of one reading, of the reading", 0.0, high=1.0),
-        number(f"bias_{error}", "standard deviation among devices of a constant error", 0.0),
-        number("gain_fraction", "standard deviation among devices of an error in proportion", 0.0, high=0.3),
-        number(f"resolution_{error}", "step of the readings, 0 for none", 0.0),
-        number(f"lowest_{signal.unit}", "least that it can show", -math.inf, low=-math.inf),
-        number(f"highest_{signal.unit}", "most that it can show", math.inf, low=-math.inf),
-    )
-
-
-def read_sensors(mapping: Mapping[str, Any], path: str, faults: Faults) -> tuple[SensorSpec, ...]:
-    """The sensors of a mapping: section ``all`` for every signal, and a section by name for what differs.
-
-    An empty mapping reads the truth directly. Every fault is noted in ``faults``; ``path`` is the mapping's own key.
-    """
-    if not mapping:
-        return DIRECT
-    for key in mapping:
-        if key not in SIGNALS and key != "all":
-            faults.add(f"{path}.{key}", mapping[key], "unknown signal", did_you_mean(str(key), ["all", *SIGNALS]))
-    shared = read_fields(mapping.get("all") or {}, COMMON, f"{path}.all", faults, partial=True)
-    specs = []
-    for signal in SIGNALS.values():
-        section = f"{path}.{signal.name}"
-        own = read_fields(mapping.get(signal.name) or {}, fields_of(signal), section, faults, partial=True)
-        error = ERROR_UNITS.get(signal.unit, signal.unit)
-        values = {
-            key.removesuffix(f"_{signal.unit}").removesuffix(f"_{error}") if signal.unit else key: value
-            for key, value in {**shared, **own}.items()
-        }
-        spec = SensorSpec(signal.name, **values)
-        _check(spec, section, faults)
-        specs.append(spec)
-    return tuple(specs)
-
-
-def _check(spec: SensorSpec, path: str, faults: Faults) -> None:
-    """What the keys of one section mean together."""
-    newest = spec.period_seconds + spec.latency_seconds
-    if spec.stale_seconds < newest:
-        problem = f"a value is {newest:g} s old when the next one comes"
-        faults.add(f"{path}.stale_seconds", spec.stale_seconds, problem, "Give more than period and latency together")
-    if spec.missing_seconds < spec.stale_seconds:
-        problem = f"less than stale_seconds, {spec.stale_seconds:g}"
-        faults.add(f"{path}.missing_seconds", spec.missing_seconds, problem, "Give a longer time")
-    if spec.lowest >= spec.highest:
-        faults.add(path, [spec.lowest, spec.highest], "the lowest is not below the highest", "Give the lower one first")
 
 
 class Outage(Protocol):
@@ -132,17 +39,6 @@ class Outage(Protocol):
     def name(self) -> str | None: ...
     @property
     def signals(self) -> tuple[str, ...]: ...
-
-
-@dataclass(frozen=True)
-class SensorFault:
-    """Something wrong with the sensors of one signal on one thing, until it is undone."""
-
-    signal: str
-    device: int
-    stuck: bool = False
-    offset: float = 0.0
-    lost: float = 0.0  # probability of losing a reading
 
 
 @dataclass(frozen=True)
@@ -283,15 +179,10 @@ class Sensors:
         for bank in self.banks:
             for name, part in bank.parts.items():
                 signal, spec = SIGNALS[name], self.specs[name]
-                error = ERROR_UNITS.get(signal.unit, signal.unit)
+                error = error_unit(signal)
                 for index, device in enumerate(names_of(self.topology, signal.kind)):
                     if spec.bias > 0.0:
                         rows.append((device, f"{name}_bias", error, float(bank.bias[part.start + index])))
                     if spec.gain_fraction > 0.0:
                         rows.append((device, f"{name}_gain_factor", "1", float(bank.gain[part.start + index])))
         return rows
-
-
-def ideal(period_seconds: float = 10.0) -> tuple[SensorSpec, ...]:
-    """The truth at every multiple of a period, without delay."""
-    return tuple(replace(spec, period_seconds=period_seconds) for spec in DIRECT)

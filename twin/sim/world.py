@@ -17,7 +17,8 @@ from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
 from twin.sim.log import EventLog
 from twin.sim.readings import phase_names
-from twin.sim.sensors import DIRECT, Sensors, SensorSpec
+from twin.sim.sensor_settings import DIRECT, SensorSpec
+from twin.sim.sensors import Sensors
 from twin.sim.tolerances import NOMINAL, Tolerances
 
 if TYPE_CHECKING:
