@@ -13,7 +13,7 @@ from twin.policy import first_fit
 from twin.results.balance import assert_balanced
 from twin.results.kinds import EventKind
 from twin.sim.actions import ACTIONS
-from twin.sim.chance import DEVICES, ChanceError, as_actions, devices_of, draw, read_rates
+from twin.sim.chance import DEVICES, ChanceError, as_actions, devices_of, draw_faults, read_rates
 from twin.sim.scenario import QUIET
 from twin.sim.simulate import simulate
 from twin.sim.world import Settings
@@ -40,7 +40,7 @@ def faults_of(**mapping):
 
 def test_counts_lie_in_the_exact_interval_of_their_rate():
     """100 h between faults of each of 4 racks over 10 years: 3504 expected; 99.9 % Poisson interval of what came."""
-    drawn = draw(rates(telemetry_outage={"hours_between": 100.0}), SMALL, 11, 10 * YEAR)
+    drawn = draw_faults(rates(telemetry_outage={"hours_between": 100.0}), SMALL, 11, 10 * YEAR)
     expected = 4 * 10 * YEAR / 3_600.0 / 100.0
     low, high = 0.5 * chi2.ppf(0.0005, 2 * len(drawn)), 0.5 * chi2.ppf(0.9995, 2 * len(drawn) + 2)
     assert low < expected < high
@@ -49,7 +49,7 @@ def test_counts_lie_in_the_exact_interval_of_their_rate():
 
 def test_times_in_service_are_exponential_and_repairs_do_not_count_among_them():
     """3 pumps, 50 h in service, 20 h of repair, always: a device cannot fail while it is out."""
-    drawn = draw(rates(pump_loss={"hours_between": 50.0, "repair_hours": 20.0}), SMALL, 3, 4 * YEAR)
+    drawn = draw_faults(rates(pump_loss={"hours_between": 50.0, "repair_hours": 20.0}), SMALL, 3, 4 * YEAR)
     waits = []
     for pump in (1, 2, 3):
         mine = [fault for fault in drawn if fault["pump"] == pump]
@@ -66,7 +66,7 @@ def test_times_in_service_are_exponential_and_repairs_do_not_count_among_them():
 
 
 def test_repair_times_are_log_normal_about_their_median():
-    drawn = draw(
+    drawn = draw_faults(
         rates(chiller_trip={"hours_between": 10.0, "repair_hours": 2.0, "repair_spread": 3.0}), SMALL, 5, 4 * YEAR
     )
     repairs = np.log([fault["repair"] / 7_200.0 for fault in drawn])
@@ -74,7 +74,7 @@ def test_repair_times_are_log_normal_about_their_median():
 
 
 def test_severity_lies_in_its_range_and_words_go_by_their_weights():
-    drawn = draw(
+    drawn = draw_faults(
         rates(
             facility_water_loss={"hours_between": 20.0, "severity": [0.2, 0.6]},
             utility_loss={"hours_between": 20.0, "generator": {"starts": 3, "fails": 1}},
@@ -96,7 +96,7 @@ def test_severity_lies_in_its_range_and_words_go_by_their_weights():
 def test_hot_weather_is_never_wetter_than_dry():
     """One number says how severe a fault is: both bulbs rise alike in their ranges."""
     hot = {"hours_between": 20.0, "dry_bulb_kelvin": [4, 8], "wet_bulb_kelvin": [3, 8], "over": "1 h"}
-    drawn = draw(rates(hot_weather=hot), SMALL, 1, YEAR)
+    drawn = draw_faults(rates(hot_weather=hot), SMALL, 1, YEAR)
     assert len(as_actions(drawn, SMALL)) == len(drawn) > 300
     assert all(fault["wet_bulb_kelvin"] <= fault["dry_bulb_kelvin"] for fault in drawn)
 
@@ -106,14 +106,14 @@ def test_hot_weather_is_never_wetter_than_dry():
 
 def test_the_same_seed_draws_the_same_faults_and_another_draws_others():
     every = read_rates(DEFAULT, "default.yaml")
-    assert draw(every, SMALL, 4, YEAR) == draw(every, SMALL, 4, YEAR)
-    assert draw(every, SMALL, 4, YEAR) != draw(every, SMALL, 5, YEAR)
+    assert draw_faults(every, SMALL, 4, YEAR) == draw_faults(every, SMALL, 4, YEAR)
+    assert draw_faults(every, SMALL, 4, YEAR) != draw_faults(every, SMALL, 5, YEAR)
 
 
 def test_a_loop_that_is_added_leaves_the_faults_of_the_others_as_they_were():
     larger = load_hall("small", ("rows=2",))
     every = read_rates(DEFAULT, "default.yaml")
-    few, more = (draw(every, hall, 9, 3 * YEAR) for hall in (SMALL, larger))
+    few, more = (draw_faults(every, hall, 9, 3 * YEAR) for hall in (SMALL, larger))
     loops = [[f for f in drawn if f.get("loop") == "loop 01"] for drawn in (few, more)]
     racks = [[f for f in drawn if f.get("rack", "").startswith("A-")] for drawn in (few, more)]
     assert loops[0] == loops[1] != []
@@ -123,17 +123,17 @@ def test_a_loop_that_is_added_leaves_the_faults_of_the_others_as_they_were():
 
 def test_a_kind_that_is_added_or_changed_leaves_the_others_as_they_were():
     clog = {"hours_between": 100.0, "factor": [2, 5]}
-    alone = draw(rates(filter_clog=clog), SMALL, 2, YEAR)
-    beside = draw(rates(hx_fouling={"hours_between": 90.0, "severity": 0.3}, filter_clog=clog), SMALL, 2, YEAR)
+    alone = draw_faults(rates(filter_clog=clog), SMALL, 2, YEAR)
+    beside = draw_faults(rates(hx_fouling={"hours_between": 90.0, "severity": 0.3}, filter_clog=clog), SMALL, 2, YEAR)
     assert [fault for fault in beside if fault["do"] == "filter_clog"] == alone
-    fixed = draw(rates(filter_clog=clog | {"factor": 3}), SMALL, 2, YEAR)
+    fixed = draw_faults(rates(filter_clog=clog | {"factor": 3}), SMALL, 2, YEAR)
     assert [fault["at"] for fault in fixed] == [fault["at"] for fault in alone]
 
 
 def test_a_longer_run_begins_with_the_faults_of_a_shorter_one():
     every = read_rates(DEFAULT, "default.yaml")
-    longer = draw(every, SMALL, 4, 2 * YEAR)
-    assert [fault for fault in longer if fault["at"] < YEAR] == draw(every, SMALL, 4, YEAR)
+    longer = draw_faults(every, SMALL, 4, 2 * YEAR)
+    assert [fault for fault in longer if fault["at"] < YEAR] == draw_faults(every, SMALL, 4, YEAR)
 
 
 # ---------------------------------------------------------------- devices
@@ -144,7 +144,7 @@ def test_every_fault_knows_whom_it_may_befall():
         for rate in read_rates(DEFAULT, "default.yaml"):
             assert devices_of(hall, rate), (hall.name, rate.do)
     assert set(DEVICES) == set(DEFAULT) <= set(ACTIONS)
-    drawn = draw(read_rates(DEFAULT, "default.yaml"), load_hall("mixed"), 0, 20 * YEAR)
+    drawn = draw_faults(read_rates(DEFAULT, "default.yaml"), load_hall("mixed"), 0, 20 * YEAR)
     assert {fault["do"] for fault in drawn} == set(DEFAULT)
     assert len(as_actions(drawn, load_hall("mixed"))) >= len(drawn)  # each fits its hall
 

@@ -17,6 +17,7 @@ from twin.results.report import traces_of, write_report
 from twin.results.rundir import unwritable
 from twin.results.store import RunStore
 from twin.sim.simulate import simulate
+from twin.sim.tolerances import digest_of
 from twin.units import SECONDS_PER_HOUR
 
 
@@ -74,6 +75,7 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
             name=name,
             workload=parts.workload.provenance,
             drawn_faults=result.drawn,
+            tolerances=digest_of(result.tables["tolerances"]),
             started=started.isoformat(timespec="seconds"),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )

@@ -21,12 +21,14 @@ def manifest_of(
     name: str,
     workload: Mapping[str, Any],
     drawn_faults: Sequence[Mapping[str, Any]],
+    tolerances: str,
     started: str,
     finished: str,
 ) -> dict[str, Any]:
     """The manifest of a run; ``workload`` is where its demand came from, the stamps are ISO 8601.
 
-    ``drawn_faults`` came by chance: each is an entry as a scenario's timeline has it.
+    ``drawn_faults`` came by chance: each is an entry as a scenario's timeline has it. ``tolerances`` is the digest of
+    what was drawn of its devices.
     """
     found = {
         "name": name,
@@ -35,6 +37,7 @@ def manifest_of(
         "hours": configuration.hours,
         "workload": dict(workload),
         "drawn_faults": [dict(fault) for fault in drawn_faults],
+        "tolerances": tolerances,
         "versions": versions(),
         "commit": commit(),
         "started": started,

@@ -213,12 +213,17 @@ def constants(
     *,
     resistance_factor: Floats | None = None,
     rating_factor: Floats | None = None,
+    tau_factor: Floats | None = None,
+    valve_factor: Floats | None = None,
+    span_factor: Floats | None = None,
     tolerance_kelvin: float = 0.1,
     longest_step_seconds: float = 60.0,
 ) -> Constants:
     """The constants of a hall.
 
-    resistance_factor: shape (T,), of nominal die-to-plate resistance; rating_factor: shape (B,), of breaker pick-up.
+    resistance_factor: shape (T,), of nominal die-to-plate resistance; rating_factor: shape (B,), of breaker pick-up;
+    tau_factor: shape (B,), of breaker long time or table; valve_factor: shape (R,), of valve resistance; span_factor:
+    shape (T,), of dynamic power.
     tolerance_kelvin [K] bounds the embedded first-order estimate of a step: the global error of the second-order
     result is about a tenth of it.
     """
@@ -270,6 +275,10 @@ def constants(
     breaker["node"], breaker["kind"] = topology.breaker_node, topology.breaker_kind
     if rating_factor is not None:
         breaker["rating"] *= rating_factor
+    delay = np.ones(len(devices)) if tau_factor is None else tau_factor
+    breaker["tau"] *= delay
+    if valve_factor is not None:
+        rack["branch_valve"] *= valve_factor
     table = np.zeros((len(devices), 2, TABLE_POINTS))
     for b, device in enumerate(devices):
         if device is not None and device.kind is BreakerKind.TABLE:
@@ -277,7 +286,7 @@ def constants(
             breaker["points"][b] = len(points)
             breaker["level"][b] = 1.0
             table[b, 0, : len(points)] = np.log(points[:, 0] - 1.0)
-            table[b, 1, : len(points)] = np.log(points[:, 1])
+            table[b, 1, : len(points)] = np.log(points[:, 1] * delay[b])
 
     index = {name: n for n, name in enumerate(topology.node_names)}
     aux = _records(len(hall.auxiliary), "watts pf", "node")
@@ -290,7 +299,7 @@ def constants(
         tray_rack=topology.tray_rack,
         tile0=first_tiles(topology.rack_tray0),
         idle=tray("tray_idle_watts"),
-        span=tray("tray_max_watts") - tray("tray_idle_watts"),
+        span=(tray("tray_max_watts") - tray("tray_idle_watts")) * (1.0 if span_factor is None else span_factor),
         ir=1.0 / (tray("conduction_resistance") * (1.0 if resistance_factor is None else resistance_factor)),
         leak=tray("leakage_watts_per_kelvin"),
         rack=rack,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from twin.hall.errors import did_you_mean
 from twin.hall.parts import Hall, NodeKind
+from twin.sim.measured import SIGNALS
 from twin.sim.written import choice, duration, names, number, pumps, text, whole
 from twin.workload.jobs import JobKind
 
@@ -142,6 +143,20 @@ def _check_ups(hall: Hall, target: str | None, values: Mapping[str, Any]) -> lis
     return []
 
 
+SENSED = ("rack", "row", "loop", "breaker")  # targets that sensors belong to
+
+
+def _check_signal(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    kinds = [kind for kind in SENSED if target in targets_of(hall, kind)]
+    measured = [signal.short for signal in SIGNALS.values() if signal.kind in kinds]
+    word = values["signal"]
+    if word is not None and word not in measured:
+        return [Misfit("signal", word, f"not measured at {target}", did_you_mean(word, measured))]
+    if word == "closed" and "offset" in values:
+        return [Misfit("signal", word, "a switch has no offset", "Use sensor_stuck or sensor_dropout")]
+    return []
+
+
 def targets_of(hall: Hall, kind: str) -> tuple[str, ...]:
     """Names in ``hall`` that a target key takes: loop, node, breaker, rack, row, feed or zone."""
     match kind:
@@ -174,6 +189,12 @@ def _severity(sentence: str, default: float | None = None, lowest: float = 0.001
 
 _PUMP = Field("pump", pumps, "pump number from 1, a list, or all", default=(0,), required=False)
 _OVER = Field("over", duration, "time over which it comes on, or at once", default=None, required=False)
+_SIGNAL = Field(
+    "signal",
+    choice(*dict.fromkeys(signal.short for signal in SIGNALS.values() if signal.kind in SENSED)),
+    "what it measures, such as supply_temperature; all of the thing's sensors without it",
+    required=False,
+)
 
 ACTIONS: dict[str, ActionSpec] = {
     spec.name: spec
@@ -389,6 +410,36 @@ ACTIONS: dict[str, ActionSpec] = {
             "What earlier actions did to a target, or to the hall as a whole, is undone.",
             targets=("loop", "node", "feed", "breaker", "rack", "row", "zone"),
             whole_hall=True,
+        ),
+        ActionSpec(
+            "sensor_stuck",
+            "A sensor repeats its last reading: what policies see stands still.",
+            targets=SENSED,
+            fields=(_SIGNAL,),
+            repairable=True,
+            check=_check_signal,
+        ),
+        ActionSpec(
+            "sensor_bias",
+            "A sensor reads too much or too little.",
+            targets=SENSED,
+            fields=(
+                replace(_SIGNAL, sentence="what it measures, such as supply_temperature", required=True),
+                Field("offset", number(-1e9, 1e9), "error in the signal's unit, such as 2.5 for 2.5 K too warm"),
+            ),
+            repairable=True,
+            check=_check_signal,
+        ),
+        ActionSpec(
+            "sensor_dropout",
+            "Readings of a sensor are lost: values age, go stale and then missing.",
+            targets=SENSED,
+            fields=(
+                _SIGNAL,
+                Field("probability", number(0.0, 1.0), "share of readings that is lost", default=1.0, required=False),
+            ),
+            repairable=True,
+            check=_check_signal,
         ),
     )
 }

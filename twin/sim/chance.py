@@ -203,7 +203,7 @@ def _fits(hall: Hall, spec: ActionSpec, kind: Devices, name: str) -> bool:
     return not any(misfit.key == kind.target for misfit in spec.check(hall, name, values))
 
 
-def draw(rates: Iterable[FaultRate], hall: Hall, seed: int, seconds: float) -> list[dict[str, Any]]:
+def draw_faults(rates: Iterable[FaultRate], hall: Hall, seed: int, seconds: float) -> list[dict[str, Any]]:
     """The faults that come in ``seconds`` [s], as entries of a timeline in order of time."""
     entries = [
         entry

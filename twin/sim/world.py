@@ -18,7 +18,10 @@ from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
 from twin.sim.levers import Levers
 from twin.sim.log import EventLog
-from twin.units import litres_per_minute
+from twin.sim.readings import phase_names
+from twin.sim.sensor_settings import DIRECT, SensorSpec
+from twin.sim.sensors import Sensors
+from twin.sim.tolerances import NOMINAL, Tolerances
 
 if TYPE_CHECKING:
     from twin.sim.chance import FaultRate
@@ -44,6 +47,8 @@ class Settings:
     capping: bool = False  # three-band power capping in the rack managers
     weather: tuple[tuple[float, float, float], ...] = ()  # (seconds, dry bulb °C, wet bulb °C)
     faults: tuple[FaultRate, ...] = ()  # that come by chance
+    sensors: tuple[SensorSpec, ...] = DIRECT  # what policies see the hall through
+    tolerances: Tolerances = NOMINAL  # within which devices differ
 
 
 @dataclass
@@ -89,6 +94,11 @@ class World:
     runs: list[JobRun] = field(default_factory=list)
     requeued: list[JobRun] = field(default_factory=list)  # since the scheduler's last look
     telemetry_outages: list[TelemetryOutage] = field(default_factory=list)  # at present
+    seed: int = 0  # of what is drawn in the run itself
+    sensors: Sensors = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sensors = Sensors(self.topology, self.plant, self.settings.sensors, self.seed)
 
     @cached_property
     def levers(self) -> Levers:
@@ -188,42 +198,45 @@ class World:
         """Trays of every rack."""
         return np.diff(self.topology.rack_tray0)
 
+    @cached_property
+    def ratings(self) -> NDArray[np.float64]:
+        """Rating of every breaker in amperes, as it stands on its nameplate."""
+        rated = {
+            node.name: node.breaker.rating_amperes for node in self.topology.hall.nodes if node.breaker is not None
+        }
+        return np.array([rated[name] for name in self.topology.breaker_names])
+
+    @cached_property
+    def phases(self) -> tuple[str, ...]:
+        """Names of the phases that are metered."""
+        return phase_names(self.topology)
+
     def snapshot(self) -> FacilitySnapshot:
-        """The hall as a policy sees it now."""
+        """The hall as a policy sees it now: allocation and health as software knows them, the rest through sensors."""
         self.env.read()
-        topology, plant, c = self.topology, self.plant, self.plant.c
-        x, cur = plant.x, plant.cur
-        tray = plant.u.tray
-        taken = np.array([holder is not None for holder in self.holder])
-        free = ~taken & (tray["on"] == 1) & (tray["mode"] == NORMAL)
+        topology = self.topology
+        sensed = self.sensors.look(self.env.now, self.telemetry_outages)
+        tray = self.plant.u.tray
+        free = (tray["busy"] == 0) & (tray["on"] == 1) & (tray["mode"] == NORMAL)
         counts = np.add.reduceat(free.astype(np.int64), topology.rack_tray0[:-1])
-        liquid = c.rack["liquid"] == 1
-        loop = topology.rack_loop
-        supply = np.where(liquid, x.loop[cur, loop, 0] if len(c.loop) else 0.0, x.zone[cur, topology.rack_zone])
-        power = np.round(plant.rack_power)
-        rows = np.zeros(len(topology.row_names))
-        np.add.at(rows, topology.rack_row, power)
+        readings: dict[str, Any] = {**sensed.values, "breaker_closed": sensed.values["breaker_closed"] > 0.5}
         return FacilitySnapshot(
             time_seconds=self.env.now,
             rack_names=topology.rack_names,
             row_names=topology.row_names,
             loop_names=topology.loop_names,
             breaker_names=topology.breaker_names,
+            phase_names=self.phases,
             rack_row=topology.rack_row,
-            rack_loop=loop,
+            rack_loop=topology.rack_loop,
             rack_trays=self.installed,
             rack_free_trays=np.where(self.in_service, counts, 0),
             rack_healthy=self.in_service.copy(),
             rack_production=topology.rack_production,
-            rack_power_watts=power,
             rack_max_power_watts=self.nameplate,
-            rack_supply_temperature_celsius=supply,
-            rack_return_temperature_celsius=np.where(liquid, x.tc[cur], x.ta[cur]),
-            rack_device_temperature_celsius=plant.device_temperature,
-            rack_flow_litres_per_minute=litres_per_minute(1.0) * x.flow[cur],
-            row_power_watts=rows,
-            loop_supply_temperature_celsius=x.loop[cur, :, 0].copy(),
-            breaker_current_amperes=np.round(plant.breaker_ratio * c.breaker["rating"], 3),
-            breaker_rating_amperes=c.breaker["rating"].copy(),
-            breaker_closed=plant.u.closed == 1,
+            breaker_rating_amperes=self.ratings,
+            **readings,
+            ages=sensed.ages,
+            qualities=sensed.qualities,
+            histories=sensed.histories,
         )
