@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tests.plant.oracle import BRAKED, NORMAL, OFF, SLOWED, Oracle
+from twin.plant import meters
 from twin.plant.guards import Guard
 from twin.plant.plant import Plant
 
@@ -93,6 +94,11 @@ def state_of(plant: Plant) -> dict[str, np.ndarray]:
         "speed": np.concatenate(speed) if speed else np.zeros(0), "room": x.zone[cur].copy(),
         "tank": x.tank[cur].copy(), "theta": x.theta[cur].copy(),
     }  # fmt: skip
+
+
+def mark(plant: Plant) -> tuple[tuple[float, ...], float]:
+    """Ledger and stored heat, from which the plant's ``residuals`` are counted."""
+    return plant._ledger(), float(meters.stored_joules(plant.c, plant.x, plant.cur))
 
 
 def set_water(it: Plant | Oracle, celsius: float) -> None:
