@@ -340,7 +340,8 @@ def compare(ours: Told, theirs: Told, story: Story) -> Difference:
             missed += 1  # between the two tellings of one event
             continue
         since, at_once = theirs.at(when), theirs.at(time)
-        theta = max(theta, float(np.abs(mine["theta"] - since["theta"]).max()))
+        heat = np.minimum(np.abs(mine["theta"] - since["theta"]), np.abs(mine["theta"] - at_once["theta"]))
+        theta = max(theta, float(heat.max()))
         first, second, third = temperatures(mine), temperatures(since), temperatures(at_once)
         for name in TEMPERATURES:
             # what an event has not reached follows the clock

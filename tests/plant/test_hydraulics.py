@@ -15,6 +15,8 @@ from scipy.optimize import root
 
 from tests.plant.oracle import viscosity
 from tests.plant.telling import duplicate
+from twin.hall.reader import load_hall
+from twin.hall.topology import compile_topology
 from twin.plant.coolant import branch_flow, manifold_pressure
 from twin.plant.plant import Plant
 
@@ -149,6 +151,20 @@ def test_any_network_agrees_with_the_root_finder(net):
         assert ours(net).branches.max() < 1e-9
         return
     agree(net)
+
+
+def test_a_loop_of_unlike_racks_agrees_with_the_root_finder():
+    """GB200 beside GB300, valves at all positions, one pump still: each rack has the flow of its own branch."""
+    hall = load_hall("small", ["exceptions={A-02: {rack_class: gb300_nvl72}}"])
+    plant = Plant(compile_topology(hall))
+    valves = [1.0, 0.5, 0.0, 0.2]
+    for rack, position in enumerate(valves):
+        plant.set_valve(rack, position)
+    for supply, speeds in ((40.0, (0.8, 0.8, 0.8)), (25.0, (0.9, 0.0, 0.85)), (50.0, (1.0, 0.3, 0.0))):
+        plant.x.loop[plant.cur, 0, 0], plant.x.speed[plant.cur, 0] = supply, speeds
+        plant.set_valve(0, valves[0])
+        plant.settle(0.0)
+        _agrees(plant, valves)
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

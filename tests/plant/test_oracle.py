@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.plant.oracle import BRAKED, NORMAL, OFF, SLOWED, Oracle
 from tests.plant.telling import (
@@ -270,6 +272,55 @@ def test_the_plant_tells_what_the_oracle_tells(name, plant_of, record_property):
         assert not difference.modes
 
 
+# ---------------------------------------------------------------- any story
+
+
+def cap(clock: float, rack: int):
+    return lambda it: it.set_cap(of(it, rack), clock)
+
+
+def some_off(rack: int, trays: int):
+    return lambda it: it.set_on(of(it, rack)[:trays], False)
+
+
+def valve(position: float, rack: int):
+    return lambda it: it.set_valve(rack, position if position > 0.15 else 0.0)
+
+
+def supply(celsius: float):
+    return lambda it: it.set_supply(0, celsius)
+
+
+share, liquid = st.floats(0.0, 1.0), st.integers(0, 2)
+in_any_hall = st.one_of(
+    st.builds(load, share, st.integers(0, 3)),
+    st.builds(cap, st.floats(0.2, 1.0), st.integers(0, 3)),
+    st.builds(some_off, st.integers(0, 3), st.integers(1, 4)),
+)
+in_a_loop = st.one_of(
+    in_any_hall,
+    st.builds(pumps, st.booleans(), st.integers(0, 2)),
+    st.builds(pumps, st.booleans(), st.just(0), st.just(1), st.just(2)),
+    st.builds(valve, share, liquid),
+    st.builds(supply, st.floats(34.0, 46.0)),
+)
+
+
+@pytest.mark.long
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_any_story_is_told_alike(plant_of, data):
+    """Up to six changes at any times in any of the halls."""
+    hall = data.draw(st.sampled_from(sorted(set(HALLS) - {"weak feeds", "table breakers"})))
+    change = in_any_hall if hall == "air" else in_a_loop
+    steps = data.draw(st.lists(st.tuples(st.floats(0.0, 60.0), change), min_size=1, max_size=6))
+    times = np.cumsum([wait for wait, _ in steps]).tolist()
+    story = [(time, each) for time, (_, each) in zip(times, steps, strict=True)]
+    difference = told(plant_of(hall), story, times[-1] + 100.0)
+    assert difference.kelvin < KELVIN, difference
+    assert difference.share < 1.0, difference
+
+
 # ---------------------------------------------------------------- at rest
 
 
@@ -290,16 +341,26 @@ def test_equilibrium_is_one_by_another_account(name, plant_of):
 
 
 @pytest.mark.parametrize("name", ["mixed", "reference"])
-def test_breakers_of_large_trees_carry_what_the_oracle_says(name):
-    """Phasors of racks off balance, auxiliary loads line to line, losses on the way up, a side lost."""
+def test_power_of_large_halls_is_what_the_oracle_says(name):
+    """Racks' powers at any load, cap, mode and temperature; phasors of racks off balance, auxiliary loads line to line,
+    losses on the way up, a side lost. Nothing flows here."""
     top = compile_topology(load_hall(name))
     plant = Plant(top)
     rng = np.random.default_rng(8)
-    plant.set_load(np.arange(len(top.tray_rack)), rng.uniform(0.0, 1.0, len(top.tray_rack)))
+    trays = np.arange(len(top.tray_rack))
+    plant.set_load(trays, rng.uniform(0.0, 1.0, len(trays)))
+    plant.set_cap(trays[::3], rng.uniform(0.4, 1.0, len(trays[::3])))
+    plant.x.td[plant.cur] = rng.uniform(40.0, 84.0, len(trays))
+    slowed = trays[1::5]
+    plant.u.tray["mode"][slowed] = rng.integers(SLOWED, OFF, len(slowed))
+    plant.x.td[plant.cur, slowed] = rng.uniform(84.0, 90.0, len(slowed))
+    plant.u.up[:] = np.inf
     plant.settle(0.0)
     for lost in (None, "ups A", "row B/feed B"):
         if lost is not None:
             plant.set_breaker(top.breaker_names.index(lost), False)
             plant.settle(0.0)
         oracle = oracle_of(plant)
+        y = oracle.pack(state_of(plant))
+        np.testing.assert_allclose(plant.rack_power, oracle.servers(y[oracle.at["td"]])[2], rtol=1e-9)
         np.testing.assert_allclose(plant.breaker_ratio, oracle.ratios(plant.rack_power), rtol=1e-9)
