@@ -163,6 +163,8 @@ def swing_variances(c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Fl
     nodes = c.node.size
     variance = np.zeros(nodes)
     gang_node = np.zeros(nodes)
+    reached = np.empty(nodes, dtype=np.int64)  # nodes above a gang, and whether a node is among them
+    above = np.zeros(nodes, dtype=np.bool_)
     racks = c.tray0.size - 1
     gang_rack = np.zeros(racks)
     touched = np.empty(racks, dtype=np.int64)
@@ -185,7 +187,7 @@ def swing_variances(c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Fl
             j += 1
         if count == 0:
             continue
-        gang_node[:] = 0.0
+        found = 0
         for m in range(count):
             r = touched[m]
             left = smoothed_swing(gang_rack[r], hertz, c.rack[r].smoothing)
@@ -194,12 +196,22 @@ def swing_variances(c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Fl
                 n = c.rack_feed[r, f]
                 if d.share[r, f] > 0.0:
                     gang_node[n] += d.share[r, f] * left
-        for n in range(nodes - 1, -1, -1):
+                    while n >= 0 and not above[n]:
+                        above[n] = True
+                        reached[found] = n
+                        found += 1
+                        n = c.node[n].parent
+        # parents have lower numbers than their children: from the highest down, each is whole when its turn comes
+        reached[:found].sort()
+        for m in range(found - 1, -1, -1):
+            n = reached[m]
             if gang_node[n] > 0.0:
                 variance[n] += gang_node[n] ** 2
                 parent = c.node[n].parent
                 if parent >= 0:
                     gang_node[parent] += gang_node[n]
+            gang_node[n] = 0.0
+            above[n] = False
     for b in range(cv2.size):
         n = c.breaker[b].node
         cv2[b] = variance[n] / node_p[n] ** 2 if node_p[n] > 1.0 else 0.0
