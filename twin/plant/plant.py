@@ -82,6 +82,7 @@ class Plant:
         self._dirty_loop = np.ones(len(topology.loop_names), dtype=bool)
         self._dirty_feeds = True
         self._dirty_swing = True
+        self._dirty_gangs = True
         self._check_devices = True
         self._span = window_seconds
         self._viscous = np.full(len(topology.loop_names), -273.15)
@@ -95,7 +96,7 @@ class Plant:
 
     def _touch_trays(self, trays: Ints) -> None:
         self._dirty_rack[self.c.tray_rack[trays]] = True
-        self._dirty_swing = True
+        self._dirty_swing = self._dirty_gangs = True
 
     def set_load(
         self,
@@ -120,6 +121,13 @@ class Plant:
         if speed_exponent is not None:
             u.tray["beta"][trays] = speed_exponent
         self._touch_trays(trays)
+
+    def move_load(self, trays: Ints, utilisation: float, sigma_watts: float) -> None:
+        """Change utilisation [-] and swing [W per tray] of ``trays`` whose profiles and gangs stay as they are."""
+        self.u.tray["load"][trays] = utilisation
+        self.u.tray["sigma"][trays] = sigma_watts
+        self._dirty_rack[self.c.tray_rack[trays]] = True
+        self._dirty_swing = True
 
     def clear_load(self, trays: Ints) -> None:
         """Leave ``trays`` idle."""
@@ -230,8 +238,9 @@ class Plant:
                 for loop in np.flatnonzero(self._dirty_loop):
                     self._settle_loop(int(loop))
                 self._dirty_loop[:] = False
-            if self._dirty_swing:
+            if self._dirty_gangs:
                 self._gang_order = np.argsort(u.tray["gang"], kind="stable")
+                self._dirty_gangs = False
             resolve(
                 c, u, x, d, w, self._unit, self._aux_unit, cur, self._dirty_rack, self._dirty_feeds, self._dirty_swing,
                 self._gang_order, self.rack_clock, self._start_i,

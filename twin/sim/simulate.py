@@ -130,7 +130,7 @@ def simulate(
     later = _begin(world, scheduler, workload.jobs, services, gpus_per_tray)
     equilibrate(plant)
     ledger = _Ledger(world)
-    recording = Recording(topology, store, lambda: _counts(world)) if store is not None else None
+    recording = Recording(topology, store, lambda: (world.tally["running"], world.tally["queued"])) if store is not None else None
 
     def on_window(window: Window) -> None:
         ledger.window(window)
@@ -193,12 +193,6 @@ def _usual_gpus(hall: Hall) -> int:
     return max(sorted(counts), key=lambda size: counts[size], default=1)
 
 
-def _counts(world: World) -> tuple[int, int]:
-    running = sum(run.status == "running" for run in world.runs)
-    queued = sum(run.status == "queued" for run in world.runs)
-    return running, queued
-
-
 def _weather(world: World, time: float) -> None:
     """Set the weather of a time, linear between the rows of the weather file."""
     rows = world.settings.weather
@@ -219,7 +213,7 @@ def _begin(
     for job in flying:
         run = JobRun(world, job, len(world.runs), gpus_per_tray)
         if job.service is not None:
-            services[job.service].replicas.append(run)
+            services[job.service].enlist(run)
         world.runs.append(run)
         world.log.add(0.0, EventKind.JOB_SUBMITTED, "job", job.id, value=float(job.trays))
         if not scheduler._try(run):
@@ -242,7 +236,7 @@ def _arrivals(
             yield world.env.timeout(job.submit_seconds - world.env.now)
         run = JobRun(world, job, len(world.runs), gpus_per_tray)
         if job.service is not None:
-            services[job.service].replicas.append(run)
+            services[job.service].enlist(run)
         scheduler.submit(run)
 
 

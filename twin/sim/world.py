@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -69,9 +70,26 @@ class World:
     cooling_causes: list[Disturbance] = field(default_factory=list)
     lost_power: dict[str, float] = field(default_factory=dict)  # root → J not drawn
     runs: list[JobRun] = field(default_factory=list)
+    running: dict[int, JobRun] = field(default_factory=dict)  # by number; kept by the runs themselves
+    tally: Counter[str] = field(default_factory=Counter)  # runs by status; kept likewise
     requeued: list[JobRun] = field(default_factory=list)  # since the scheduler's last look
 
+    taken: NDArray[np.bool_] = field(init=False)  # per tray: somebody holds it
+
+    def __post_init__(self) -> None:
+        self.taken = np.array([holder is not None for holder in self.holder], dtype=bool)
+
     # ------------------------------------------------------------------ names
+
+    @cached_property
+    def rack_index(self) -> dict[str, int]:
+        """Place of every rack by its name."""
+        return {name: rack for rack, name in enumerate(self.topology.rack_names)}
+
+    @cached_property
+    def largest_rack(self) -> int:
+        """Trays of the rack that has most."""
+        return int(np.diff(self.topology.rack_tray0).max())
 
     def trays_of(self, rack: int) -> Ints:
         return np.arange(self.topology.rack_tray0[rack], self.topology.rack_tray0[rack + 1])
@@ -122,6 +140,21 @@ class World:
             }
             self.plant.set_load(trays[mine], utilisation, **kept)
 
+    def move_load(self, trays: Ints, utilisation: float, sigma_watts: float) -> None:
+        """Change the power of trays whose profile stays, except those that the scenario holds."""
+        held = self.held[trays]
+        if held.any():
+            trays = trays[~held]
+        if len(trays):
+            self.plant.move_load(trays, utilisation, sigma_watts)
+
+    def hold(self, trays: Ints, run: JobRun) -> None:
+        """Give trays to a job."""
+        for tray in trays.tolist():
+            self.holder[tray] = run
+        self.taken[trays] = True
+        self.plant.allocate(trays, True)
+
     def release(self, trays: Ints) -> None:
         """Leave trays idle and unallocated."""
         self.plant.allocate(trays, False)
@@ -129,18 +162,23 @@ class World:
         self.plant.u.tray["busy"][trays] = 0
         if len(free):
             self.plant.clear_load(free)
-        for tray in trays:
+        for tray in trays.tolist():
             self.holder[tray] = None
+        self.taken[trays] = False
 
     def usable_trays(self, rack: int) -> Ints:
         """Free trays of a rack in service that are on."""
         if not self.in_service[rack]:
             return np.zeros(0, dtype=np.int64)
-        trays = self.trays_of(rack)
+        first, end = self.topology.rack_tray0[rack], self.topology.rack_tray0[rack + 1]
+        tray = self.plant.u.tray[first:end]
+        return first + np.flatnonzero(~self.taken[first:end] & (tray["on"] == 1) & (tray["mode"] == NORMAL))
+
+    def free_trays(self) -> Ints:
+        """Free trays of every rack that are on, whether or not it is in service."""
         tray = self.plant.u.tray
-        return np.array(
-            [t for t in trays if self.holder[t] is None and tray["on"][t] and tray["mode"][t] == NORMAL], dtype=np.int64
-        )
+        free = ~self.taken & (tray["on"] == 1) & (tray["mode"] == NORMAL)
+        return np.add.reduceat(free.astype(np.int64), self.topology.rack_tray0[:-1])
 
     # ------------------------------------------------------------------ snapshot
 
@@ -159,10 +197,7 @@ class World:
         self.env.read()
         topology, plant, c = self.topology, self.plant, self.plant.c
         x, cur = plant.x, plant.cur
-        tray = plant.u.tray
-        taken = np.array([holder is not None for holder in self.holder])
-        free = ~taken & (tray["on"] == 1) & (tray["mode"] == NORMAL)
-        counts = np.add.reduceat(free.astype(np.int64), topology.rack_tray0[:-1])
+        counts = self.free_trays()
         liquid = c.rack["liquid"] == 1
         loop = topology.rack_loop
         supply = np.where(liquid, x.loop[cur, loop, 0] if len(c.loop) else 0.0, x.zone[cur, topology.rack_zone])
