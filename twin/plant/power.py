@@ -13,6 +13,7 @@ from twin.plant.breakers import LSI, TABLE, THERMAL_MAGNETIC  # noqa: F401  (re-
 from twin.plant.compiled import inner, kernel
 
 UPS = 1  # code in topology.NODE_KINDS
+MANY = 64  # values above which a general sort is quicker
 
 
 @kernel
@@ -154,6 +155,21 @@ def smoothed_swing(sigma: float, hertz: float, joules: float) -> float:
 
 
 @inner
+def _sort(values: Ints, count: int) -> None:
+    """Put the first ``count`` values in order; few, as most gangs stand in one rack."""
+    if count > MANY:
+        values[:count].sort()
+        return
+    for m in range(1, count):
+        value = values[m]
+        k = m
+        while k > 0 and values[k - 1] > value:
+            values[k] = values[k - 1]
+            k -= 1
+        values[k] = value
+
+
+@inner
 def swing_variances(c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Floats, cv2: Floats) -> None:
     """Relative variance of every breaker's current from the power swings of gangs, into ``cv2``.
 
@@ -202,7 +218,7 @@ def swing_variances(c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Fl
                         found += 1
                         n = c.node[n].parent
         # parents have lower numbers than their children: from the highest down, each is whole when its turn comes
-        reached[:found].sort()
+        _sort(reached, found)
         for m in range(found - 1, -1, -1):
             n = reached[m]
             if gang_node[n] > 0.0:
