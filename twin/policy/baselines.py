@@ -12,7 +12,6 @@ from twin.policy.decisions import Decision, Placement, Reason, Refusal, Wait
 from twin.policy.protocol import JobRequest, Policy
 from twin.policy.snapshot import FacilitySnapshot
 
-
 Order = Callable[[NDArray[np.int64]], NDArray[np.int64]]  # from rack indices to the same in the order to take them
 
 

@@ -5,6 +5,7 @@ jobs' declared ends free enough trays. A later job may go before it if it ends b
 may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP scheduling system*, JSSPP 1995.)
 """
 
+import itertools
 from collections.abc import Generator
 from operator import attrgetter
 from typing import Any
@@ -36,7 +37,7 @@ class Scheduler:
         self.state: Any = None
         self.queue: list[JobRun] = []
         self._seen: FacilitySnapshot | None = None  # the hall since the last placement of this look
-        self._impatient: tuple[int, float] | None = None  # the head that will be looked at again, and since when it waits
+        self._impatient: tuple[int, float] | None = None  # a head that has its wake-up: number, waiting since
         c = world.plant.c
         self._usual = (c.idle.mean(), c.span.mean())  # W of a tray: idle, and from there to its maximum
         self._change = world.env.event()
@@ -56,7 +57,11 @@ class Scheduler:
         self.wake()
 
     def process(self) -> Generator[simpy.Event, Any, None]:
-        """Wake at the next control tick after a change, and place what can be placed."""
+        """Look at the next control tick after a change, or at every one where the settings ask for it."""
+        settings = self.world.settings
+        return self._always() if settings.control_always else self._after_changes()
+
+    def _after_changes(self) -> Generator[simpy.Event, Any, None]:
         env, period = self.world.env, self.world.settings.control_period_seconds
         while True:
             yield self._change
@@ -65,6 +70,13 @@ class Scheduler:
                 yield env.timeout(tick - env.now)
             self._change = env.event()
             self.look()
+
+    def _always(self) -> Generator[simpy.Event, Any, None]:
+        env, period = self.world.env, self.world.settings.control_period_seconds
+        for tick in itertools.count(1):
+            self.look()
+            self._snapshot()
+            yield env.timeout(tick * period - env.now)
 
     def look(self) -> None:
         """Place the queue's jobs in order, then backfill behind a head that must wait."""
@@ -108,9 +120,7 @@ class Scheduler:
             trays=job.trays,
             one_rack=job.trays <= trays_of_rack and not (job.service and job.trays > trays_of_rack),
             priority=job.priority,
-            power_watts_per_tray=float(
-                np.round(self._usual[0] + job.steady.utilisation * self._usual[1])
-            ),
+            power_watts_per_tray=float(np.round(self._usual[0] + job.steady.utilisation * self._usual[1])),
         )
         if run.pin is not None:
             free = int(snapshot.rack_free_trays[world.rack_index[run.pin]])
@@ -158,7 +168,9 @@ class Scheduler:
         world = self.world
         snapshot = self._snapshot()
         free = int(snapshot.rack_free_trays[snapshot.rack_production].sum())
-        ends = sorted((run.declared_end, run.number, len(run.trays)) for run in world.running.values() if not run.endless)
+        ends = sorted(
+            (run.declared_end, run.number, len(run.trays)) for run in world.running.values() if not run.endless
+        )
         for end, _, trays in ends:
             free += trays
             if free >= head.job.trays:

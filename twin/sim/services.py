@@ -78,9 +78,7 @@ class ServiceRun:
         self.queue, served = advance(self.service, self.queue, self.second, stop, live=float(len(live)), speed=speed)
         self.add(served, float(len(live)))
         self.second = stop
-        if live and (
-            abs(served.utilisation - self.utilisation) > world.settings.service_deadband or self._unset
-        ):
+        if live and (abs(served.utilisation - self.utilisation) > world.settings.service_deadband or self._unset):
             self.utilisation = served.utilisation
             self.put(world, live)
 

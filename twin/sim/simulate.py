@@ -130,7 +130,11 @@ def simulate(
     later = _begin(world, scheduler, workload.jobs, services, gpus_per_tray)
     equilibrate(plant)
     ledger = _Ledger(world)
-    recording = Recording(topology, store, lambda: (world.tally["running"], world.tally["queued"])) if store is not None else None
+    recording = (
+        Recording(topology, store, lambda: (world.tally["running"], world.tally["queued"]))
+        if store is not None
+        else None
+    )
 
     def on_window(window: Window) -> None:
         ledger.window(window)

@@ -30,6 +30,7 @@ class Settings:
     """How a run is made, apart from hall, workload, policy and scenario."""
 
     control_period_seconds: float = 10.0  # between two looks of the scheduler
+    control_always: bool = False  # look at every period, whether or not anything changed
     service_period_seconds: float = 10.0  # between two updates of a service's load
     warmup_seconds: float = 0.0
     record_interval_seconds: float = 60.0

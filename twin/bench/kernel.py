@@ -1,0 +1,70 @@
+"""The physics alone: one step of it, and a day without events."""
+
+import time
+
+import numpy as np
+from numba import njit
+
+from twin.hall.reader import load_hall
+from twin.hall.topology import compile_topology
+from twin.plant.arrays import Constants, Derived, Inputs, State, Work
+from twin.plant.loop import loop_step
+from twin.plant.plant import Plant
+from twin.plant.start import equilibrate
+from twin.units import SECONDS_PER_DAY
+
+STEP_SECONDS = 1.0
+STEPS = 2_000
+
+
+@njit(cache=True)
+def _steps(
+    c: Constants, u: Inputs, x: State, d: Derived, w: Work, loops: int, row: int, count: int, water: float
+) -> float:
+    """Step every loop ``count`` times from the same state; a sum that keeps the work from being left out."""
+    total = 0.0
+    for _ in range(count):
+        for loop in range(loops):
+            total += loop_step(c, u, x, d, w, loop, row, STEP_SECONDS, water, water)[0]
+    return total
+
+
+def loaded(hall: str, *overrides: str) -> Plant:
+    """A hall in the steady state of a load that differs from tray to tray."""
+    plant = Plant(compile_topology(load_hall(hall, overrides)))
+    trays = np.arange(len(plant.c.idle))
+    plant.set_load(trays, 0.5 + 0.3 * np.sin(trays) ** 2)
+    equilibrate(plant)
+    return plant
+
+
+def kernel(repeats: int, hall: str = "reference", steps: int = STEPS) -> list[tuple[float]]:
+    """Cost [ns] per tray and step of die, plate, and their share of rack and loop."""
+    plant = loaded(hall)
+    loops, trays = len(plant.topology.loop_names), len(plant.c.idle)
+    args = (plant.c, plant.u, plant.x, plant.d, plant.w, loops, plant.cur)
+    water = float(plant.x.tank[plant.cur, 0])
+    _steps(*args, 1, water)
+
+    def once() -> tuple[float]:
+        start = time.perf_counter()
+        _steps(*args, steps, water)
+        return ((time.perf_counter() - start) / (steps * trays) * 1e9,)
+
+    return [once() for _ in range(repeats)]
+
+
+def calm_day(repeats: int, hall: str = "reference", seconds: float = SECONDS_PER_DAY) -> list[tuple[float]]:
+    """Cost [ns] per tray and simulated second of a day without events, accuracy control on."""
+    plant = loaded(hall)
+    trays = len(plant.c.idle)
+    plant.flow(plant.time, plant.time + 60.0)
+
+    def once() -> tuple[float]:
+        begin = plant.time
+        start = time.perf_counter()
+        plant.settle(begin)
+        plant.flow(begin, begin + seconds)
+        return ((time.perf_counter() - start) / (seconds * trays) * 1e9,)
+
+    return [once() for _ in range(repeats)]
