@@ -5,26 +5,16 @@ import pytest
 
 from twin.hall.topology import Topology
 from twin.plant.arrays import constants
-from twin.plant.loop import loop_step
+from twin.plant.march import fixed_steps
 from twin.plant.plant import Plant
 
 
 def _march(plant: Plant, steps: int, until: float) -> np.ndarray:
     """Loop 0 carried to ``until`` [s] in equal steps of the bare step kernel; every temperature of it."""
-    c, u, d, w = plant.c, plant.u, plant.d, plant.w
     x = type(plant.x)(*(row.copy() for row in plant.x))
-    src, h = plant.cur, until / steps
-    water = float(x.tank[src, 0])
-    for _ in range(steps):
-        loop_step(c, u, x, d, w, 0, src, h, water, water)
-        x.td[src], x.tp[src] = w.tdn, w.tpn
-        x.tc[src] = w.rack["tcn"]
-        x.loop[src, 0] = w.loop_new[0]
-        x.speed[src, 0], x.pressure[src, 0] = w.speed_new[0], w.pressure_new[0]
-        if not x.rest[src, 0]:
-            x.flow[src] = w.flow_new
-        x.rest[src, 0] = w.loop["rest_new"][0]
-    return np.concatenate([x.td[src], x.tp[src], x.tc[src], x.loop[src, 0, :2]])
+    fixed_steps(plant.c, plant.u, x, plant.d, plant.w, False, 0, plant.cur, until / steps, steps)
+    end = 1 - plant.cur
+    return np.concatenate([x.td[end], x.tp[end], x.tc[end], x.loop[end, 0, :2]])
 
 
 @pytest.mark.parametrize("change", ["load", "pump"])

@@ -3,30 +3,16 @@
 import time
 
 import numpy as np
-from numba import njit
 
 from twin.hall.reader import load_hall
 from twin.hall.topology import compile_topology
-from twin.plant.arrays import Constants, Derived, Inputs, State, Work
-from twin.plant.loop import loop_step
+from twin.plant.march import fixed_steps
 from twin.plant.plant import Plant
 from twin.plant.start import equilibrate
 from twin.units import SECONDS_PER_DAY
 
 STEP_SECONDS = 1.0
 STEPS = 2_000
-
-
-@njit(cache=True)
-def _steps(
-    c: Constants, u: Inputs, x: State, d: Derived, w: Work, loops: int, row: int, count: int, water: float
-) -> float:
-    """Step every loop ``count`` times from the same state; a sum that keeps the work from being left out."""
-    total = 0.0
-    for _ in range(count):
-        for loop in range(loops):
-            total += loop_step(c, u, x, d, w, loop, row, STEP_SECONDS, water, water)[0]
-    return total
 
 
 def loaded(hall: str, *overrides: str) -> Plant:
@@ -42,13 +28,13 @@ def kernel(repeats: int, hall: str = "reference", steps: int = STEPS) -> list[tu
     """Cost [ns] per tray and step of die, plate, and their share of rack and loop."""
     plant = loaded(hall)
     loops, trays = len(plant.topology.loop_names), len(plant.c.idle)
-    args = (plant.c, plant.u, plant.x, plant.d, plant.w, loops, plant.cur)
-    water = float(plant.x.tank[plant.cur, 0])
-    _steps(*args, 1, water)
+    groups = (plant.c, plant.u, plant.x, plant.d, plant.w, False)
+    fixed_steps(*groups, 0, plant.cur, STEP_SECONDS, 1)
 
     def once() -> tuple[float]:
         start = time.perf_counter()
-        _steps(*args, steps, water)
+        for loop in range(loops):
+            fixed_steps(*groups, loop, plant.cur, STEP_SECONDS, steps)
         return ((time.perf_counter() - start) / (steps * trays) * 1e9,)
 
     return [once() for _ in range(repeats)]

@@ -6,8 +6,6 @@ line currents are phasor sums: ``I_xy = conj(S_xy / V_xy)``, ``I_a = I_ab − I_
 
 from math import acos, cos, pi, sin, sqrt, tan
 
-import numpy as np
-
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State
 from twin.plant.breakers import LSI, TABLE, THERMAL_MAGNETIC  # noqa: F401  (re-exported for readers of breaker_kind)
 from twin.plant.compiled import inner, kernel
@@ -23,18 +21,17 @@ def line_currents(power: float, power_factor: float, weights: Floats, voltage: f
     weights: shares on A–B, B–C, C–A; voltage [V] line to line; power_factor lagging.
     """
     reactive = tan(acos(power_factor))
-    re = np.empty(3)
-    im = np.empty(3)
     for k in range(3):
         angle = -2.0 * pi * k / 3.0  # of V_ab, V_bc, V_ca
         magnitude = power * weights[k] / voltage
         # conj((1 + j q) / e^{jφ}) = (1 − j q) e^{jφ}
-        re[k] = magnitude * (cos(angle) + reactive * sin(angle))
-        im[k] = magnitude * (sin(angle) - reactive * cos(angle))
-    for k in range(3):
-        before = (k + 2) % 3
-        out[2 * k] += re[k] - re[before]
-        out[2 * k + 1] += im[k] - im[before]
+        re = magnitude * (cos(angle) + reactive * sin(angle))
+        im = magnitude * (sin(angle) - reactive * cos(angle))
+        after = (k + 1) % 3
+        out[2 * k] += re
+        out[2 * k + 1] += im
+        out[2 * after] -= re
+        out[2 * after + 1] -= im
 
 
 @inner
@@ -170,20 +167,21 @@ def _sort(values: Ints, count: int) -> None:
 
 
 @inner
-def swing_variances(c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Floats, cv2: Floats) -> None:
+def swing_variances(
+    c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Floats, cv2: Floats, swing: Floats, gang_rack: Floats,
+    touched: Ints, reached: Ints,
+) -> None:  # fmt: skip
     """Relative variance of every breaker's current from the power swings of gangs, into ``cv2``.
 
     Trays of one gang swing together (their deviations add), gangs apart from one another (their variances add).
-    order: trays sorted by gang, gang −1 first.
+    order: trays sorted by gang, gang −1 first. swing (2×N), gang_rack (R, zero), touched (R)
+    and reached (2×N: nodes above a gang, and whether a node is among them) are scratch.
     """
     nodes = c.node.size
-    variance = np.zeros(nodes)
-    gang_node = np.zeros(nodes)
-    reached = np.empty(nodes, dtype=np.int64)  # nodes above a gang, and whether a node is among them
-    above = np.zeros(nodes, dtype=np.bool_)
-    racks = c.tray0.size - 1
-    gang_rack = np.zeros(racks)
-    touched = np.empty(racks, dtype=np.int64)
+    variance, gang_node = swing[0], swing[1]
+    variance[:] = 0.0
+    gang_node[:] = 0.0
+    reached[1, :] = 0
     j = 0
     n_trays = order.size
     while j < n_trays and u.tray[order[j]].gang < 0:
@@ -212,22 +210,22 @@ def swing_variances(c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Fl
                 n = c.rack_feed[r, f]
                 if d.share[r, f] > 0.0:
                     gang_node[n] += d.share[r, f] * left
-                    while n >= 0 and not above[n]:
-                        above[n] = True
-                        reached[found] = n
+                    while n >= 0 and reached[1, n] == 0:
+                        reached[1, n] = 1
+                        reached[0, found] = n
                         found += 1
                         n = c.node[n].parent
         # parents have lower numbers than their children: from the highest down, each is whole when its turn comes
-        _sort(reached, found)
+        _sort(reached[0], found)
         for m in range(found - 1, -1, -1):
-            n = reached[m]
+            n = reached[0, m]
             if gang_node[n] > 0.0:
                 variance[n] += gang_node[n] ** 2
                 parent = c.node[n].parent
                 if parent >= 0:
                     gang_node[parent] += gang_node[n]
             gang_node[n] = 0.0
-            above[n] = False
+            reached[1, n] = 0
     for b in range(cv2.size):
         n = c.breaker[b].node
         cv2[b] = variance[n] / node_p[n] ** 2 if node_p[n] > 1.0 else 0.0

@@ -4,27 +4,29 @@ A PI controller holds the pressure across the racks' manifold, with back calcula
 lag, and coast down where a pump is off. Flow has no inertia of its own: it is solved at every stage.
 """
 
-import numpy as np
-
-from twin.plant.arrays import Constants, Derived, Floats, Inputs
+from twin.plant.arrays import Constants, Derived, Floats, Inputs, State
 from twin.plant.compiled import inner, kernel
 from twin.plant.coolant import branch_flow, manifold_pressure
 from twin.plant.fluids import pg25_viscosity
 
+AFTER_CHANGE = 1.0  # s, first step tried by a loop or zone whose inputs changed
 REFERENCE_VISCOSITY_CELSIUS = 40.0  # at which branch coefficients are quoted
 
 
 @kernel
 def solve_flows(
-    c: Constants, u: Inputs, d: Derived, loop: int, speeds: Floats, guess: float, flow: Floats
+    c: Constants, u: Inputs, d: Derived, loop: int, speeds: Floats, guess: float, branch: Floats, flow: Floats
 ) -> tuple[float, float]:
-    """Flows [m³/s] of loop ``loop`` at pump ``speeds`` into ``flow``; returns manifold pressure [Pa] and total flow."""
-    racks = c.loop_idx[c.loop_ptr[loop] : c.loop_ptr[loop + 1]]
-    n = racks.size
-    quadratic = np.empty(n)
-    linear = np.empty(n)
+    """Flows [m³/s] of loop ``loop`` at pump ``speeds`` into ``flow``; returns manifold pressure [Pa] and total flow.
+
+    branch: shape (2, R), scratch.
+    """
+    lo = c.loop_ptr[loop]
+    n = c.loop_ptr[loop + 1] - lo
+    quadratic = branch[0, :n]
+    linear = branch[1, :n]
     for j in range(n):
-        r = racks[j]
+        r = c.loop_idx[lo + j]
         x = u.rack[r].valve
         quadratic[j] = c.rack[r].branch_a + c.rack[r].branch_valve / (x * x) if x > 1e-6 else 1e30
         linear[j] = d.branch_b[r]
@@ -33,7 +35,7 @@ def solve_flows(
         quadratic, linear, speeds[: k.pumps], k.head, k.pump_b, k.main * u.loop[loop].main_factor, guess
     )
     for j in range(n):
-        flow[racks[j]] = branch_flow(pressure, quadratic[j], linear[j])
+        flow[c.loop_idx[lo + j]] = branch_flow(pressure, quadratic[j], linear[j])
     return pressure, total
 
 
@@ -106,7 +108,7 @@ def pump_solve(
 
 
 @inner
-def pump_watts(c: Constants, loop: int, total: float, speeds: Floats, pressure: float, main: float) -> float:
+def pump_watts(c: Constants, loop: int, total: float, pressure: float, main: float) -> float:
     """Electrical power [W] of a loop's pumps: Σ lift × flow / efficiency; all of it heats the coolant.
 
     A pump whose check valve is shut turns against no flow; its churning is left out.
@@ -119,3 +121,18 @@ def pump_watts(c: Constants, loop: int, total: float, speeds: Floats, pressure: 
 def viscosity_ratio(temperature: float) -> float:
     """μ(T)/μ(40 °C) [-] of PG25, the factor on a branch's linear coefficient."""
     return pg25_viscosity(temperature) / pg25_viscosity(REFERENCE_VISCOSITY_CELSIUS)
+
+
+@kernel
+def settle_loop(c: Constants, u: Inputs, x: State, d: Derived, branch: Floats, loop: int, row: int) -> None:
+    """Take loop ``loop``'s viscosity at its present supply temperature and solve its flows; pumps are not steady."""
+    supply = x.loop[row, loop, 0]
+    d.viscous[loop] = supply
+    ratio = viscosity_ratio(min(max(supply, 5.0), 90.0))
+    for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
+        r = c.loop_idx[j]
+        d.branch_b[r] = c.rack[r].branch_b * ratio
+    pressure, _ = solve_flows(c, u, d, loop, x.speed[row, loop], x.pressure[row, loop, 1], branch, x.flow[row])
+    x.pressure[row, loop, 1] = pressure
+    x.rest[row, loop] = 0
+    x.h_loop[row, loop] = min(x.h_loop[row, loop], AFTER_CHANGE)

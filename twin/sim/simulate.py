@@ -93,12 +93,14 @@ def simulate(
     settings: Settings,
     store: RunStore | None = None,
     progress: Callable[[float], None] | None = None,
+    watch: Callable[[World], None] | None = None,
 ) -> Result:
     """Run ``until`` [s] of simulated time and return what happened.
 
     ``store`` takes the time series and events as they come; ``progress`` is told the simulated time [s] reached. A
     KeyboardInterrupt ends the run where it is: the result is marked incomplete. Everything random was drawn into the
-    workload; ``seed`` is kept for parts that draw in the run itself.
+    workload; ``seed`` is kept for parts that draw in the run itself. ``watch`` is handed the world before time starts,
+    and may start processes in it: whoever checks the plant looks at its truth that way.
     """
     del seed  # no process of this engine draws; the argument is part of its contract
     topology = compile_topology(hall)
@@ -158,6 +160,8 @@ def simulate(
         capping.install(world)
     if settings.warmup_seconds > 0.0:
         env.process(_warm(world, ledger))
+    if watch is not None:
+        watch(world)
     complete = True
     try:
         env.run(until=until)
