@@ -11,7 +11,7 @@ from twin.plant.breakers import LSI, TABLE, THERMAL_MAGNETIC  # noqa: F401  (re-
 from twin.plant.compiled import inner, kernel
 
 UPS = 1  # code in topology.NODE_KINDS
-MANY = 64  # values above which a general sort is quicker
+MANY = 64  # nodes above which it is quicker to look for them than to sort them
 
 
 @kernel
@@ -152,18 +152,22 @@ def smoothed_swing(sigma: float, hertz: float, joules: float) -> float:
 
 
 @inner
-def _sort(values: Ints, count: int) -> None:
-    """Put the first ``count`` values in order; few, as most gangs stand in one rack."""
+def _in_order(reached: Ints, count: int) -> None:
+    """Put the ``count`` nodes of row 0 in order; row 1 marks them. Few, as most gangs stand in one rack."""
     if count > MANY:
-        values[:count].sort()
+        count = 0
+        for n in range(reached.shape[1]):
+            if reached[1, n]:
+                reached[0, count] = n
+                count += 1
         return
     for m in range(1, count):
-        value = values[m]
+        node = reached[0, m]
         k = m
-        while k > 0 and values[k - 1] > value:
-            values[k] = values[k - 1]
+        while k > 0 and reached[0, k - 1] > node:
+            reached[0, k] = reached[0, k - 1]
             k -= 1
-        values[k] = value
+        reached[0, k] = node
 
 
 @inner
@@ -177,7 +181,6 @@ def swing_variances(
     order: trays sorted by gang, gang −1 first. swing (2×N), gang_rack (R, zero), touched (R)
     and reached (2×N: nodes above a gang, and whether a node is among them) are scratch.
     """
-    nodes = c.node.size
     variance, gang_node = swing[0], swing[1]
     variance[:] = 0.0
     gang_node[:] = 0.0
@@ -216,7 +219,7 @@ def swing_variances(
                         found += 1
                         n = c.node[n].parent
         # parents have lower numbers than their children: from the highest down, each is whole when its turn comes
-        _sort(reached[0], found)
+        _in_order(reached, found)
         for m in range(found - 1, -1, -1):
             n = reached[0, m]
             if gang_node[n] > 0.0:
