@@ -5,6 +5,7 @@ is held at a time. Two runs of one manifest give the same bytes, except ``wall_s
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,7 +36,10 @@ Window = Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]]
 
 
 class _Stream:
-    """A parquet file that grows by row groups under a temporary name."""
+    """A parquet file that grows by row groups under a temporary name.
+
+    A group is packed by a thread of its own while the run goes on; that it failed is told with the next one.
+    """
 
     def __init__(self, directory: Path, table: str) -> None:
         self.path = directory / rundir.table_file(table)
@@ -48,15 +52,27 @@ class _Stream:
             )
         except OSError as fault:
             raise rundir.unwritable(self.path, fault) from fault
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=table)
+        self._packing: Future[None] | None = None
 
     def write(self, table: pa.Table) -> None:
+        self._packed()
+        self._packing = self._thread.submit(self._writer.write_table, table, row_group_size=max(1, table.num_rows))
+
+    def _packed(self) -> None:
+        """Wait for the group that is under way, and raise what went wrong with it."""
+        packing, self._packing = self._packing, None
+        if packing is None:
+            return
         try:
-            self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+            packing.result()
         except OSError as fault:
             raise rundir.unwritable(self.path, fault) from fault
 
     def close(self, provenance: Mapping[str, str]) -> None:
         """End the file, stamp it and give it its name."""
+        self._packed()
+        self._thread.shutdown()
         try:
             self._writer.add_key_value_metadata(dict(provenance))
             self._writer.close()
