@@ -7,6 +7,7 @@ may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP sc
 
 import itertools
 from collections.abc import Generator
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -36,12 +37,16 @@ class Scheduler:
         self.policy = policy
         self.state: Any = None
         self.queue: list[JobRun] = []
-        self._seen: FacilitySnapshot | None = None  # the hall since the last placement of this look
+        self._seen: FacilitySnapshot | None = None
         self._impatient: tuple[int, float] | None = None  # a head that has its wake-up: number, waiting since
         c = world.plant.c
         self._usual = (c.idle.mean(), c.span.mean())  # W of a tray: idle, and from there to its maximum
         self._change = world.env.event()
         world.wake = self.wake
+
+    def forget(self) -> None:
+        """See the hall anew before the next decision."""
+        self._seen = None
 
     def wake(self) -> None:
         """Something changed: look at the queue at the next control tick."""
@@ -80,7 +85,7 @@ class Scheduler:
 
     def look(self) -> None:
         """Place the queue's jobs in order, then backfill behind a head that must wait."""
-        self._seen = None
+        self.forget()
         self.queue += self.world.requeued
         self.world.requeued.clear()
         self.queue.sort(key=attrgetter("place_in_queue"))
@@ -104,7 +109,10 @@ class Scheduler:
     # ------------------------------------------------------------------ one job
 
     def _snapshot(self) -> FacilitySnapshot:
-        """The hall now. Within one look nothing moves it but a placement."""
+        """The hall as this look found it; of the trays that were free, those are left that it has not given away.
+
+        A job's power shows at the next look, as it does in production, where telemetry is older than a decision.
+        """
         if self._seen is None:
             self._seen = self.world.snapshot()
         return self._seen
@@ -148,6 +156,7 @@ class Scheduler:
         if sum(count for _, count in racks) != run.job.trays:
             raise PolicyError(f"policy placed {racks} for {run.job.id}, which asked for {run.job.trays} trays")
         chosen = []
+        free = self._snapshot().rack_free_trays.copy()
         for name, count in racks:
             if name not in world.rack_index:
                 raise PolicyError(f"policy placed {run.job.id} on {name!r}, which is no rack of this hall")
@@ -157,7 +166,8 @@ class Scheduler:
                     f"policy placed {count} trays of {run.job.id} on {name}, which has {len(usable)} free"
                 )
             chosen.append(usable[:count])
-        self._seen = None
+            free[world.rack_index[name]] -= count
+        self._seen = replace(self._snapshot(), rack_free_trays=free)
         run.reason = ""
         run.start(np.concatenate(chosen), tuple(name for name, _ in racks))
 

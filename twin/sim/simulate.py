@@ -35,6 +35,8 @@ from twin.workload.jobs import Job, Workload
 
 __all__ = ["Result", "Settings", "simulate"]
 
+SEEN_AGAIN = 0.01  # of the trays: while jobs in flight are placed, the policy sees what so many of them did
+
 
 @dataclass(frozen=True)
 class Result:
@@ -218,8 +220,13 @@ def _begin(
     for service in services.values():
         service.guess()
     flying = sorted((job for job in jobs if job.submit_seconds <= 0.0), key=lambda job: (-job.trays, job.id))
+    unseen = 0  # trays given away since the policy last saw the hall
     for job in flying:
+        if unseen > len(world.holder) * SEEN_AGAIN:
+            scheduler.forget()
+            unseen = 0
         run = JobRun(world, job, len(world.runs), gpus_per_tray)
+        unseen += job.trays
         if job.service is not None:
             services[job.service].enlist(run)
         world.runs.append(run)
