@@ -174,7 +174,7 @@ class Work(NamedTuple):
     mean_r: Floats  # B, of mean power
     spent: Floats  # N, W that batteries give
     row_power: Floats  # 2×W, W at the two ends of the stretch
-    swing: Floats  # 2×N, W² and W
+    swing: Floats  # 3×N, W², W and W²
     gang_rack: Floats  # R, W
     touched: Ints  # R
     reached: Ints  # 2×N
@@ -412,7 +412,7 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
         loop=_records(loops, "hx_joules pump_joules step_hx step_pump", "rest_new"),
         loop_new=one((loops, 4)), speed_new=one((loops, pumps)), pressure_new=one((loops, 2)),
         pump=one((5, pumps)), branch=one((2, racks)), mean_power=one(racks), mean_air=one(racks),
-        mean_r=one(breakers), spent=one(nodes), row_power=one((2, rows)), swing=one((2, nodes)), gang_rack=one(racks),
+        mean_r=one(breakers), spent=one(nodes), row_power=one((2, rows)), swing=one((3, nodes)), gang_rack=one(racks),
         touched=np.zeros(racks, dtype=np.int64), reached=np.zeros((2, nodes), dtype=np.int64),
         flow2=one(racks), flow_new=one(racks), air_new=one(racks),
         zone=_records(len(c.zone), "crah_joules step_crah zone_new"),

@@ -178,12 +178,11 @@ def swing_variances(
     """Relative variance of every breaker's current from the power swings of gangs, into ``cv2``.
 
     Trays of one gang swing together (their deviations add), gangs apart from one another (their variances add).
-    order: trays sorted by gang, gang −1 first. swing (2×N), gang_rack (R, zero), touched (R)
+    order: trays sorted by gang, gang −1 first. swing (3×N), gang_rack (R, zero), touched (R)
     and reached (2×N: nodes above a gang, and whether a node is among them) are scratch.
     """
-    variance, gang_node = swing[0], swing[1]
-    variance[:] = 0.0
-    gang_node[:] = 0.0
+    variance, gang_node, alone = swing[0], swing[1], swing[2]
+    swing[:] = 0.0
     reached[1, :] = 0
     j = 0
     n_trays = order.size
@@ -203,6 +202,15 @@ def swing_variances(
                 gang_rack[r] += u.tray[i].sigma / c.rack[r].shelf_eta
             j += 1
         if count == 0:
+            continue
+        if count == 1:
+            # of gangs in one rack the variances add at once: they go up the tree together
+            r = touched[0]
+            left = smoothed_swing(gang_rack[r], hertz, c.rack[r].smoothing)
+            gang_rack[r] = 0.0
+            for f in range(2):
+                if d.share[r, f] > 0.0:
+                    alone[c.rack_feed[r, f]] += (d.share[r, f] * left) ** 2
             continue
         found = 0
         for m in range(count):
@@ -229,6 +237,11 @@ def swing_variances(
                     gang_node[parent] += gang_node[n]
             gang_node[n] = 0.0
             reached[1, n] = 0
+    for n in range(c.node.size - 1, -1, -1):
+        variance[n] += alone[n]
+        parent = c.node[n].parent
+        if parent >= 0:
+            alone[parent] += alone[n]
     for b in range(cv2.size):
         n = c.breaker[b].node
         cv2[b] = variance[n] / node_p[n] ** 2 if node_p[n] > 1.0 else 0.0
