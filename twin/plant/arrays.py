@@ -117,9 +117,11 @@ class Inputs(NamedTuple):
     rack: Records  # R: valve, air_on
     loop: Records  # L: supply_set °C, pressure_set Pa, fouling K/W, main_factor, water_factor
     pump_on: Ints  # L×K
+    pump_health: Floats  # L×K, speed that a pump reaches, of the speed it is told
     zone: Records  # Z: set_point °C, factor (share of CRAH capacity available)
     closed: Ints  # B
     source_on: Ints  # N
+    phase_on: Ints  # N×3, 0 for a line that is broken at the node
     facility: Floats  # set point °C, share of rejection available, dry bulb °C, wet bulb °C
 
 
@@ -152,7 +154,10 @@ class Derived(NamedTuple):
     metered: Ints  # R, 1 when a tray is slowed, braked or capped
     share: Floats  # R×2, share of rack power on each feed
     node_on: Ints  # N
+    live: Ints  # N×3, 1 for a line with supply
     cv2: Floats  # B, relative variance of the current
+    gang: Records  # T: name, hertz, watts of the gangs that swing in a rack, from its first tray's place on
+    gangs: Ints  # R, how many
     branch_b: Floats  # R, linear branch coefficient at the present viscosity
     viscous: Floats  # L, °C at which a loop's viscosity was taken
     film: Floats  # R, W/K per tray, of loops whose pumps are steady
@@ -174,10 +179,13 @@ class Work(NamedTuple):
     mean_r: Floats  # B, of mean power
     spent: Floats  # N, W that batteries give
     row_power: Floats  # 2×W, W at the two ends of the stretch
-    swing: Floats  # 3×N, W², W and W²
-    gang_rack: Floats  # R, W
-    touched: Ints  # R
-    reached: Ints  # 2×N
+    swing: Floats  # 2×N, W² and W
+    gang_table: Ints  # places by a hash of the gang's number
+    gang_first: Ints  # T, entries of Derived.gang: the first rack of each gang …
+    gang_last: Ints  # T, … and its last
+    gang_next: Ints  # T, the same gang's next rack
+    gang_rack: Ints  # T, whose entry it is
+    gang_node: Ints  # N, nodes that a gang reaches
     flow2: Floats
     flow_new: Floats
     air_new: Floats  # R, °C
@@ -205,12 +213,17 @@ def constants(
     *,
     resistance_factor: Floats | None = None,
     rating_factor: Floats | None = None,
+    tau_factor: Floats | None = None,
+    valve_factor: Floats | None = None,
+    span_factor: Floats | None = None,
     tolerance_kelvin: float = 0.1,
     longest_step_seconds: float = 60.0,
 ) -> Constants:
     """The constants of a hall.
 
-    resistance_factor: shape (T,), of nominal die-to-plate resistance; rating_factor: shape (B,), of breaker pick-up.
+    resistance_factor: shape (T,), of nominal die-to-plate resistance; rating_factor: shape (B,), of breaker pick-up;
+    tau_factor: shape (B,), of breaker long time or table; valve_factor: shape (R,), of valve resistance; span_factor:
+    shape (T,), of dynamic power.
     tolerance_kelvin [K] bounds the embedded first-order estimate of a step: the global error of the second-order
     result is about a tenth of it.
     """
@@ -262,6 +275,10 @@ def constants(
     breaker["node"], breaker["kind"] = topology.breaker_node, topology.breaker_kind
     if rating_factor is not None:
         breaker["rating"] *= rating_factor
+    delay = np.ones(len(devices)) if tau_factor is None else tau_factor
+    breaker["tau"] *= delay
+    if valve_factor is not None:
+        rack["branch_valve"] *= valve_factor
     table = np.zeros((len(devices), 2, TABLE_POINTS))
     for b, device in enumerate(devices):
         if device is not None and device.kind is BreakerKind.TABLE:
@@ -269,7 +286,7 @@ def constants(
             breaker["points"][b] = len(points)
             breaker["level"][b] = 1.0
             table[b, 0, : len(points)] = np.log(points[:, 0] - 1.0)
-            table[b, 1, : len(points)] = np.log(points[:, 1])
+            table[b, 1, : len(points)] = np.log(points[:, 1] * delay[b])
 
     index = {name: n for n, name in enumerate(topology.node_names)}
     aux = _records(len(hall.auxiliary), "watts pf", "node")
@@ -282,7 +299,7 @@ def constants(
         tray_rack=topology.tray_rack,
         tile0=first_tiles(topology.rack_tray0),
         idle=tray("tray_idle_watts"),
-        span=tray("tray_max_watts") - tray("tray_idle_watts"),
+        span=(tray("tray_max_watts") - tray("tray_idle_watts")) * (1.0 if span_factor is None else span_factor),
         ir=1.0 / (tray("conduction_resistance") * (1.0 if resistance_factor is None else resistance_factor)),
         leak=tray("leakage_watts_per_kelvin"),
         rack=rack,
@@ -340,9 +357,11 @@ def inputs(topology: Topology, c: Constants) -> Inputs:
         rack=rack,
         loop=loop,
         pump_on=pump_on,
+        pump_health=np.ones(pump_on.shape),
         zone=zone,
         closed=np.ones(len(c.breaker), dtype=np.int64),
         source_on=np.ones(len(c.node), dtype=np.int64),
+        phase_on=np.ones((len(c.node), 3), dtype=np.int64),
         facility=np.array([hall.facility.setpoint, 1.0, hall.facility.dry_bulb, hall.facility.wet_bulb]),
     )
 
@@ -390,7 +409,10 @@ def derived(c: Constants) -> Derived:
         metered=np.zeros(racks, dtype=np.int64),
         share=np.zeros((racks, 2)),
         node_on=np.ones(len(c.node), dtype=np.int64),
+        live=np.ones((len(c.node), 3), dtype=np.int64),
         cv2=np.zeros(len(c.breaker)),
+        gang=_records(len(c.idle), "hertz watts", "name"),
+        gangs=np.zeros(racks, dtype=np.int64),
         branch_b=c.rack["branch_b"].copy(),
         viscous=np.full(len(c.loop), -273.15),
         film=np.zeros(racks),
@@ -402,6 +424,10 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
     trays, racks, loops, pumps = len(c.idle), len(c.rack), len(c.loop), u.pump_on.shape[1]
     nodes, breakers = len(c.node), len(c.breaker)
     one = np.zeros
+
+    def whole(size: int) -> Ints:
+        return np.zeros(size, dtype=np.int64)
+
     return Work(
         m=one(int(c.tile0[-1]) * TILE), meter=_records(trays, "lag slow_s brake_s cap_s"),
         rack=_records(
@@ -412,10 +438,10 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
         loop=_records(loops, "hx_joules pump_joules step_hx step_pump", "rest_new"),
         loop_new=one((loops, 4)), speed_new=one((loops, pumps)), pressure_new=one((loops, 2)),
         pump=one((5, pumps)), branch=one((2, racks)), mean_power=one(racks), mean_air=one(racks),
-        mean_r=one(breakers), spent=one(nodes), row_power=one((2, rows)), swing=one((3, nodes)), gang_rack=one(racks),
-        touched=np.zeros(racks, dtype=np.int64), reached=np.zeros((2, nodes), dtype=np.int64),
-        flow2=one(racks), flow_new=one(racks), air_new=one(racks),
-        zone=_records(len(c.zone), "crah_joules step_crah zone_new"),
+        mean_r=one(breakers), spent=one(nodes), row_power=one((2, rows)), swing=one((2, nodes)),
+        gang_table=whole(1 << (2 * trays).bit_length()), gang_first=whole(trays), gang_last=whole(trays),
+        gang_next=whole(trays), gang_rack=whole(trays), gang_node=whole(nodes), flow2=one(racks), flow_new=one(racks),
+        air_new=one(racks), zone=_records(len(c.zone), "crah_joules step_crah zone_new"),
         seen=one((racks, 3, 2)), seen_loop=one((loops, 3, 2)), rack_power=one((2, racks)),
         node_p=one(nodes), node_i=one((nodes, 6)), breaker_r=one((2, breakers)),
     )  # fmt: skip

@@ -15,6 +15,7 @@ from twin.hall.topology import Topology
 from twin.plant import meters as meter
 from twin.plant.arrays import Constants, constants, derived, inputs, state, work
 from twin.plant.compiled import Direct
+from twin.plant.facility import AVAILABLE, DRY_BULB, SET, WET_BULB
 from twin.plant.guards import Crossing, Guard
 from twin.plant.integrate import flow, guards_past
 from twin.plant.march import first_past
@@ -94,11 +95,9 @@ class Plant:
         self._dirty_loop = np.ones(len(topology.loop_names), dtype=bool)
         self._dirty_feeds = True
         self._dirty_swing = True
-        self._dirty_gangs = True
         self._check_devices = True
         self._asked = np.array([window_seconds])  # s of stretch to ask for next
         self._all_racks = np.arange(racks)
-        self._gang_order = np.arange(len(self.c.idle))
         self._window_start = 0.0
         self._stored = 0.0
         self._mark: tuple[float, ...] = (0.0,) * 7
@@ -110,7 +109,7 @@ class Plant:
 
     def _touch_trays(self, trays: Ints) -> None:
         self._dirty_rack[self.c.tray_rack[trays]] = True
-        self._dirty_swing = self._dirty_gangs = True
+        self._dirty_swing = True
 
     def set_load(
         self,
@@ -140,8 +139,7 @@ class Plant:
         """Change utilisation [-] and swing [W per tray] of ``trays`` whose profiles and gangs stay as they are."""
         self.u.tray["load"][trays] = utilisation
         self.u.tray["sigma"][trays] = sigma_watts
-        self._dirty_rack[self.c.tray_rack[trays]] = True
-        self._dirty_swing = True
+        self._touch_trays(trays)
 
     def clear_load(self, trays: Ints) -> None:
         """Leave ``trays`` idle."""
@@ -185,6 +183,39 @@ class Plant:
         self.u.pump_on[loop, pump] = 1 if on else 0
         self._dirty_loop[loop] = True
 
+    def set_health(self, loop: int, pump: int, share: float) -> None:
+        """Let a pump reach only a share [-] of the speed that it is told."""
+        self.u.pump_health[loop, pump] = share
+        self._dirty_loop[loop] = True
+
+    def set_fouling(self, loop: int, resistance: float) -> None:
+        """Fouling resistance [K/W] of a loop's heat exchanger."""
+        self.u.loop["fouling"][loop] = resistance
+        self._dirty_loop[loop] = True
+
+    def set_main(self, loop: int, factor: float) -> None:
+        """Resistance of a loop's main and filter, of nominal [-]."""
+        self.u.loop["main_factor"][loop] = factor
+        self._dirty_loop[loop] = True
+
+    def set_facility_water(self, celsius: float) -> None:
+        """Set point [°C] of the facility water."""
+        self.u.facility[SET] = celsius
+
+    def set_rejection(self, share: float) -> None:
+        """Share [-] of the facility's heat rejection that is available."""
+        self.u.facility[AVAILABLE] = share
+
+    def set_phase(self, node: int, phase: int, on: bool) -> None:
+        """Break a line of a power node, or join it again: ``phase`` 0, 1 or 2."""
+        self.u.phase_on[node, phase] = 1 if on else 0
+        self._dirty_feeds = True
+
+    def set_interface(self, trays: Ints, factor: float) -> None:
+        """Resistance between device and plate of ``trays``, of that as built [-]."""
+        self.u.ir[trays] = self.c.ir[trays] / factor
+        self._touch_trays(trays)
+
     def set_valve(self, rack: int, position: float) -> None:
         self.u.rack["valve"][rack] = position
         loop = self.c.rack["loop"][rack]
@@ -211,7 +242,7 @@ class Plant:
         self.x.h_zone[self.cur, zone] = min(self.x.h_zone[self.cur, zone], AFTER_CHANGE)
 
     def set_weather(self, dry_bulb: float, wet_bulb: float) -> None:
-        self.u.facility[2:] = dry_bulb, wet_bulb
+        self.u.facility[DRY_BULB], self.u.facility[WET_BULB] = dry_bulb, wet_bulb
 
     def darken(self, rack: int) -> None:
         """Carry out a loss of power: the rack's trays are off and stay off until :meth:`set_on`."""
@@ -267,12 +298,9 @@ class Plant:
                 for loop in np.flatnonzero(self._dirty_loop).tolist():
                     _settle_loop(c, u, x, d, w.branch, loop, cur)
                 self._dirty_loop[:] = False
-            if self._dirty_gangs:
-                self._gang_order = np.argsort(u.tray["gang"], kind="stable")
-                self._dirty_gangs = False
             _resolve(
                 c, u, x, d, w, self._unit, self._aux_unit, cur, self._dirty_rack, self._dirty_feeds, self._dirty_swing,
-                self._gang_order, self.rack_clock, self._start_i,
+                self.rack_clock, self._start_i,
             )  # fmt: skip
             self._dirty_feeds = self._dirty_swing = False
         return self._past(now)

@@ -1,7 +1,8 @@
 """The pumps of one loop: what flows at their speeds, and the controller that sets them.
 
 A PI controller holds the pressure across the racks' manifold, with back calculation at its limits; speeds follow with a
-lag, and coast down where a pump is off. Flow has no inertia of its own: it is solved at every stage.
+lag, and coast down where a pump is off. A pump in poor health reaches a share of the speed that it is told. Flow has no
+inertia of its own: it is solved at every stage.
 """
 
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, State
@@ -62,7 +63,7 @@ def pump_rates(
     )
     for k in range(c.loop[loop].pumps):
         if u.pump_on[loop, k]:
-            out[k] = (command - speeds[k]) / c.loop[loop].ramp
+            out[k] = (u.pump_health[loop, k] * command - speeds[k]) / c.loop[loop].ramp
         else:
             out[k] = -speeds[k] / c.loop[loop].coast
     rate = (c.loop[loop].dp_gain * (u.loop[loop].pressure_set - pressure) + (command - raw)) / c.loop[loop].dp_time
@@ -76,20 +77,23 @@ def pump_solve(
     """Solve (I − sA) k = rates for the pumps of a loop; A takes their mean speed to set the pressure. Returns k_I."""
     running = 0
     mean = 0.0
+    health = 0.0
     for k in range(c.loop[loop].pumps):
         if u.pump_on[loop, k]:
             running += 1
             mean += rates[k]
+            health += u.pump_health[loop, k]
     ramp = s / c.loop[loop].ramp
     gain = c.loop[loop].dp_gain * slope
     k_i = rate_i
     if running:
         mean /= running
+        health /= running
         if free > 0.0:
-            # k̄ (1 + ramp + ramp gain) − ramp k_I = mean ;  k_I + s gain/Ti k̄ = rate_i
-            p = 1.0 + ramp + ramp * gain
+            # k̄ (1 + ramp + h ramp gain) − h ramp k_I = mean ;  k_I + s gain/Ti k̄ = rate_i ;  h mean health
+            p = 1.0 + ramp + health * ramp * gain
             q = s * gain / c.loop[loop].dp_time
-            bar = (mean + ramp * rate_i) / (p + ramp * q)
+            bar = (mean + health * ramp * rate_i) / (p + health * ramp * q)
             k_i = rate_i - q * bar
             push = ramp * (k_i - gain * bar)
         else:
@@ -101,7 +105,7 @@ def pump_solve(
             k_i = rate_i / (1.0 + s / c.loop[loop].dp_time)
     for k in range(c.loop[loop].pumps):
         if u.pump_on[loop, k]:
-            out[k] = (rates[k] + push) / (1.0 + ramp)
+            out[k] = (rates[k] + u.pump_health[loop, k] * push) / (1.0 + ramp)
         else:
             out[k] = rates[k] / (1.0 + s / c.loop[loop].coast)
     return k_i
