@@ -104,6 +104,8 @@ def _read(file: pq.ParquetFile, asked: Mapping[str, Sequence[str]], most: int) -
                 if own == name:
                     column.add(values, starts, into)
         seen += len(at)
+        del table
+    pa.default_memory_pool().release_unused()
     return {
         level: Grid(times, tuple(names[places[level]]), {name: columns[level, name].whole() for name in asked[level]})
         for level in asked

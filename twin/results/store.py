@@ -244,9 +244,11 @@ class RunStore:
         self._finished = True
         if self._buffer is not None and self._buffer.times:
             self._series.write(self._buffer.take(self._series.schema))
+        self._buffer = None
         self._flush_events()
         self._series.close(provenance)
         self._events.close(provenance)
+        pa.default_memory_pool().release_unused()  # the report needs the room
 
     def _flush_events(self) -> None:
         if self._waiting:
