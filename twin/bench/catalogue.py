@@ -40,7 +40,7 @@ MEASUREMENTS: dict[str, Measurement] = {
         ),
         Measurement(
             "exascale",
-            "a day of 74 racks with 9,472 trays on 25 loops, batch jobs, series every 15 s",
+            "a day of 74 racks with 9,472 trays on 25 loops, batch jobs, telemetry every 15 s",
             (
                 Asked("exascale day, simulation", "s", 5.0, 1.0),
                 Asked("exascale day, whole process", "s", 9.0, 3.0),

@@ -8,7 +8,13 @@ from pathlib import Path
 from twin.bench.process import Spent, twin
 from twin.results import rundir
 
-EXASCALE = ("hall=exascale", "workload=exascale_batch", "record.interval_seconds=15")
+#: telemetry every 15 s: sensors measure then, and the series have a row for it
+EXASCALE = (
+    "hall=exascale",
+    "workload=exascale_batch",
+    "record.interval_seconds=15",
+    "sensors.all.period_seconds=15",
+)
 THOUSAND = ("hall=thousand", "workload=many_jobs", "control_always=true")
 MONTH = ("hall=reference",)
 SEEDS = ("hall=reference",)

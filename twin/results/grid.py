@@ -19,7 +19,7 @@ from twin.results.rundir import RunError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MOST = 3_000  # intervals, more than two for every pixel of a figure's width
+MOST = 1_500  # intervals, more than one for every pixel of a figure's axes
 
 
 @dataclass(frozen=True)
