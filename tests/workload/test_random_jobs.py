@@ -64,6 +64,9 @@ def test_what_makes_no_sense_is_refused_with_a_remedy(shipped, change, sentence)
     assert any(sentence in fault for fault in refused.value.faults), refused.value.faults
 
 
-def test_the_many_jobs_of_a_day_are_twenty_thousand(shipped):
-    workload = load_workload(shipped("many_jobs"), trays=18_000, gpus_per_tray=4, seconds=DAY, seed=0, cache_dir=None)
+@pytest.mark.parametrize("name", ["many_jobs", "many_mixed"])
+def test_the_many_jobs_of_a_day_are_twenty_thousand(shipped, name, tmp_path):
+    workload = load_workload(shipped(name), trays=18_000, gpus_per_tray=4, seconds=DAY, seed=0, cache_dir=tmp_path)
     assert 20_000 <= sum(job.submit_seconds > 0.0 for job in workload.jobs) <= 22_000
+    if name == "many_jobs":
+        assert workload.provenance["offered_share"] == pytest.approx(0.744, rel=0.03)
