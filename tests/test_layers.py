@@ -23,6 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "audit": {"policy"},
     "sim": {"units", "hall", "plant", "policy", "workload", "results", "audit"},
     "studies": {"units", "places", "hall", "plant", "policy", "workload", "results", "audit", "sim"},
+    "bench": {"units", "hall", "plant", "results"},
     "validation": {"units", "places", "hall", "plant", "policy", "workload", "results", "sim"},
     "cli": {
         "units",
@@ -36,6 +37,7 @@ LAYERS: dict[str, set[str]] = {
         "sim",
         "studies",
         "validation",
+        "bench",
     },
     "__main__": {"cli"},
     "__init__": set(),
@@ -53,6 +55,7 @@ LIBRARIES: dict[str, set[str]] = {
     "audit": set(),
     "sim": {"numpy", "pandas", "simpy"},
     "studies": {"numpy", "pandas", "scipy", "matplotlib", "hydra", "omegaconf"},
+    "bench": {"numpy"},
     "validation": {"numpy", "pandas", "matplotlib"},
     "cli": {"numpy", "pandas", "scipy", "matplotlib", "hydra", "omegaconf", "yaml", "rich"},
     "__main__": set(),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from twin.hall.checks import check_hall
 from twin.hall.layout import chunks, pdu_name, rack_names, row_names
 from twin.hall.parts import BreakerKind, NodeKind, PumpMode
 from twin.hall.reader import hall_names, load_hall
@@ -188,3 +189,13 @@ def test_names_of_racks_and_pdus():
     assert pdu_name(["A", "B"]) == "pdu AB" and pdu_name(["A", "B", "C", "D"]) == "pdu A-D"
     assert pdu_name(["AA", "AB"]) == "pdu AA-AB" and pdu_name(["AA"]) == "pdu AA"
     assert chunks(["A", "B", "C"], 2) == [["A", "B"], ["C"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "racks", "trays", "loops"), [("exascale", 74, 9_472, 25), ("thousand", 1_000, 18_000, 100)]
+)
+def test_the_large_halls_have_the_size_they_are_named_for_and_no_weak_point(name, racks, trays, loops):
+    hall = load_hall(name)
+    assert len(hall.racks) == racks and len(hall.loops) == loops
+    assert sum(rack.rack_class.trays for rack in hall.racks) == trays
+    assert check_hall(hall) == []

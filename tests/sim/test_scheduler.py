@@ -7,6 +7,7 @@ import pytest
 from twin.policy import Placement, Reason, first_fit
 from twin.results.kinds import EventKind
 from twin.sim.scheduler import PATIENCE, PolicyError
+from twin.sim.world import Settings
 
 STARTS = (EventKind.JOB_STARTED,)
 TURNS = (EventKind.JOB_STARTED, EventKind.JOB_PREEMPTED, EventKind.JOB_COMPLETED)
@@ -181,3 +182,13 @@ def test_a_decision_that_cannot_be_carried_out_is_an_error(bench, a_job, racks, 
     stage.submit(a_job("job 0", 10, submit=5.0), a_job("job 1", 18, submit=6.0))
     with pytest.raises(PolicyError, match=message):
         stage.run(100.0)
+
+
+def test_a_controller_that_always_looks_starts_jobs_at_the_same_ticks(bench, a_job):
+    def starts(always: bool) -> list[tuple[float, str, str]]:
+        stage = bench(settings=Settings(control_always=always))
+        stage.submit(a_job("first", 72, 95.0, submit=3.0), a_job("second", 72, 50.0, submit=14.0))
+        stage.run(until=200.0)
+        return stage.told(EventKind.JOB_STARTED)
+
+    assert starts(True) == starts(False) == [(10.0, "job_started", "first"), (110.0, "job_started", "second")]

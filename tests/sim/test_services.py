@@ -45,7 +45,8 @@ def replicas(a_job):
 def _staged(bench, replicas, service):
     stage = bench()
     run = ServiceRun(service)
-    run.replicas = stage.submit(*replicas)
+    for replica in stage.submit(*replicas):
+        run.enlist(replica)
     stage.env.process(serve(stage.world, [run]))
     return stage, run
 

@@ -11,7 +11,15 @@ from twin.units import SECONDS_PER_HOUR
 SOURCE = "the command line or conf/config.yaml"
 GROUPS = ("hall", "workload", "policy", "plant", "sensors", "tolerances", "record", "faults", "scenario", "weather")
 OPTIONAL = ("plant", "sensors", "tolerances", "record", "faults", "weather")  # groups that may be left out
-VALUES = ("seed", "hours", "warmup_seconds", "control_period_seconds", "greatest_restarts", "out")
+VALUES = (
+    "seed",
+    "hours",
+    "warmup_seconds",
+    "control_period_seconds",
+    "control_always",
+    "greatest_restarts",
+    "out",
+)
 
 
 class ConfigurationError(ValueError):
@@ -40,6 +48,7 @@ class Configuration:
     hours: float
     warmup_seconds: float
     control_period_seconds: float
+    control_always: bool
     greatest_restarts: int
     out: str | None
 
@@ -103,6 +112,9 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
     hours = positive("hours", "24", zero=False)
     warmup = positive("warmup_seconds", "0", zero=True)
     period = positive("control_period_seconds", "10", zero=False)
+    always = mapping.get("control_always", False)
+    if not isinstance(always, bool):
+        add("control_always", always, "neither true nor false", "Write control_always=true or control_always=false")
     if warmup >= hours * SECONDS_PER_HOUR:
         add("warmup_seconds", warmup, "as long as the run", "Give less, or more hours")
     if faults:
@@ -122,6 +134,7 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
         hours=hours,
         warmup_seconds=warmup,
         control_period_seconds=period,
+        control_always=always is True,
         greatest_restarts=restarts,
         out=out,
     )

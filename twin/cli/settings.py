@@ -67,6 +67,7 @@ def settings_of(configuration: Configuration, sources: Mapping[str, str]) -> Set
         raise ConfigurationError(found)
     return Settings(
         control_period_seconds=configuration.control_period_seconds,
+        control_always=configuration.control_always,
         warmup_seconds=configuration.warmup_seconds,
         record_interval_seconds=record.get("interval_seconds", Settings.record_interval_seconds),
         greatest_restarts=configuration.greatest_restarts,

@@ -135,6 +135,12 @@ class Plant:
             u.tray["beta"][trays] = speed_exponent
         self._touch_trays(trays)
 
+    def move_load(self, trays: Ints, utilisation: float, sigma_watts: float) -> None:
+        """Change utilisation [-] and swing [W per tray] of ``trays`` whose profiles and gangs stay as they are."""
+        self.u.tray["load"][trays] = utilisation
+        self.u.tray["sigma"][trays] = sigma_watts
+        self._touch_trays(trays)
+
     def clear_load(self, trays: Ints) -> None:
         """Leave ``trays`` idle."""
         u = self.u

@@ -1,18 +1,22 @@
 """The traditional pipeline as policies: any healthy node, in name order or at random. Blind to power and heat."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twin.policy.decisions import Decision, Placement, Reason, Refusal, Wait
 from twin.policy.protocol import JobRequest, Policy
 from twin.policy.snapshot import FacilitySnapshot
 
+Order = Callable[[NDArray[np.int64]], NDArray[np.int64]]  # from rack indices to the same in the order to take them
 
-def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Iterable[int], reason: Reason) -> Decision:
-    """Place a request on healthy production racks, taken in ``order`` (rack indices).
+
+def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: Reason) -> Decision:
+    """Place a request on healthy production racks with room, taken in ``order``.
 
     A request that fits one rack and asks for it stays in one; a larger one takes whole free trays rack by rack.
     """
@@ -24,28 +28,36 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Iterable[int], 
         )
     free = np.where(usable, snapshot.rack_free_trays, 0)
     if request.one_rack:
-        for rack in order:
-            if free[rack] >= request.trays:
-                return Placement(request.id, ((snapshot.rack_names[rack], request.trays),), reason)
+        roomy = order(np.flatnonzero(free >= request.trays))
+        if len(roomy):
+            return Placement(request.id, ((snapshot.rack_names[roomy[0]], request.trays),), reason)
         return Wait(request.id, Reason.WAIT_FOR_TRAYS, f"no rack has {request.trays} free trays")
     if int(free.sum()) < request.trays:
         return Wait(request.id, Reason.WAIT_FOR_TRAYS, f"{request.trays} asked, {int(free.sum())} free")
     chosen: list[tuple[str, int]] = []
     wanted = request.trays
-    for rack in order:
+    for rack in order(np.flatnonzero(free > 0)).tolist():
         take = min(wanted, int(free[rack]))
-        if take > 0:
-            chosen.append((snapshot.rack_names[rack], take))
-            wanted -= take
+        chosen.append((snapshot.rack_names[rack], take))
+        wanted -= take
         if wanted == 0:
             break
     return Placement(request.id, tuple(chosen), reason)
 
 
+@lru_cache(maxsize=8)
+def _name_places(names: tuple[str, ...]) -> NDArray[np.int64]:
+    """Place of every rack in the order of names."""
+    places = np.empty(len(names), dtype=np.int64)
+    places[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+    places.flags.writeable = False
+    return places
+
+
 def first_fit(snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
     """The first healthy racks in name order that have room."""
-    order = sorted(range(len(snapshot.rack_names)), key=snapshot.rack_names.__getitem__)
-    return fill(snapshot, request, order, Reason.PLACED_FIRST_FIT), state
+    places = _name_places(snapshot.rack_names)
+    return fill(snapshot, request, lambda racks: racks[np.argsort(places[racks])], Reason.PLACED_FIRST_FIT), state
 
 
 def random_healthy(seed: int = 0) -> Policy:
@@ -56,7 +68,9 @@ def random_healthy(seed: int = 0) -> Policy:
             text = f"{seed}/{request.id}/{snapshot.rack_names[rack]}"
             return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
-        order = sorted(range(len(snapshot.rack_names)), key=key)
+        def order(racks: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.array(sorted(racks.tolist(), key=key), dtype=np.int64)
+
         return fill(snapshot, request, order, Reason.PLACED_RANDOM), state
 
     return place

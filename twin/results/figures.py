@@ -1,6 +1,6 @@
 """Figures of a run: each a function of tables. Axes carry units; darkness and line style carry what colour does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
 from twin.results.drawing import ALARM, COOL, DARK, MIDDLE, PALE, new_figure, quiet, style
+from twin.results.grid import Grid
 from twin.results.kinds import EventKind
 from twin.results.measures import NEAR_MISS_FRACTION
 from twin.results.wording import clock, number
@@ -16,6 +17,21 @@ from twin.results.wording import clock, number
 #: steps between the ticks of the time axis, in hours or minutes
 TICKS = (0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 6.0, 10.0, 12.0, 24.0, 48.0, 168.0)
 LINES = ("-", "--", "-.", ":")
+#: columns of the time series that the timeline shows, by level
+SERIES: dict[str, tuple[str, ...]] = {
+    "hall": (
+        *(f"power_watts_{statistic}" for statistic in ("min", "mean", "max")),
+        "facility_power_watts_mean",
+        "facility_water_celsius_mean",
+        "room_air_celsius_mean",
+        "jobs_running_mean",
+        "jobs_queued_mean",
+    ),
+    "row": ("power_watts_mean",),
+    "phase": ("current_amperes_max",),
+    "rack": ("device_temperature_celsius_max",),
+    "loop": ("return_temperature_celsius_max", "supply_temperature_celsius_max"),
+}
 MOST_ROWS = 8  # of more rows only the hall is drawn
 MOST_LINES = 40  # more feeds than this are drawn as one band
 NAMED = 3  # feeds with a line of their own, those with the highest currents
@@ -42,11 +58,7 @@ LANES: tuple[tuple[str, tuple[EventKind, ...], str], ...] = (
 
 
 def day_timeline(
-    hall: pd.DataFrame,
-    rows: pd.DataFrame,
-    phases: pd.DataFrame,
-    racks: pd.DataFrame,
-    loops: pd.DataFrame,
+    series: Mapping[str, Grid],
     events: pd.DataFrame,
     breakers: pd.DataFrame,
     *,
@@ -55,21 +67,22 @@ def day_timeline(
 ) -> Figure:
     """The run over time, panels stacked: IT power by row, phase currents against ratings, temperatures, jobs, events.
 
-    The first five frames are the time series of their level (``Run.series``); ``events`` and ``breakers`` are tables.
-    Lines are means over an interval, the bands around them reach from its lowest to its highest value.
+    ``series`` has the levels hall, row, phase, rack and loop; ``events`` and ``breakers`` are tables. Lines are means
+    over an interval, the bands around them reach from its lowest to its highest value.
     """
+    hall = series["hall"]
     with style():
         figure = new_figure(9.4)
         panels = figure.subplots(5, 1, sharex=True, height_ratios=(2.2, 2.2, 2.2, 1.5, 1.3))
-        _power(panels[0], hall, rows)
-        _currents(panels[1], phases, breakers)
-        _temperatures(panels[2], hall, racks, loops, slowdown_celsius)
+        _power(panels[0], hall, series["row"])
+        _currents(panels[1], series["phase"], breakers)
+        _temperatures(panels[2], series, slowdown_celsius)
         _jobs(panels[3], hall)
         _events(panels[4], events)
         for axes in panels:
             if warmup_seconds > 0.0:
                 axes.axvspan(0.0, warmup_seconds, color=PALE, alpha=0.5, linewidth=0)
-        end = max(1.0, float(hall["time_seconds"].max())) if len(hall) else 3600.0
+        end = max(1.0, float(hall.times.max())) if len(hall.times) else 3600.0
         unit, name = (3600.0, "hours") if end > 2.0 * 3600.0 else (60.0, "minutes")
         step = next((s for s in TICKS if end / (s * unit) <= 13.0), end / (12.0 * unit))
         panels[-1].set_xlim(0.0, end)
@@ -81,81 +94,83 @@ def day_timeline(
     return figure
 
 
-def _power(axes: Axes, hall: pd.DataFrame, rows: pd.DataFrame) -> None:
+def _power(axes: Axes, hall: Grid, rows: Grid) -> None:
     axes.set_title("IT power at the racks, MW: rows stacked, hall as line")
     quiet(axes)
-    times = hall["time_seconds"].to_numpy()
-    names = list(dict.fromkeys(rows["name"]))
-    if 0 < len(names) <= MOST_ROWS:
-        by_row = rows.pivot(index="time_seconds", columns="name", values="power_watts_mean")[names] / 1e6
-        shades = [str(shade) for shade in np.linspace(0.86, 0.5, len(names))]
-        axes.stackplot(by_row.index.to_numpy(), by_row.to_numpy().T, colors=shades, labels=names, linewidth=0)
-    axes.fill_between(times, hall["power_watts_min"] / 1e6, hall["power_watts_max"] / 1e6, color=COOL, alpha=0.25, lw=0)
-    axes.plot(times, hall["power_watts_mean"] / 1e6, color=DARK, lw=1.2, label="hall, IT")
-    axes.plot(times, hall["facility_power_watts_mean"] / 1e6, color=DARK, lw=1.0, ls="--", label="facility, all")
+    power = {name: hall.highest(f"power_watts_{name}") / 1e6 for name in ("min", "mean", "max")}
+    if 0 < len(rows.names) <= MOST_ROWS:
+        shades = [str(shade) for shade in np.linspace(0.86, 0.5, len(rows.names))]
+        by_row = rows.values["power_watts_mean"].T / 1e6
+        axes.stackplot(rows.times, by_row, colors=shades, labels=rows.names, linewidth=0)
+    axes.fill_between(hall.times, power["min"], power["max"], color=COOL, alpha=0.25, lw=0)
+    axes.plot(hall.times, power["mean"], color=DARK, lw=1.2, label="hall, IT")
+    facility = hall.highest("facility_power_watts_mean") / 1e6
+    axes.plot(hall.times, facility, color=DARK, lw=1.0, ls="--", label="facility, all")
     axes.set_ylabel("MW")
     axes.set_ylim(bottom=0.0)
     _legend(axes)
 
 
-def _currents(axes: Axes, phases: pd.DataFrame, breakers: pd.DataFrame) -> None:
+def _currents(axes: Axes, phases: Grid, breakers: pd.DataFrame) -> None:
     quiet(axes)
-    rating = breakers.set_index("name")["rating_amperes"]
-    feed = phases["name"].str.rsplit("/", n=1).str[0]
-    limit = feed.map(rating).to_numpy(float)
-    rated = bool(len(limit)) and bool(np.isfinite(limit).all())
-    scale = 100.0 / limit if rated else np.ones(len(phases))
-    data = pd.DataFrame({"time": phases["time_seconds"], "feed": feed, "load": phases["current_amperes_max"] * scale})
-    hottest = data.groupby(["time", "feed"], sort=True)["load"].max().unstack("feed")
-    feeds = list(dict.fromkeys(feed))
+    rating = dict(zip(breakers["name"], breakers["rating_amperes"], strict=True))
+    feed_of = [name.rsplit("/", 1)[0] for name in phases.names]
+    feeds = list(dict.fromkeys(feed_of))
+    limits = np.array([rating.get(feed, np.nan) for feed in feeds], dtype=float)
+    rated = bool(len(limits)) and bool(np.isfinite(limits).all())
+    hottest = np.full((len(phases.times), len(feeds)), np.nan)
+    for column, feed in enumerate(feed_of):
+        at = feeds.index(feed)
+        hottest[:, at] = np.fmax(hottest[:, at], phases.values["current_amperes_max"][:, column])
+    if rated:
+        hottest *= 100.0 / limits
     axes.set_title(
         "Highest phase current of each row feed, " + ("% of its breaker's rating (line at 100)" if rated else "A")
     )
     axes.set_ylabel("% of rating" if rated else "A")
-    highest = [str(name) for name in hottest.max().sort_values(ascending=False, kind="stable").index[:NAMED]]
+    peaks = np.fmax.reduce(hottest, axis=0, initial=-np.inf)
+    highest = sorted(range(len(feeds)), key=lambda at: (-peaks[at], feeds[at]))[:NAMED]
     if len(feeds) > MOST_LINES:
-        axes.fill_between(
-            hottest.index, hottest.min(axis=1), hottest.max(axis=1), color=PALE, lw=0, label="all row feeds"
-        )
+        low, high = np.fmin.reduce(hottest, axis=1), np.fmax.reduce(hottest, axis=1)
+        axes.fill_between(phases.times, low, high, color=PALE, lw=0, label="all row feeds")
     else:
-        for i, name in enumerate(name for name in feeds if name not in highest):
-            axes.plot(hottest.index, hottest[name], color="#a8a8a8", lw=0.7, label="the others" if i == 0 else None)
-    for name, colour, line in zip(highest, (ALARM, DARK, COOL), LINES, strict=False):
-        axes.plot(hottest.index, hottest[name], color=colour, lw=1.1, ls=line, label=name)
+        for i, at in enumerate(at for at in range(len(feeds)) if at not in highest):
+            label = "the others" if i == 0 else None
+            axes.plot(phases.times, hottest[:, at], color="#a8a8a8", lw=0.7, label=label)
+    for at, colour, line in zip(highest, (ALARM, DARK, COOL), LINES, strict=False):
+        axes.plot(phases.times, hottest[:, at], color=colour, lw=1.1, ls=line, label=feeds[at])
     if rated:
         axes.axhline(100.0, color=ALARM, lw=1.0, ls=(0, (6, 3)))
     axes.set_ylim(bottom=0.0)
     _legend(axes)
 
 
-def _temperatures(
-    axes: Axes, hall: pd.DataFrame, racks: pd.DataFrame, loops: pd.DataFrame, slowdown: float | None
-) -> None:
+def _temperatures(axes: Axes, series: Mapping[str, Grid], slowdown: float | None) -> None:
     axes.set_title("Temperatures, °C")
     axes.set_ylabel("°C")
     quiet(axes)
-    for frame, column, label, colour, line in (
-        (racks, "device_temperature_celsius_max", "hottest device of the hall", ALARM, "-"),
-        (loops, "return_temperature_celsius_max", "warmest loop return", DARK, "-."),
-        (loops, "supply_temperature_celsius_max", "warmest loop supply", DARK, "-"),
-        (hall, "facility_water_celsius_mean", "facility water", COOL, "--"),
-        (hall, "room_air_celsius_mean", "room air", MIDDLE, ":"),
+    for level, column, label, colour, line in (
+        ("rack", "device_temperature_celsius_max", "hottest device of the hall", ALARM, "-"),
+        ("loop", "return_temperature_celsius_max", "warmest loop return", DARK, "-."),
+        ("loop", "supply_temperature_celsius_max", "warmest loop supply", DARK, "-"),
+        ("hall", "facility_water_celsius_mean", "facility water", COOL, "--"),
+        ("hall", "room_air_celsius_mean", "room air", MIDDLE, ":"),
     ):
-        highest = frame.groupby("time_seconds", sort=True)[column].max()
-        if highest.notna().any():
-            axes.plot(highest.index.to_numpy(), highest, color=colour, ls=line, lw=1.2, label=label)
+        highest = series[level].highest(column)
+        if np.isfinite(highest).any():
+            axes.plot(series[level].times, highest, color=colour, ls=line, lw=1.2, label=label)
     if slowdown is not None:
         axes.axhline(slowdown, color=ALARM, lw=1.0, ls=(0, (6, 3)), label="devices slow down")
     _legend(axes)
 
 
-def _jobs(axes: Axes, hall: pd.DataFrame) -> None:
+def _jobs(axes: Axes, hall: Grid) -> None:
     axes.set_title("Jobs")
     axes.set_ylabel("jobs")
     quiet(axes)
-    times = hall["time_seconds"]
-    axes.step(times, hall["jobs_running_mean"], color=DARK, lw=1.2, where="post", label="running")
-    axes.step(times, hall["jobs_queued_mean"], color=ALARM, lw=1.2, ls="--", where="post", label="queued")
+    running, queued = (hall.highest(f"jobs_{state}_mean") for state in ("running", "queued"))
+    axes.step(hall.times, running, color=DARK, lw=1.2, where="post", label="running")
+    axes.step(hall.times, queued, color=ALARM, lw=1.2, ls="--", where="post", label="queued")
     axes.set_ylim(bottom=0.0)
     _legend(axes)
 

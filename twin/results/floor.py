@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from twin.results.drawing import DARK, new_figure, style
 
 MOST_LABELLED = 20  # cells of longer rows carry no number
+MOST_CELLS = 400  # nor do those of larger halls: nobody could read them
 
 
 def floor_positions(racks: pd.DataFrame) -> pd.DataFrame:
@@ -84,6 +85,7 @@ def _panel(
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.figure.colorbar(mesh, ax=axes, pad=0.01, fraction=0.03, aspect=12)
+    crowded = width > MOST_LABELLED or len(places) > MOST_CELLS
     throttled = racks["throttled_gpu_seconds"].to_numpy(float) > 0.0
     dark = racks["dark_seconds"].to_numpy(float) > 0.0
     for i, (y, x) in enumerate(places[["row", "position"]].to_numpy()):
@@ -91,7 +93,7 @@ def _panel(
             frame = Rectangle((x + 0.06, y + 0.08), 0.88, 0.84, fill=False, linewidth=2.2, edgecolor=DARK)
             axes.add_patch(frame).set_in_layout(False)  # cells lie inside the axes: no need to measure each
         value = grid[y, x]
-        text = "" if width > MOST_LABELLED else f"{value:.0f}" if np.isfinite(value) else "air"
+        text = "" if crowded else f"{value:.0f}" if np.isfinite(value) else "air"
         text = f"{text} ×".strip() if dark[i] else text
         if text:
             ink = _ink(mesh.to_rgba(np.array([value]))[0]) if np.isfinite(value) else DARK

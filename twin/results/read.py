@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from twin.results import rundir
@@ -88,7 +89,10 @@ def _frame(directory: Path, table: str, columns: list[str] | None = None, level:
         if level is None:
             content = pq.read_table(path, columns=columns)
         else:
-            content = pq.read_table(path, columns=columns, filters=[("level", "=", level)])
+            with pq.ParquetFile(path) as file:
+                groups = (file.read_row_group(group, columns=columns) for group in range(file.num_row_groups))
+                kept = [table.filter(pc.equal(table["level"], level)) for table in groups]
+            content = pa.concat_tables(kept) if kept else pq.read_table(path, columns=columns)
     except FileNotFoundError:
         raise RunError(
             f"{path}: missing; this run did not get that far, or was only partly copied: run it again"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -12,9 +13,10 @@ from matplotlib.figure import Figure
 
 from twin.results import rundir, wording
 from twin.results.balance import TOLERANCE
-from twin.results.drawing import png, svg
-from twin.results.figures import breaker_margins, day_timeline, losses_by_cause, throttling
+from twin.results.drawing import png, settle, svg
+from twin.results.figures import SERIES, breaker_margins, day_timeline, losses_by_cause, throttling
 from twin.results.floor import hall_map
+from twin.results.grid import read_grids
 from twin.results.measures import METRICS, NEAR_MISS_FRACTION
 from twin.results.narrative import expectations, stories, verdict
 from twin.results.read import Run, read_run
@@ -22,6 +24,7 @@ from twin.results.rundir import RunError
 from twin.results.traces import Trace, traces
 
 MOST_JOBS = 15  # of the jobs hit, in the table
+LOWEST_FLOW = "flow_litres_per_minute_min"
 
 #: measures that the footnotes define
 DEFINED = (
@@ -52,6 +55,8 @@ def write_report(run_dir: Path | str) -> Path:
             f"{run.directory}: the run failed before it was measured, there is nothing to report; run it again"
         )
     pictures = figures(run)
+    for figure in pictures.values():
+        settle(figure)
     _write_pictures(run.directory / rundir.FIGURES, pictures)
     page = run.directory / rundir.REPORT
     rundir.write_whole(page, render(run, {name: svg(figure) for name, figure in pictures.items()}).encode())
@@ -62,17 +67,14 @@ def figures(run: Run) -> dict[str, Figure]:
     """The figures of a run by name; those with nothing to show are left out."""
     racks, breakers, events, losses = (run.table(name) for name in ("racks", "breakers", "events", "losses"))
     warmup = float(run.metrics.get("warmup_seconds") or 0.0)
-    rack_series = run.series("rack", ("device_temperature_celsius", "flow_litres_per_minute"), ("min", "max"))
-    measured = rack_series[rack_series["time_seconds"] >= warmup]
+    series = read_grids(run.directory, {**SERIES, "rack": (*SERIES["rack"], LOWEST_FLOW)})
+    rack = series["rack"]
+    flow = np.fmin.reduce(rack.values[LOWEST_FLOW][rack.times >= warmup], axis=0, initial=np.nan)
     slowdown = racks["slowdown_celsius"].min() if len(racks) else None
     found = {
-        "hall_map": hall_map(racks, measured.groupby("name")["flow_litres_per_minute_min"].min()),
+        "hall_map": hall_map(racks, pd.Series(flow, index=list(rack.names))),
         "timeline": day_timeline(
-            run.series("hall"),
-            run.series("row", ("power_watts",)),
-            run.series("phase"),
-            rack_series,
-            run.series("loop", ("supply_temperature_celsius", "return_temperature_celsius"), ("max",)),
+            series,
             events,
             breakers,
             warmup_seconds=warmup,

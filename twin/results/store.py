@@ -4,7 +4,8 @@ Every file is written under a temporary name and renamed, the manifest last. Mem
 is held at a time. Two runs of one manifest give the same bytes, except ``wall_seconds`` and the manifest's stamps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,7 +36,10 @@ Window = Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]]
 
 
 class _Stream:
-    """A parquet file that grows by row groups under a temporary name."""
+    """A parquet file that grows by row groups under a temporary name.
+
+    A group is packed by a thread of its own while the run goes on; that it failed is told with the next one.
+    """
 
     def __init__(self, directory: Path, table: str) -> None:
         self.path = directory / rundir.table_file(table)
@@ -48,15 +52,32 @@ class _Stream:
             )
         except OSError as fault:
             raise rundir.unwritable(self.path, fault) from fault
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=table)
+        self._packing: Future[None] | None = None
 
-    def write(self, table: pa.Table) -> None:
+    def write(self, pack: Callable[[pa.Schema], pa.Table]) -> None:
+        """Have ``pack`` make a group and write it, once the group before is written."""
+        self._packed()
+        self._packing = self._thread.submit(self._write, pack)
+
+    def _write(self, pack: Callable[[pa.Schema], pa.Table]) -> None:
+        table = pack(self.schema)
+        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+
+    def _packed(self) -> None:
+        """Wait for the group that is under way, and raise what went wrong with it."""
+        packing, self._packing = self._packing, None
+        if packing is None:
+            return
         try:
-            self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+            packing.result()
         except OSError as fault:
             raise rundir.unwritable(self.path, fault) from fault
 
     def close(self, provenance: Mapping[str, str]) -> None:
         """End the file, stamp it and give it its name."""
+        self._packed()
+        self._thread.shutdown()
         try:
             self._writer.add_key_value_metadata(dict(provenance))
             self._writer.close()
@@ -104,12 +125,18 @@ class _SeriesBuffer:
                 array[0, at, place], array[1, at, place], array[2, at, place] = statistics
         self.times.append(time_seconds)
 
+    def empty(self) -> None:
+        """Forget the rows, once nobody reads them any more."""
+        for array in self.arrays.values():
+            array[:, : len(self.times)] = np.nan
+        self.times = []
+
     @property
     def full(self) -> bool:
         return len(self.times) >= self.windows
 
-    def take(self, schema: pa.Schema) -> pa.Table:
-        """The rows held, in the order time, level, thing; the buffer is empty after that."""
+    def pack(self, schema: pa.Schema) -> pa.Table:
+        """The rows held, in the order time, level, thing. The table shares the buffer's memory."""
         count = len(self.times)
         rows = count * self.things
         columns: list[pa.Array] = [
@@ -123,11 +150,7 @@ class _SeriesBuffer:
                 if array is None:
                     columns.append(pa.nulls(rows, pa.float64()))
                 else:
-                    # a copy: Arrow shares the memory that it is given, and this buffer is used again
-                    columns.append(pa.array(array[i, :count].flatten(), from_pandas=True))
-            if array is not None:
-                array[:, :count] = np.nan
-        self.times = []
+                    columns.append(pa.array(array[i, :count].reshape(-1), from_pandas=True))
         return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -143,7 +166,8 @@ class RunStore:
         rundir.claim(self.directory, KNOWN_FILES)
         self._series = _Stream(self.directory, "timeseries")
         self._events = _Stream(self.directory, "events")
-        self._buffer: _SeriesBuffer | None = None
+        self._buffer: _SeriesBuffer | None = None  # that fills
+        self._packed: _SeriesBuffer | None = None  # the one before, which may still be on its way to the file
         self._names: Mapping[str, Sequence[str]] | None = None
         self._waiting: list[Mapping[str, Any]] = []
         self._finished = False
@@ -167,7 +191,11 @@ class RunStore:
             raise ValueError("the names of things changed within a run; the time series has one set of names")
         self._buffer.add(time_seconds, signals)
         if self._buffer.full:
-            self._series.write(self._buffer.take(self._series.schema))
+            self._series.write(self._buffer.pack)  # the group before is written by now
+            if self._packed is None:
+                self._packed = _SeriesBuffer(names)
+            self._buffer, self._packed = self._packed, self._buffer
+            self._buffer.empty()
 
     def append_events(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Append events (keys: columns of the events table; what is left out is "none"), in order of time.
@@ -227,15 +255,17 @@ class RunStore:
             raise RunError(f"{self.directory}: this run has been finished already; open a new store")
         self._finished = True
         if self._buffer is not None and self._buffer.times:
-            self._series.write(self._buffer.take(self._series.schema))
+            self._series.write(self._buffer.pack)
         self._flush_events()
         self._series.close(provenance)
         self._events.close(provenance)
+        self._buffer = self._packed = None
+        pa.default_memory_pool().release_unused()  # the report needs the room
 
     def _flush_events(self) -> None:
         if self._waiting:
-            self._events.write(event_table(self._waiting))
-            self._waiting = []
+            waiting, self._waiting = self._waiting, []
+            self._events.write(lambda _: event_table(waiting))
 
     def _write_table(self, table: str, content: pa.Table, provenance: Mapping[str, str]) -> None:
         path = self.directory / rundir.table_file(table)

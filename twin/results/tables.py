@@ -55,14 +55,16 @@ def empty(table: str) -> pd.DataFrame:
 
 _NONE = {"cause": EVENT_NONE, "incident": EVENT_NONE, "root": "", "level": "", "name": "", "detail": "", "value": None}
 
+_KNOWN = frozenset(column.name for column in TABLES["events"])
+_NEEDED = _KNOWN - set(_NONE)
+_KINDS = frozenset(EventKind)
+
 
 def check_events(events: Sequence[Mapping[str, Any]]) -> None:
     """Raise ValueError naming the event whose kind is unknown, or that has a key unknown or a needed one missing."""
-    known = {column.name for column in TABLES["events"]}
-    needed = known - set(_NONE)
-    kinds = set(EventKind)
+    known, needed = _KNOWN, _NEEDED
     for event in events:
-        if event.get("kind") not in kinds:
+        if event.get("kind") not in _KINDS:
             raise ValueError(f"event {event.get('event')}: kind {event.get('kind')!r} is not an EventKind")
         if not known.issuperset(event):
             raise ValueError(f"event {event.get('event')}: {sorted(set(event) - known)} not in the catalogue")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from twin.plant import meters as meter
-from twin.plant.coolant import pump_flow
+from twin.plant import residual
 from twin.results.kinds import EventKind
 from twin.results.tables import empty, event_frame
 from twin.sim.services import ServiceRun
@@ -17,20 +17,8 @@ from twin.units import litres_per_minute
 
 def flow_residual(world: World) -> float:
     """Largest share by which a loop's pump flow and branch flows differ, at this instant."""
-    plant, c = world.plant, world.plant.c
-    worst = 0.0
-    for loop in range(len(c.loop)):
-        record = c.loop[loop]
-        racks = c.loop_idx[c.loop_ptr[loop] : c.loop_ptr[loop + 1]]
-        total = float(plant.x.flow[plant.cur, racks].sum())
-        main = float(record["main"]) * float(plant.u.loop["main_factor"][loop])
-        lift = float(plant.x.pressure[plant.cur, loop, 1]) + main * total**2
-        pumps = sum(
-            pump_flow(lift, float(speed), float(record["head"]), float(record["pump_b"]))
-            for speed in plant.x.speed[plant.cur, loop, : record["pumps"]]
-        )
-        worst = max(worst, abs(total - pumps) / max(total, 1e-6))
-    return worst
+    plant = world.plant
+    return float(residual.flow_residual(plant.c, plant.u, plant.x, plant.cur))
 
 
 def tables_of(world: World, services: list[ServiceRun]) -> dict[str, pd.DataFrame]:

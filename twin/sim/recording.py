@@ -39,13 +39,13 @@ class Recording:
     def write(self, window: Window) -> None:
         """Append one window."""
 
-        def of(array: Floats, signal: int, scale: float = 1.0) -> Statistics:
-            part = array[:, signal] * scale
-            return part[:, 0], part[:, 2] / window.seconds, part[:, 1]
+        def shown(array: Floats) -> Floats:
+            values = array.copy()
+            values[..., 2] /= window.seconds
+            return values
 
-        def only_liquid(statistics: Statistics) -> Statistics:
-            low, mean, high = (np.where(self.liquid, values, np.nan) for values in statistics)
-            return low, mean, high
+        def of(array: Floats, signal: int) -> Statistics:
+            return array[:, signal, 0], array[:, signal, 2], array[:, signal, 1]
 
         def steady(value: float) -> Statistics:
             one = np.array([value])
@@ -53,28 +53,34 @@ class Recording:
 
         flow = litres_per_minute(1.0)
         running, queued = self.counts()
-        rack, loop = window.rack, window.loop
+        rack, loop = window.rack.copy(), window.loop.copy()
+        rack[:, meter.RACK_FLOW] *= flow
+        loop[:, meter.LOOP_FLOW] *= flow
+        rack, loop = shown(rack), shown(loop)
+        rack[~self.liquid, meter.RACK_FLOW] = np.nan
         row_trays = np.zeros((len(self.topology.row_names), 1, 3))
-        np.add.at(row_trays[:, 0], self.topology.rack_row, rack[:, meter.RACK_TRAYS])
-        phase = window.node[self.nodes].reshape(-1, 1, 3)
+        np.add.at(row_trays[:, 0], self.topology.rack_row, window.rack[:, meter.RACK_TRAYS])
+        row_trays = shown(row_trays)
+        row, hall, breaker = shown(window.row), shown(window.hall), shown(window.breaker)
+        phase = shown(window.node[self.nodes].reshape(-1, 1, 3))
         self.store.append_window(
             window.start,
             {
                 "hall": {
-                    "power_watts": of(window.hall, meter.HALL_POWER),
-                    "facility_power_watts": of(window.hall, meter.HALL_FACILITY_POWER),
-                    "facility_water_celsius": of(window.hall, meter.HALL_WATER),
-                    "room_air_celsius": of(window.hall, meter.HALL_ROOM),
+                    "power_watts": of(hall, meter.HALL_POWER),
+                    "facility_power_watts": of(hall, meter.HALL_FACILITY_POWER),
+                    "facility_water_celsius": of(hall, meter.HALL_WATER),
+                    "room_air_celsius": of(hall, meter.HALL_ROOM),
                     "jobs_running": steady(running),
                     "jobs_queued": steady(queued),
                 },
-                "row": {"power_watts": of(window.row, 0), "trays_allocated": of(row_trays, 0)},
+                "row": {"power_watts": of(row, 0), "trays_allocated": of(row_trays, 0)},
                 "rack": {
                     "power_watts": of(rack, meter.RACK_POWER),
                     "device_temperature_celsius": of(rack, meter.RACK_DEVICE),
                     "supply_temperature_celsius": of(rack, meter.RACK_SUPPLY),
                     "return_temperature_celsius": of(rack, meter.RACK_RETURN),
-                    "flow_litres_per_minute": only_liquid(of(rack, meter.RACK_FLOW, flow)),
+                    "flow_litres_per_minute": of(rack, meter.RACK_FLOW),
                     "inlet_air_temperature_celsius": of(rack, meter.RACK_INLET),
                     "trays_allocated": of(rack, meter.RACK_TRAYS),
                     "clock_ratio": of(rack, meter.RACK_CLOCK),
@@ -83,14 +89,14 @@ class Recording:
                 "loop": {
                     "supply_temperature_celsius": of(loop, meter.LOOP_SUPPLY),
                     "return_temperature_celsius": of(loop, meter.LOOP_RETURN),
-                    "flow_litres_per_minute": of(loop, meter.LOOP_FLOW, flow),
+                    "flow_litres_per_minute": of(loop, meter.LOOP_FLOW),
                     "heat_watts": of(loop, meter.LOOP_HEAT),
                     "valve_ratio": of(loop, meter.LOOP_VALVE),
                     "pump_speed_ratio": of(loop, meter.LOOP_SPEED),
                 },
                 "breaker": {
-                    "current_amperes": of(window.breaker, 0),
-                    "thermal_fraction": of(window.breaker, 1),
+                    "current_amperes": of(breaker, 0),
+                    "thermal_fraction": of(breaker, 1),
                 },
             },
             self.names,

@@ -4,13 +4,14 @@ A gang that loses a tray stops, reverts to its last checkpoint and goes back to 
 counted apart. Work goes at the pace of the slowest tray.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from twin.plant.plant import Plant
 from twin.plant.server import BRAKED, NORMAL, SLOWED
 from twin.results.kinds import EventKind
 from twin.sim.world import World
@@ -22,6 +23,20 @@ SOON = 1.0  # s ahead that a slow pace is taken to last; beyond, trays may be le
 Steps = Generator[simpy.Event, Any, None]
 
 
+def paces(plant: Plant, trays: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Present speed of every tray, of nominal: ``f^β`` of its clock f, which heat, brake or cap may hold down."""
+    tray, rack = plant.u.tray[trays], plant.c.rack[plant.c.tray_rack[trays]]
+    mode = tray["mode"]
+    over = plant.x.td[plant.cur, trays] - rack["t_slow"] + rack["release"]
+    droop = np.maximum(rack["slow_min"], 1.0 - rack["slow_gain"] * over)
+    limits = [(mode == NORMAL, 1.0), (mode == SLOWED, droop), (mode == BRAKED, rack["brake_clock"])]
+    clock = np.select([of for of, _ in limits], [np.minimum(tray["cap"], limit) for _, limit in limits], 0.0)
+    found = np.ones(len(trays))
+    for slow in np.flatnonzero(clock < 1.0).tolist():
+        found[slow] = float(clock[slow]) ** float(tray["beta"][slow])
+    return found
+
+
 class JobRun:
     """One job in one run: where it is, what it has done and what it lost."""
 
@@ -31,7 +46,8 @@ class JobRun:
         self.number = number  # the gang that its trays swing with
         self.gpus = job.gpus if job.gpus is not None else job.trays * gpus_per_tray
         self.pin = pin
-        self.status = "queued"
+        self._status = "queued"
+        world.tally["queued"] += 1
         self.trays: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.racks: tuple[str, ...] = ()
         self.began = job.elapsed_seconds  # work done before the run
@@ -49,6 +65,7 @@ class JobRun:
         self.restoring = ""  # root cause of the loss that the next restore pays for
         self.serving = False  # of a service's replica: ready for requests
         self.unset = True  # of a service's replica: its load has not been set by its service yet
+        self.changed: Callable[[], None] = lambda: None  # tells its service that one of the two did
         self.throttled = 0.0  # GPU-seconds
         self.slow_before = 0.0
         self._process: simpy.Process | None = None
@@ -56,6 +73,27 @@ class JobRun:
         self._phase = ""
         self._drawing = job.steady
         self._since: tuple[float, float, NDArray[np.float64]] = (0.0, 0.0, np.zeros(0))
+
+    @property
+    def status(self) -> str:
+        """queued, running, stopping, completed, refused or killed; the world keeps count."""
+        return self._status
+
+    @status.setter
+    def status(self, status: str) -> None:
+        world = self.world
+        world.tally[self._status] -= 1
+        world.tally[status] += 1
+        self._status = status
+        if status == "running":
+            world.running[self.number] = self
+        else:
+            world.running.pop(self.number, None)
+
+    @property
+    def place_in_queue(self) -> tuple[int, float, int]:
+        """What a queue is sorted by: priority, age, number."""
+        return (-self.job.priority, self.queued_since, self.number)
 
     # ------------------------------------------------------------------ start
 
@@ -86,9 +124,7 @@ class JobRun:
             self.first_start = now
         self.started = now
         self.status = "running"
-        for tray in trays:
-            world.holder[tray] = self
-        world.plant.allocate(trays, True)
+        world.hold(trays, self)
         self.slow_before = self.slow_seconds()
         first = self._opening(met)
         self.starts += 1
@@ -127,6 +163,7 @@ class JobRun:
         """Give its trays the load of its present phase again; a service sets its replicas' at its next period."""
         self._power(self._drawing)
         self.unset = True
+        self.changed()
 
     # ------------------------------------------------------------------ life
 
@@ -142,6 +179,7 @@ class JobRun:
             if self.endless:
                 self.serving = True
                 self.unset = True
+                self.changed()
                 yield from self._work(float("inf"))
             while job.work_seconds - self.progress > ENOUGH:
                 left = job.work_seconds - self.progress
@@ -200,22 +238,7 @@ class JobRun:
         plant = self.world.plant
         if not plant.d.metered.any():
             return 1.0  # nobody in the hall is slowed, braked or capped
-        tray, c = plant.u.tray, plant.c
-        pace = 1.0
-        for t in self.trays:
-            mode = tray["mode"][t]
-            clock = float(tray["cap"][t])
-            rack = c.tray_rack[t]
-            if mode == SLOWED:
-                record = c.rack[rack]
-                over = plant.x.td[plant.cur, t] - record["t_slow"] + record["release"]
-                clock = min(clock, max(float(record["slow_min"]), 1.0 - float(record["slow_gain"]) * float(over)))
-            elif mode == BRAKED:
-                clock = min(clock, float(c.rack[rack]["brake_clock"]))
-            elif mode != NORMAL:
-                clock = 0.0
-            pace = min(pace, clock ** float(tray["beta"][t]))
-        return pace
+        return float(paces(plant, self.trays).min(initial=1.0))
 
     # ------------------------------------------------------------------ ends
 
@@ -230,6 +253,7 @@ class JobRun:
         world.release(self.trays)
         self.trays = np.zeros(0, dtype=np.int64)
         self.serving = False
+        self.changed()
         world.wake()
 
     def _finish(self, status: str) -> None:

@@ -5,7 +5,10 @@ jobs' declared ends free enough trays. A later job may go before it if it ends b
 may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP scheduling system*, JSSPP 1995.)
 """
 
+import itertools
 from collections.abc import Generator
+from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ import simpy
 
 from twin.policy.decisions import Placement, Refusal
 from twin.policy.protocol import JobRequest, Policy
+from twin.policy.snapshot import FacilitySnapshot
 from twin.results.kinds import EventKind
 from twin.sim.runner import JobRun
 from twin.sim.world import World
@@ -33,8 +37,16 @@ class Scheduler:
         self.policy = policy
         self.state: Any = None
         self.queue: list[JobRun] = []
+        self._seen: FacilitySnapshot | None = None
+        self._impatient: tuple[int, float] | None = None  # a head that has its wake-up: number, waiting since
+        c = world.plant.c
+        self._usual = (c.idle.mean(), c.span.mean())  # W of a tray: idle, and from there to its maximum
         self._change = world.env.event()
         world.wake = self.wake
+
+    def forget(self) -> None:
+        """See the hall anew before the next decision."""
+        self._seen = None
 
     def wake(self) -> None:
         """Something changed: look at the queue at the next control tick."""
@@ -50,7 +62,11 @@ class Scheduler:
         self.wake()
 
     def process(self) -> Generator[simpy.Event, Any, None]:
-        """Wake at the next control tick after a change, and place what can be placed."""
+        """Look at the next control tick after a change, or at every one where the settings ask for it."""
+        settings = self.world.settings
+        return self._always() if settings.control_always else self._after_changes()
+
+    def _after_changes(self) -> Generator[simpy.Event, Any, None]:
         env, period = self.world.env, self.world.settings.control_period_seconds
         while True:
             yield self._change
@@ -60,11 +76,19 @@ class Scheduler:
             self._change = env.event()
             self.look()
 
+    def _always(self) -> Generator[simpy.Event, Any, None]:
+        env, period = self.world.env, self.world.settings.control_period_seconds
+        for tick in itertools.count(1):
+            self.look()
+            self._snapshot()
+            yield env.timeout(tick * period - env.now)
+
     def look(self) -> None:
         """Place the queue's jobs in order, then backfill behind a head that must wait."""
+        self.forget()
         self.queue += self.world.requeued
         self.world.requeued.clear()
-        self.queue.sort(key=lambda run: (-run.job.priority, run.queued_since, run.number))
+        self.queue.sort(key=attrgetter("place_in_queue"))
         while self.queue and self._try(self.queue[0]):
             self.queue.pop(0)
         if not self.queue:
@@ -84,23 +108,30 @@ class Scheduler:
 
     # ------------------------------------------------------------------ one job
 
+    def _snapshot(self) -> FacilitySnapshot:
+        """The hall as this look found it; of the trays that were free, those are left that it has not given away.
+
+        A job's power shows at the next look, as it does in production, where telemetry is older than a decision.
+        """
+        if self._seen is None:
+            self._seen = self.world.snapshot()
+        return self._seen
+
     def _try(self, run: JobRun) -> bool:
         """Ask the policy about one job and carry out its decision; True when the job has left the queue."""
         world, job = self.world, run.job
-        snapshot = world.snapshot()
-        trays_of_rack = int(np.diff(world.topology.rack_tray0).max())
+        snapshot = self._snapshot()
+        trays_of_rack = world.largest_rack
         request = JobRequest(
             id=job.id,
             kind=job.kind.value,
             trays=job.trays,
             one_rack=job.trays <= trays_of_rack and not (job.service and job.trays > trays_of_rack),
             priority=job.priority,
-            power_watts_per_tray=float(
-                np.round(world.plant.c.idle.mean() + job.steady.utilisation * world.plant.c.span.mean())
-            ),
+            power_watts_per_tray=float(np.round(self._usual[0] + job.steady.utilisation * self._usual[1])),
         )
         if run.pin is not None:
-            free = int(snapshot.rack_free_trays[world.topology.rack_names.index(run.pin)])
+            free = int(snapshot.rack_free_trays[world.rack_index[run.pin]])
             if free < job.trays:
                 return False
             self._place(run, ((run.pin, job.trays),))
@@ -122,19 +153,21 @@ class Scheduler:
 
     def _place(self, run: JobRun, racks: tuple[tuple[str, int], ...]) -> None:
         world = self.world
-        names = world.topology.rack_names
         if sum(count for _, count in racks) != run.job.trays:
             raise PolicyError(f"policy placed {racks} for {run.job.id}, which asked for {run.job.trays} trays")
         chosen = []
+        free = self._snapshot().rack_free_trays.copy()
         for name, count in racks:
-            if name not in names:
+            if name not in world.rack_index:
                 raise PolicyError(f"policy placed {run.job.id} on {name!r}, which is no rack of this hall")
-            usable = world.usable_trays(names.index(name))
+            usable = world.usable_trays(world.rack_index[name])
             if len(usable) < count:
                 raise PolicyError(
                     f"policy placed {count} trays of {run.job.id} on {name}, which has {len(usable)} free"
                 )
             chosen.append(usable[:count])
+            free[world.rack_index[name]] -= count
+        self._seen = replace(self._snapshot(), rack_free_trays=free)
         run.reason = ""
         run.start(np.concatenate(chosen), tuple(name for name, _ in racks))
 
@@ -143,12 +176,10 @@ class Scheduler:
     def _reservation(self, head: JobRun) -> tuple[float, int]:
         """When enough trays will be free for ``head`` by declared ends, and how many will be over at that time."""
         world = self.world
-        snapshot = world.snapshot()
+        snapshot = self._snapshot()
         free = int(snapshot.rack_free_trays[snapshot.rack_production].sum())
         ends = sorted(
-            (run.declared_end, run.number, len(run.trays))
-            for run in world.runs
-            if run.status == "running" and not run.endless
+            (run.declared_end, run.number, len(run.trays)) for run in world.running.values() if not run.endless
         )
         for end, _, trays in ends:
             free += trays
@@ -160,15 +191,15 @@ class Scheduler:
         """Preempt jobs of lower priority for a head that has waited; True when trays are coming free."""
         world = self.world
         if world.env.now - head.queued_since < PATIENCE:
-            world.env.process(self._later(PATIENCE - (world.env.now - head.queued_since)))
+            if self._impatient != (head.number, head.queued_since):
+                self._impatient = (head.number, head.queued_since)
+                world.env.process(self._later(PATIENCE - (world.env.now - head.queued_since)))
             return False
         victims = [
-            run
-            for run in world.runs
-            if run.status == "running" and run.job.preemptible and run.job.priority < head.job.priority
+            run for run in world.running.values() if run.job.preemptible and run.job.priority < head.job.priority
         ]
         victims.sort(key=lambda run: (-run.started, run.number))
-        snapshot = world.snapshot()
+        snapshot = self._snapshot()
         free = int(snapshot.rack_free_trays[snapshot.rack_production].sum())
         missing = head.job.trays - free
         if missing <= 0 or sum(len(run.trays) for run in victims) < missing:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from twin.sim.runner import JobRun
+from twin.sim.runner import JobRun, paces
 from twin.sim.world import Ints, World
 from twin.workload.jobs import Service
 from twin.workload.service import Queue, Served, advance, utilisation_to_power
@@ -31,10 +31,24 @@ class ServiceRun:
     wait_max: float = 0.0
     busy: float = 0.0  # replica-seconds
     live_seconds: float = 0.0
-    # trays and gangs of the live replicas, kept while these are the same
-    _members: tuple[tuple[int, int], ...] = ()
+    # the live replicas with their trays and gangs, kept until one of them changes
+    _changed: bool = True
+    _live: list[JobRun] = field(default_factory=list)
+    _unset: bool = False  # one of them has not had its load set
+    _put: list[JobRun] | None = None  # those whose profile was put last
     _trays: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    _gangs: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _first: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of every replica, in the trays
+    _largest: float = 0.0  # mean greatest power of the trays, W
+
+    def enlist(self, run: JobRun) -> None:
+        """Count a job among the replicas."""
+        self.replicas.append(run)
+        run.changed = self.changed
+        self.changed()
+
+    def changed(self) -> None:
+        """A replica came, went, or lost its load: look at them again."""
+        self._changed = True
 
     def add(self, served: Served, live: float) -> None:
         """Add an interval to the sums."""
@@ -54,40 +68,55 @@ class ServiceRun:
         stop = min(until, len(self.service.requests))
         if stop <= self.second:
             return
-        live = [run for run in self.replicas if run.serving]
+        if self._changed:
+            self._changed = False
+            self._live = [run for run in self.replicas if run.serving]
+            self._unset = any(run.unset for run in self._live)
+        live = self._live
         slow = live and world.plant.d.metered.any()
-        speed = float(np.mean([run.pace() for run in live])) if slow else 1.0
+        speed = self._pace(world) if slow else 1.0
         self.queue, served = advance(self.service, self.queue, self.second, stop, live=float(len(live)), speed=speed)
         self.add(served, float(len(live)))
         self.second = stop
-        if live and (
-            abs(served.utilisation - self.utilisation) > world.settings.service_deadband
-            or any(run.unset for run in live)
-        ):
+        if live and (abs(served.utilisation - self.utilisation) > world.settings.service_deadband or self._unset):
             self.utilisation = served.utilisation
             self.put(world, live)
 
     def put(self, world: World, live: list[JobRun]) -> None:
-        """Set the load of live replicas from the service's utilisation."""
+        """Set the load of live replicas from the service's utilisation: at first all of it, then what moves."""
         service = self.service
         load, swing = utilisation_to_power(service, self.utilisation, service.knobs, service.build)
-        members = tuple((run.number, run.starts) for run in live)
-        if members != self._members:
-            self._members = members
-            self._trays = np.concatenate([run.trays for run in live])
-            self._gangs = np.repeat([run.number for run in live], [len(run.trays) for run in live])
-        trays = self._trays
-        c = world.plant.c
+        if live is self._put and not self._unset:
+            world.move_load(self._trays, load, swing * self._largest)
+            return
+        trays = self._gather(world, live)
         world.set_load(
             trays,
             load,
             linear_share=service.linear_share,
             speed_exponent=service.speed_exponent,
-            sigma_watts=swing * float((c.idle[trays] + c.span[trays]).mean()),
-            gang=self._gangs,
+            sigma_watts=swing * self._largest,
+            gang=np.repeat([run.number for run in live], [len(run.trays) for run in live]),
         )
         for run in live:
             run.unset = False
+        self._unset = False
+
+    def _gather(self, world: World, live: list[JobRun]) -> Ints:
+        """Trays of live replicas, one after another."""
+        if live is not self._put:
+            c = world.plant.c
+            counts = [len(run.trays) for run in live]
+            self._put = live
+            self._trays = np.concatenate([run.trays for run in live])
+            self._first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+            self._largest = float((c.idle[self._trays] + c.span[self._trays]).mean())
+        return self._trays
+
+    def _pace(self, world: World) -> float:
+        """Mean speed of the live replicas, each that of its slowest tray."""
+        trays = self._gather(world, self._live)
+        return float(np.mean(np.minimum.reduceat(paces(world.plant, trays), self._first)))
 
     def guess(self) -> None:
         """Utilisation of the first minute, so that a run starts at the load it will have."""

@@ -38,6 +38,8 @@ from twin.workload.jobs import Job, Workload
 
 __all__ = ["Result", "Settings", "simulate"]
 
+SEEN_AGAIN = 0.01  # of the trays: while jobs in flight are placed, the policy sees what so many of them did
+
 
 @dataclass(frozen=True)
 class Result:
@@ -141,7 +143,11 @@ def simulate(
     equilibrate(plant)
     world.sensors.begin(0.0)
     ledger = _Ledger(world)
-    recording = Recording(topology, store, lambda: _counts(world)) if store is not None else None
+    recording = (
+        Recording(topology, store, lambda: (world.tally["running"], world.tally["queued"]))
+        if store is not None
+        else None
+    )
 
     def on_window(window: Window) -> None:
         ledger.window(window)
@@ -208,12 +214,6 @@ def _usual_gpus(hall: Hall) -> int:
     return max(sorted(counts), key=lambda size: counts[size], default=1)
 
 
-def _counts(world: World) -> tuple[int, int]:
-    running = sum(run.status == "running" for run in world.runs)
-    queued = sum(run.status == "queued" for run in world.runs)
-    return running, queued
-
-
 def _weather(world: World, time: float) -> None:
     """Set the weather of a time, linear between the rows of the weather file."""
     rows = world.settings.weather
@@ -231,10 +231,15 @@ def _begin(
     for service in services.values():
         service.guess()
     flying = sorted((job for job in jobs if job.submit_seconds <= 0.0), key=lambda job: (-job.trays, job.id))
+    unseen = 0  # trays given away since the policy last saw the hall
     for job in flying:
+        if unseen > len(world.holder) * SEEN_AGAIN:
+            scheduler.forget()
+            unseen = 0
         run = JobRun(world, job, len(world.runs), gpus_per_tray)
+        unseen += job.trays
         if job.service is not None:
-            services[job.service].replicas.append(run)
+            services[job.service].enlist(run)
         world.runs.append(run)
         world.log.add(0.0, EventKind.JOB_SUBMITTED, "job", job.id, value=float(job.trays))
         if not scheduler._try(run):
@@ -257,7 +262,7 @@ def _arrivals(
             yield world.env.timeout(job.submit_seconds - world.env.now)
         run = JobRun(world, job, len(world.runs), gpus_per_tray)
         if job.service is not None:
-            services[job.service].replicas.append(run)
+            services[job.service].enlist(run)
         scheduler.submit(run)
 
 

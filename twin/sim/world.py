@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,6 +36,7 @@ class Settings:
     """How a run is made, apart from hall, workload, policy and scenario."""
 
     control_period_seconds: float = 10.0  # between two looks of the scheduler
+    control_always: bool = False  # look at every period, whether or not anything changed
     service_period_seconds: float = 10.0  # between two updates of a service's load
     warmup_seconds: float = 0.0
     record_interval_seconds: float = 60.0
@@ -92,12 +94,16 @@ class World:
     cooling_causes: list[Disturbance] = field(default_factory=list)
     lost_power: dict[str, float] = field(default_factory=dict)  # root → J not drawn
     runs: list[JobRun] = field(default_factory=list)
+    running: dict[int, JobRun] = field(default_factory=dict)  # by number; kept by the runs themselves
+    tally: Counter[str] = field(default_factory=Counter)  # runs by status; kept likewise
     requeued: list[JobRun] = field(default_factory=list)  # since the scheduler's last look
     telemetry_outages: list[TelemetryOutage] = field(default_factory=list)  # at present
     seed: int = 0  # of what is drawn in the run itself
     sensors: Sensors = field(init=False)
+    taken: NDArray[np.bool_] = field(init=False)  # per tray: somebody holds it
 
     def __post_init__(self) -> None:
+        self.taken = np.array([holder is not None for holder in self.holder], dtype=bool)
         self.sensors = Sensors(self.topology, self.plant, self.settings.sensors, self.seed)
 
     @cached_property
@@ -106,6 +112,16 @@ class World:
         return Levers(self.plant)
 
     # ------------------------------------------------------------------ names
+
+    @cached_property
+    def rack_index(self) -> dict[str, int]:
+        """Place of every rack by its name."""
+        return {name: rack for rack, name in enumerate(self.topology.rack_names)}
+
+    @cached_property
+    def largest_rack(self) -> int:
+        """Trays of the rack that has most."""
+        return int(np.diff(self.topology.rack_tray0).max())
 
     def trays_of(self, rack: int) -> Ints:
         return np.arange(self.topology.rack_tray0[rack], self.topology.rack_tray0[rack + 1])
@@ -166,6 +182,21 @@ class World:
             }
             self.plant.set_load(trays[mine], utilisation, **kept)
 
+    def move_load(self, trays: Ints, utilisation: float, sigma_watts: float) -> None:
+        """Change the power of trays whose profile stays, except those that the scenario holds."""
+        held = self.held[trays]
+        if held.any():
+            trays = trays[~held]
+        if len(trays):
+            self.plant.move_load(trays, utilisation, sigma_watts)
+
+    def hold(self, trays: Ints, run: JobRun) -> None:
+        """Give trays to a job."""
+        for tray in trays.tolist():
+            self.holder[tray] = run
+        self.taken[trays] = True
+        self.plant.allocate(trays, True)
+
     def release(self, trays: Ints) -> None:
         """Leave trays idle and unallocated."""
         self.plant.allocate(trays, False)
@@ -173,18 +204,23 @@ class World:
         self.plant.u.tray["busy"][trays] = 0
         if len(free):
             self.plant.clear_load(free)
-        for tray in trays:
+        for tray in trays.tolist():
             self.holder[tray] = None
+        self.taken[trays] = False
 
     def usable_trays(self, rack: int) -> Ints:
         """Free trays of a rack in service that are on."""
         if not self.in_service[rack]:
             return np.zeros(0, dtype=np.int64)
-        trays = self.trays_of(rack)
+        first, end = self.topology.rack_tray0[rack], self.topology.rack_tray0[rack + 1]
+        tray = self.plant.u.tray[first:end]
+        return first + np.flatnonzero(~self.taken[first:end] & (tray["on"] == 1) & (tray["mode"] == NORMAL))
+
+    def free_trays(self) -> Ints:
+        """Free trays of every rack that are on, whether or not it is in service."""
         tray = self.plant.u.tray
-        return np.array(
-            [t for t in trays if self.holder[t] is None and tray["on"][t] and tray["mode"][t] == NORMAL], dtype=np.int64
-        )
+        free = ~self.taken & (tray["on"] == 1) & (tray["mode"] == NORMAL)
+        return np.add.reduceat(free.astype(np.int64), self.topology.rack_tray0[:-1])
 
     # ------------------------------------------------------------------ snapshot
 
@@ -216,9 +252,7 @@ class World:
         self.env.read()
         topology = self.topology
         sensed = self.sensors.look(self.env.now, self.telemetry_outages)
-        tray = self.plant.u.tray
-        free = (tray["busy"] == 0) & (tray["on"] == 1) & (tray["mode"] == NORMAL)
-        counts = np.add.reduceat(free.astype(np.int64), topology.rack_tray0[:-1])
+        counts = self.free_trays()
         readings: dict[str, Any] = {**sensed.values, "breaker_closed": sensed.values["breaker_closed"] > 0.5}
         return FacilitySnapshot(
             time_seconds=self.env.now,

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twin.workload import azure, openb, swf
+from twin.workload import azure, openb, random_jobs, swf
 from twin.workload.faults import Fields, WorkloadError
 from twin.workload.jobs import Workload
 from twin.workload.samples import write_sample
 from twin.workload.spec import read_spec
 from twin.workload.synthetic import synthetic
 
-KINDS = ("synthetic", "azure_llm", "openb", "swf")
+KINDS = ("synthetic", "random_jobs", "azure_llm", "openb", "swf")
 
 
 def load_workload(
@@ -37,6 +37,10 @@ def load_workload(
         mix = read_spec(mapping, source=source)
         return synthetic(mix, trays=trays, gpus_per_tray=gpus_per_tray, seconds=seconds, seed=seed)
     size = {"trays": trays, "gpus_per_tray": gpus_per_tray}
+    if kind == "random_jobs":
+        return random_jobs.random_jobs(
+            random_jobs.read_spec(mapping, source=source), seconds=seconds, seed=seed, **size
+        )
     if kind == "azure_llm":
         requests = azure.read_spec(mapping, source=source)
         path, generated = trace_path(kind, requests.path, cache_dir)

@@ -1,0 +1,89 @@
+"""Whole runs as their users make them: a process from its start to its report, the compile cache warm."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from twin.bench.process import Spent, twin
+from twin.results import rundir
+
+#: telemetry every 15 s: sensors measure then, and the series have a row for it
+EXASCALE = (
+    "hall=exascale",
+    "workload=exascale_batch",
+    "record.interval_seconds=15",
+    "sensors.all.period_seconds=15",
+)
+THOUSAND = ("hall=thousand", "workload=many_jobs", "control_always=true")
+MONTH = ("hall=reference",)
+SEEDS = ("hall=reference",)
+SWEPT = 16  # seeds
+ONE_THREAD = {name: "1" for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+HOURS = 24.0
+WARM_HOURS = 0.02
+
+
+def _run(words: tuple[str, ...], hours: float, environment: Mapping[str, str] | None = None) -> tuple[Spent, float]:
+    """A run of so many hours: what its process took, and the part of it [s] that was simulation and recording."""
+    with tempfile.TemporaryDirectory(prefix="twin-bench-") as folder:
+        took = twin("run", *words, f"hours={hours:g}", f"out={folder}/run", environment=environment)
+        metrics = json.loads((Path(folder) / "run" / rundir.METRICS).read_bytes())
+        return took, float(metrics["wall_seconds"])
+
+
+def exascale_day(
+    repeats: int, words: tuple[str, ...] = EXASCALE, hours: float = HOURS
+) -> list[tuple[float, float, float]]:
+    """A day of 9,472 trays under batch jobs: simulation [s], whole process [s], its memory [MB]."""
+    _run(words, WARM_HOURS)
+    runs = (_run(words, hours) for _ in range(repeats))
+    return [(simulated, took.wall_seconds, took.peak_mebibytes) for took, simulated in runs]
+
+
+def thousand_day(
+    repeats: int, words: tuple[str, ...] = THOUSAND, hours: float = HOURS
+) -> list[tuple[float, float, float]]:
+    """A day of 1,000 racks and 20,000 jobs: whole process [s], its memory [MB], and of it simulation [s]."""
+    _run(words, WARM_HOURS)
+    runs = (_run(words, hours) for _ in range(repeats))
+    return [(took.wall_seconds, took.peak_mebibytes, simulated) for took, simulated in runs]
+
+
+def seeds_on_two_cores(
+    repeats: int, words: tuple[str, ...] = SEEDS, hours: float = HOURS, seeds: int = SWEPT
+) -> list[tuple[float, float, float]]:
+    """A sweep of seeds through Hydra's joblib launcher: speed-up of two workers over one, and both times [s]."""
+    _run(words, WARM_HOURS)
+
+    def sweep(workers: int) -> float:
+        with tempfile.TemporaryDirectory(prefix="twin-bench-") as folder:
+            took = twin(
+                "run",
+                "-m",
+                *words,
+                f"hours={hours:g}",
+                f"seed={','.join(map(str, range(seeds)))}",
+                "hydra/launcher=joblib",
+                f"hydra.launcher.n_jobs={workers}",
+                f"out={folder}/sweep",
+                environment=ONE_THREAD,
+            )
+        return took.wall_seconds
+
+    runs = []
+    for _ in range(repeats):
+        one, two = sweep(1), sweep(2)
+        runs.append((one / two, one, two))
+    return runs
+
+
+def month(
+    repeats: int, words: tuple[str, ...] = MONTH, hours: float = 30 * HOURS, first: float = 5 * HOURS
+) -> list[tuple[float, float]]:
+    """Memory [MB] of a month's run at its peak, and how much [MB] it is above that of its first five days."""
+    runs = []
+    for _ in range(repeats):
+        whole, start = _run(words, hours)[0], _run(words, first)[0]
+        runs.append((whole.peak_mebibytes, whole.peak_mebibytes - start.peak_mebibytes))
+    return runs
