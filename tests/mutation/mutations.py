@@ -40,15 +40,15 @@ MUTATIONS = (
     Mutation(
         "swap two branches' flows",
         "plant/pumps.py",
-        r"flow\[racks\[j\]\] = branch_flow\(pressure, quadratic\[j\], linear\[j\]\)",
-        r"flow[racks[j + 1 - 2 * (j % 2) if n > 1 and j < n - n % 2 else j]] = "
+        r"flow\[c\.loop_idx\[lo \+ j\]\] = branch_flow\(pressure, quadratic\[j\], linear\[j\]\)",
+        r"flow[c.loop_idx[lo + (j + 1 - 2 * (j % 2) if n > 1 and j < n - n % 2 else j)]] = "
         r"branch_flow(pressure, quadratic[j], linear[j])",
         (FLOWS, f"{TELLS}[a valve half shut]"),
     ),
     Mutation(
         "forget the breaker's cooling",
         "plant/breakers.py",
-        r"return theta \* exp\(-a\) \+ a \*",
+        r"return theta \* \(1\.0 - a \* zero\) \+ a \*",
         r"return theta + a *",
         (f"{BREAKERS}::test_memory_of_a_trip", f"{TELLS}[a feed that is lost trips the other; memory]"),
     ),
@@ -188,8 +188,8 @@ MUTATIONS = (
     Mutation(
         "currents turned the wrong way by the power factor",
         "plant/power.py",
-        r"im\[k\] = magnitude \* \(sin\(angle\) - reactive \* cos\(angle\)\)",
-        r"im[k] = magnitude * (sin(angle) + reactive * cos(angle))",
+        r"im = magnitude \* \(sin\(angle\) - reactive \* cos\(angle\)\)",
+        r"im = magnitude * (sin(angle) + reactive * cos(angle))",
         (f"{POWER}::test_the_phasor_sum_delivers_the_power",),
     ),
     Mutation(
