@@ -12,6 +12,7 @@ from twin.cli.manifest import manifest_of
 from twin.cli.naming import fresh
 from twin.cli.progress import progress
 from twin.cli.summary import print_summary
+from twin.plant.warm import ensure_compiled
 from twin.results.read import read_run
 from twin.results.report import traces_of, write_report
 from twin.results.rundir import unwritable
@@ -59,6 +60,7 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
     before = time.perf_counter()
     with RunStore(directory) as store:
         with progress(name if alone else directory.name, seconds) as moved:
+            ensure_compiled()
             result = simulate(
                 parts.hall,
                 parts.workload,
