@@ -9,7 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from twin.hall.reader import load_hall
+from twin.hall.topology import compile_topology
 from twin.plant.compiled import kernel_folder
+from twin.plant.plant import Plant
+from twin.plant.start import equilibrate
 
 DONE = "complete"
 
@@ -25,13 +31,6 @@ def ensure_compiled() -> None:
 
 def main() -> None:
     """Call every kernel that a run calls, once."""
-    import numpy as np
-
-    from twin.hall.reader import load_hall
-    from twin.hall.topology import compile_topology
-    from twin.plant.plant import Plant
-    from twin.plant.start import equilibrate
-
     plant = Plant(compile_topology(load_hall("small")))
     equilibrate(plant)
     plant.set_load(np.arange(18), 0.9)
