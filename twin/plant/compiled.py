@@ -33,7 +33,9 @@ def kernel_folder() -> str:
     """
     here = Path(__file__).parent
     sources = sorted([*here.glob("*.py"), here.parent / "hall" / "fluids.py"])
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    # Numba keeps kernels by their place too: two installations of the same sources do not share them
+    parts = [str(here).encode(), *(path.read_bytes() for path in sources)]
+    digest = hashlib.sha256(b"".join(parts)).hexdigest()[:16]
     base = os.environ.get("NUMBA_CACHE_DIR")
     folder = (Path(base) if base else here / "__pycache__") / f"kernels-{digest}"
     try:
