@@ -367,5 +367,6 @@ def test_without_a_path_a_sample_is_generated_and_said(shipped, tmp_path, kind):
 
 def test_an_unknown_kind_is_refused(tmp_path):
     assert refusal({"kind": "azure"}, tmp_path) == (
-        "workload: kind = 'azure': must be one of synthetic, random_jobs, azure_llm, openb, swf; did you mean azure_llm?"
+        "workload: kind = 'azure': must be one of synthetic, random_jobs, azure_llm, openb, swf; "
+        "did you mean azure_llm?"
     )
