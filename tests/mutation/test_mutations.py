@@ -108,23 +108,10 @@ def test_there_are_enough_of_them_and_each_matches_once():
         assert mutated(text, mutation) != text
 
 
-CAUGHT: dict[str, list[str]] = {}
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("name", BY_NAME)
-def test_a_mutation_is_caught(name, runs):
+def test_a_mutation_is_caught(name, runs, record_property):
     code, failed, said = runs[name].result()
     assert code == 1, f"{name} survives:\n{said[-3000:]}"
     assert failed
-    CAUGHT[name] = failed
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _table(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if CAUGHT and reporter is not None:
-        reporter.write_line("")
-        for name, tests in CAUGHT.items():
-            reporter.write_line(f"{name:52} {tests[0].removeprefix('tests/')}")
+    record_property("caught by", failed[0].removeprefix("tests/"))

@@ -8,7 +8,8 @@ import pytest
 from twin.hall.reader import load_hall
 from twin.hall.topology import Topology, compile_topology
 from twin.plant.plant import Plant
-from twin.plant.power import line_currents, smoothed_swing
+from twin.plant.power import line_currents
+from twin.plant.swings import smoothed_swing
 
 THIRDS = (1 / 3, 1 / 3, 1 / 3)
 #: P/(V pf) of 100 kW line to line at 480 V and power factor 0.98

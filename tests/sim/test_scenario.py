@@ -9,7 +9,7 @@ from twin.hall.parts import NodeKind
 from twin.hall.reader import load_hall
 from twin.places import scenarios_dir
 from twin.sim.actions import ACTIONS, targets_of
-from twin.sim.faults import Story
+from twin.sim.faults import EFFECTS
 from twin.sim.scenario import ScenarioError, read_scenario, short_form
 
 SMALL = load_hall("small")
@@ -112,6 +112,80 @@ def test_wrong_entries(entry, key, problem):
     assert problem is None or said == problem
 
 
+@pytest.mark.parametrize(
+    ("entry", "key", "problem"),
+    [
+        ({"do": "pump_degradation", "loop": "loop 01"}, "severity", "pump_degradation needs it"),
+        ({"do": "pump_degradation", "loop": "loop 01", "severity": 0}, "severity", "out of bounds"),
+        ({"do": "pump_degradation", "loop": "loop 01", "severity": 1.2}, "severity", "out of bounds"),
+        ({"do": "pump_degradation", "loop": "loop 01", "severity": 0.2, "pump": 4}, "pump", "loop 01 has 3 pumps"),
+        ({"do": "valve_stuck", "rack": "A-01", "position": -0.1}, "position", "out of bounds"),
+        ({"do": "valve_stuck", "loop": "loop 01"}, "loop", "valve_stuck takes no loop"),
+        (
+            {"do": "hx_fouling", "loop": "loop 01", "over": "1 h"},
+            "severity",
+            "not one of the two measures of fouling",
+        ),
+        (
+            {"do": "hx_fouling", "loop": "loop 01", "severity": 0.2, "kelvin_per_kilowatt": 0.1},
+            "severity",
+            "two measures of one fouling",
+        ),
+        ({"do": "hx_fouling", "loop": "loop 01", "severity": 1}, "severity", "out of bounds"),
+        ({"do": "filter_clog", "loop": "loop 01", "factor": 0.5}, "factor", "out of bounds"),
+        ({"do": "filter_clog", "loop": "loop 01", "factor": 3, "over": 0}, "over", "no time at all"),
+        ({"do": "facility_water_loss", "rack": "A-01"}, "rack", "facility_water_loss takes no rack"),
+        ({"do": "facility_water_ramp", "kelvin": 90}, "kelvin", "out of bounds"),
+        ({"do": "chiller_trip", "loop": "loop 01"}, "loop", "chiller_trip takes no loop"),
+        ({"do": "chiller_trip", "severity": -1}, "severity", "out of bounds"),
+        ({"do": "crah_failure", "zone": "zone 9"}, "zone", "unknown zone"),
+        (
+            {"do": "hot_weather", "dry_bulb_kelvin": 5, "wet_bulb_kelvin": 8, "over": "1 h"},
+            "wet_bulb_kelvin",
+            "more than the dry bulb's rise of 5",
+        ),
+        ({"do": "thermal_interface", "rack": "A-01", "tray": 19, "factor": 2}, "tray", "A-01 has 18 trays"),
+        ({"do": "thermal_interface", "rack": "A-01", "tray": 0, "factor": 2}, "tray", "not such a whole number"),
+        ({"do": "thermal_interface", "rack": "A-01", "tray": 1, "factor": 0.5}, "factor", "out of bounds"),
+        ({"do": "telemetry_outage", "loop": "loop 01", "signals": []}, "signals", "no names"),
+        ({"do": "telemetry_outage", "node": "ups A"}, "node", "telemetry_outage takes no node"),
+        ({"do": "breaker_nuisance_trip", "breaker": "utility A"}, "breaker", "unknown breaker"),
+        ({"do": "phase_loss", "node": "ups A", "phase": "L4"}, "phase", "unknown word"),
+        (
+            {"do": "phase_loss", "node": "utility A", "phase": "L1"},
+            "node",
+            "ups A makes three lines of its own from it",
+        ),
+        ({"do": "ups_on_battery", "node": "pdu A/feed A"}, "node", "not a UPS"),
+        ({"do": "utility_loss", "node": "utility A"}, "node", "utility_loss takes no node"),
+        ({"do": "utility_loss", "feed": "C"}, "feed", "unknown feed"),
+        ({"do": "utility_loss", "generator": "maybe"}, "generator", "unknown word"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_wrong_faults(entry, key, problem):
+    assert faults_of({"at": 1, **entry}) == [(f"timeline[0].{key}", problem)]
+
+
+def test_a_ups_that_shares_its_supply_is_not_put_on_battery_alone():
+    hall = load_hall("small", ("nodes=[{name: panel X, kind: panel, parent: utility A, feed: A}]",))
+    entry = {"at": 1, "do": "ups_on_battery", "node": "ups A"}
+    with pytest.raises(ScenarioError, match=r"its supply utility A also feeds panel X\. Lose utility A with feed_loss"):
+        read_scenario({"name": "tale", "purpose": "To see.", "timeline": [entry]}, hall, "tale.yaml")
+
+
+def test_an_air_cooled_rack_has_no_valve_to_stick():
+    hall = load_hall("small", ("rack_class=h100_8gpu_air", "loop=null"))
+    entry = {"at": 1, "do": "valve_stuck", "rack": "A-01"}
+    with pytest.raises(ScenarioError, match="an air-cooled rack has no valve"):
+        read_scenario({"name": "tale", "purpose": "To see.", "timeline": [entry]}, hall, "tale.yaml")
+
+
+def test_a_repair_of_the_hall_needs_something_done_to_the_hall():
+    assert faults_of({"at": 1, "do": "repair"}) == [("timeline.do", "nothing happened to the hall before 00:00:01")]
+    told({"at": 1, "do": "chiller_trip"}, {"at": 2, "do": "repair"})
+
+
 JOB = {"at": 1, "do": "submit_job", "kind": "batch", "trays": 1, "seconds": 60, "utilisation": 0.5}
 
 
@@ -195,7 +269,7 @@ def test_remedies_name_what_was_meant(entry, remedy):
 
 
 def test_every_action_has_an_effect_and_every_target_kind_has_names():
-    assert {name for name in ACTIONS if not callable(getattr(Story, name, None))} == set()
+    assert set(EFFECTS) == set(ACTIONS) - {"repair"}
     for spec in ACTIONS.values():
         assert spec.sentence.endswith(".")
         for kind in spec.targets:

@@ -16,6 +16,7 @@ from twin.hall.parts import Hall
 from twin.hall.reader import read_hall
 from twin.policy import Policy
 from twin.policy.baselines import POLICIES
+from twin.sim.chance import as_actions, draw_faults
 from twin.sim.scenario import Scenario, read_scenario
 from twin.sim.simulate import Settings
 from twin.units import SECONDS_PER_HOUR
@@ -77,7 +78,10 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
     workload = attempt(lambda: read_workload(hall))
     source = str(configuration.scenario.get("source") or "scenario")
     scenario = attempt(lambda: read_scenario(configuration.scenario, hall, source, hours=configuration.hours))
-    if workload is None or policy is None or scenario is None or settings is None:
+    if settings is not None:
+        seconds = configuration.hours * SECONDS_PER_HOUR
+        attempt(lambda: as_actions(draw_faults(settings.faults, hall, configuration.seed, seconds), hall))
+    if faults or workload is None or policy is None or scenario is None or settings is None:
         raise Refused(faults)
     return Parts(configuration, hall, workload, policy, scenario, settings)
 

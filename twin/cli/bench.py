@@ -11,15 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numba import njit
 from rich.console import Console
 from rich.table import Table
 
 from twin.cli.exits import Exit
 from twin.hall.reader import load_hall
 from twin.hall.topology import compile_topology
-from twin.plant.arrays import Constants, Derived, Inputs, State, Work
-from twin.plant.loop import loop_step
+from twin.plant.march import fixed_steps
 from twin.plant.plant import Plant
 from twin.plant.start import equilibrate
 from twin.units import SECONDS_PER_DAY
@@ -39,18 +37,6 @@ class Figure:
     aim: float | None
 
 
-@njit(cache=True)
-def _steps(
-    c: Constants, u: Inputs, x: State, d: Derived, w: Work, loops: int, row: int, count: int, water: float
-) -> float:
-    """Step every loop ``count`` times from the same state; a sum that keeps the work from being left out."""
-    total = 0.0
-    for _ in range(count):
-        for loop in range(loops):
-            total += loop_step(c, u, x, d, w, loop, row, STEP_SECONDS, water, water)[0]
-    return total
-
-
 def _loaded(rows: int | None = None) -> Plant:
     """The reference hall in the steady state of a load that differs from tray to tray."""
     hall = load_hall("reference", [] if rows is None else [f"rows={rows}"])
@@ -65,13 +51,13 @@ def kernel(repeats: int) -> Figure:
     """Cost of one step of die, plate, and their share of rack and loop, per tray."""
     plant = _loaded()
     loops, trays = len(plant.topology.loop_names), len(plant.c.idle)
-    args = (plant.c, plant.u, plant.x, plant.d, plant.w, loops, plant.cur)
-    water = float(plant.x.tank[plant.cur, 0])
-    _steps(*args, 1, water)
+    groups = (plant.c, plant.u, plant.x, plant.d, plant.w, False)
+    fixed_steps(*groups, 0, plant.cur, STEP_SECONDS, 1)
 
     def once() -> float:
         start = time.perf_counter()
-        _steps(*args, STEPS, water)
+        for loop in range(loops):
+            fixed_steps(*groups, loop, plant.cur, STEP_SECONDS, STEPS)
         return (time.perf_counter() - start) / (STEPS * trays) * 1e9
 
     return Figure("kernel, per tray and step", _median(once, repeats), "ns", 10.0, 5.0)

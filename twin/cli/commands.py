@@ -22,5 +22,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("hall", "twin.cli.hall", "hall show|check NAME", "draw a hall, or look for weak points in its design"),
     Command("report", "twin.cli.report", "report RUN", "write a run's report.html again from its tables"),
     Command("init", "twin.cli.init", "init DIR", "copy conf/ and scenarios/ out to edit"),
+    Command(
+        "validate", "twin.cli.validate", "validate [CASE ...]", "hold the physics against standards, makers and papers"
+    ),
     Command("bench", "twin.cli.bench", "bench", "measure the speed of this machine"),
 )

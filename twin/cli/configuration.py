@@ -9,7 +9,8 @@ from twin.hall.errors import Fault, did_you_mean
 from twin.units import SECONDS_PER_HOUR
 
 SOURCE = "the command line or conf/config.yaml"
-GROUPS = ("hall", "workload", "policy", "plant", "record", "scenario", "weather")
+GROUPS = ("hall", "workload", "policy", "plant", "sensors", "tolerances", "record", "faults", "scenario", "weather")
+OPTIONAL = ("plant", "sensors", "tolerances", "record", "faults", "weather")  # groups that may be left out
 VALUES = ("seed", "hours", "warmup_seconds", "control_period_seconds", "greatest_restarts", "out")
 
 
@@ -29,7 +30,10 @@ class Configuration:
     workload: Mapping[str, Any]
     policy: Mapping[str, Any]
     plant: Mapping[str, Any]
+    sensors: Mapping[str, Any]
+    tolerances: Mapping[str, Any]
     record: Mapping[str, Any]
+    faults: Mapping[str, Any]
     scenario: Mapping[str, Any]
     weather_path: str | None
     seed: int
@@ -62,7 +66,7 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
             add(str(key), mapping[key], "unknown key", did_you_mean(str(key), (*GROUPS, *VALUES)))
     groups: dict[str, Mapping[str, Any]] = {}
     for name in GROUPS:
-        group = mapping.get(name, {} if name in ("plant", "record", "weather") else None)
+        group = mapping.get(name, {} if name in OPTIONAL else None)
         if isinstance(group, Mapping):
             groups[name] = group
         else:
@@ -108,7 +112,10 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
         workload=groups["workload"],
         policy=groups["policy"],
         plant=groups["plant"],
+        sensors=groups["sensors"],
+        tolerances=groups["tolerances"],
         record=groups["record"],
+        faults=groups["faults"],
         scenario=groups["scenario"],
         weather_path=path,
         seed=seed,

@@ -12,10 +12,12 @@ from twin.cli.manifest import manifest_of
 from twin.cli.naming import fresh
 from twin.cli.progress import progress
 from twin.cli.summary import print_summary
-from twin.results.report import write_report
+from twin.results.read import read_run
+from twin.results.report import traces_of, write_report
 from twin.results.rundir import unwritable
 from twin.results.store import RunStore
 from twin.sim.simulate import simulate
+from twin.sim.tolerances import digest_of
 from twin.units import SECONDS_PER_HOUR
 
 
@@ -72,6 +74,8 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
             parts.configuration,
             name=name,
             workload=parts.workload.provenance,
+            drawn_faults=result.drawn,
+            tolerances=digest_of(result.tables["tolerances"]),
             started=started.isoformat(timespec="seconds"),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )
@@ -80,7 +84,8 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
         store.finish(manifest, metrics, kept, result.complete)
     page = write_report(directory)
     if alone:
-        print_summary(name, metrics, result.expectations, result.complete, page)
+        lines = [trace.text for trace in traces_of(read_run(directory))]
+        print_summary(name, metrics, result.expectations, lines, result.complete, page)
     if not result.complete:
         raise KeyboardInterrupt
     return Exit.FINE if all(outcome.met for outcome in result.expectations) else Exit.FINDING

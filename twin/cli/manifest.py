@@ -3,7 +3,7 @@
 import hashlib
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,28 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def manifest_of(
-    configuration: Configuration, *, name: str, workload: Mapping[str, Any], started: str, finished: str
+    configuration: Configuration,
+    *,
+    name: str,
+    workload: Mapping[str, Any],
+    drawn_faults: Sequence[Mapping[str, Any]],
+    tolerances: str,
+    started: str,
+    finished: str,
 ) -> dict[str, Any]:
-    """The manifest of a run; ``workload`` is where its demand came from, the stamps are ISO 8601."""
+    """The manifest of a run; ``workload`` is where its demand came from, the stamps are ISO 8601.
+
+    ``drawn_faults`` came by chance: each is an entry as a scenario's timeline has it. ``tolerances`` is the digest of
+    what was drawn of its devices.
+    """
     found = {
         "name": name,
         "configuration": configuration.mapping(),
         "seed": configuration.seed,
         "hours": configuration.hours,
         "workload": dict(workload),
+        "drawn_faults": [dict(fault) for fault in drawn_faults],
+        "tolerances": tolerances,
         "versions": versions(),
         "commit": commit(),
         "started": started,

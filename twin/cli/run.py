@@ -58,7 +58,7 @@ exit codes: 0 fine, 1 an expectation of the scenario unmet, 3 input refused, 4 i
 def help_text(configuration: Path, scenarios: Path) -> str:
     """The page of ``twin run --help``, with what there is to choose from."""
     lines = []
-    for group in ("hall", "workload", "policy", "plant", "record"):
+    for group in ("hall", "workload", "policy", "plant", "sensors", "tolerances", "record", "faults"):
         names = sorted(path.stem for path in (configuration / group).glob("*.yaml"))
         lines.append(f"  {group + '=':<11}{', '.join(names)}")
     names = [path.stem for path in stories.files(scenarios)]

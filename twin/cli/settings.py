@@ -1,4 +1,4 @@
-"""What the engine is told beside hall, workload, policy and story: the groups ``plant`` and ``record``, and weather."""
+"""What the engine is told beside hall, workload, policy and story: hardware, sensors, tolerances, records, chance."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,9 @@ from twin.cli.configuration import SOURCE, Configuration, ConfigurationError
 from twin.cli.weather import Row, WeatherError, read_weather
 from twin.hall.errors import Fault, Faults, did_you_mean
 from twin.hall.fields import number, read_fields
+from twin.sim.chance import ChanceError, FaultRate, read_rates
+from twin.sim.sensor_settings import read_sensors
+from twin.sim.tolerances import read_tolerances
 from twin.sim.world import Settings
 
 PLANT = (
@@ -44,7 +47,16 @@ def settings_of(configuration: Configuration, sources: Mapping[str, str]) -> Set
     if "service_period_seconds" in values and values["service_period_seconds"] % 1.0:
         given = plant["service_period_seconds"]
         faults.add("plant.service_period_seconds", given, "not whole seconds", "Requests are counted by the second")
-    found: list[Fault] = [*faults, *recorded]
+    sensed = Faults(sources.get("sensors", SOURCE))
+    sensors = read_sensors(configuration.sensors, "sensors", sensed)
+    banded = Faults(sources.get("tolerances", SOURCE))
+    tolerances = read_tolerances(configuration.tolerances, "tolerances", banded)
+    found: list[Fault] = [*faults, *sensed, *banded, *recorded]
+    rates: tuple[FaultRate, ...] = ()
+    try:
+        rates = read_rates(configuration.faults, sources.get("faults", SOURCE))
+    except ChanceError as error:
+        found += error.faults
     weather: tuple[Row, ...] = ()
     if configuration.weather_path is not None:
         try:
@@ -60,5 +72,8 @@ def settings_of(configuration: Configuration, sources: Mapping[str, str]) -> Set
         greatest_restarts=configuration.greatest_restarts,
         capping=capping,
         weather=weather,
+        faults=rates,
+        sensors=sensors,
+        tolerances=tolerances,
         **values,
     )

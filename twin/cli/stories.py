@@ -15,7 +15,7 @@ import yaml
 from twin.hall.errors import Fault, did_you_mean
 from twin.sim.scenario import SHORT_KEYS, ScenarioError, short_form
 
-GROUPS = ("hall", "workload", "policy", "plant", "record")
+GROUPS = ("hall", "workload", "policy", "plant", "sensors", "tolerances", "record", "faults")
 SETTINGS = (*GROUPS, "seed", "hours", "warmup_seconds", "control_period_seconds", "greatest_restarts", "weather")
 NONE = "none"
 

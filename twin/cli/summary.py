@@ -27,6 +27,7 @@ HEADLINES: tuple[tuple[str, str, str], ...] = (
     ("jobs killed", "jobs.killed", "d"),
     ("real time", "wall_seconds", "seconds"),
 )
+MOST_TRACES = 6  # lines from cause to consequence
 WIDE = 160  # characters of a sweep's table where there is no terminal to fit
 SWEEP = (
     ("trips", "breaker_trips_total", "d"),
@@ -39,8 +40,16 @@ SWEEP = (
 )
 
 
-def print_summary(name: str, metrics: Mapping[str, Any], outcomes: Sequence[Any], complete: bool, page: Path) -> None:
-    """Print one run. ``outcomes`` have ``expectation``, ``met`` and ``evidence``."""
+def print_summary(
+    name: str,
+    metrics: Mapping[str, Any],
+    outcomes: Sequence[Any],
+    traces: Sequence[str],
+    complete: bool,
+    page: Path,
+) -> None:
+    """Print one run. ``outcomes`` have ``expectation``, ``met`` and ``evidence``; ``traces`` are lines from cause to
+    consequence."""
     console = Console(highlight=False, soft_wrap=True)
     table = Table(
         title=name if complete else f"{name}: stopped before its end", show_header=False, title_justify="left"
@@ -50,6 +59,10 @@ def print_summary(name: str, metrics: Mapping[str, Any], outcomes: Sequence[Any]
     for label, key, unit in HEADLINES:
         table.add_row(label, shown(looked_up(metrics, key), unit))
     console.print(table)
+    for line in traces[:MOST_TRACES]:
+        console.print(line, markup=False)
+    if len(traces) > MOST_TRACES:
+        console.print(f"… and {len(traces) - MOST_TRACES} further causes, in the report")
     for outcome in outcomes:
         mark = "[green]as expected[/green]" if outcome.met else "[red]NOT as expected[/red]"
         console.print(f"{mark}  {outcome.expectation}: {outcome.evidence}")

@@ -14,8 +14,8 @@ REQUIRED: Final = object()  # a field without a default
 class Field:
     """One key of a hall file: its name with its unit, what it may hold, and its factor to SI.
 
-    ``kind`` is "number", "count", "text", "choice", "numbers" (a list), "points" (a list of pairs), "names" (a list of
-    texts) or "section" (a mapping that is read elsewhere). ``None`` is accepted where ``optional``.
+    ``kind`` is "number", "count", "flag", "text", "choice", "numbers" (a list), "points" (a list of pairs), "names" (a
+    list of texts) or "section" (a mapping that is read elsewhere). ``None`` is accepted where ``optional``.
     """
 
     key: str
@@ -52,6 +52,11 @@ def share(key: str, sentence: str, default: Any = REQUIRED, above: bool = False)
 def count(key: str, sentence: str, default: Any = REQUIRED, low: int = 0, optional: bool = False) -> Field:
     """A whole number."""
     return Field(key, "count", sentence, default, 1.0, low, 1_000_000, optional=optional)
+
+
+def flag(key: str, sentence: str, default: Any = REQUIRED) -> Field:
+    """True or false."""
+    return Field(key, "flag", sentence, default)
 
 
 def text(key: str, sentence: str, default: Any = REQUIRED, optional: bool = False) -> Field:
@@ -108,7 +113,11 @@ def _read(value: Any, field: Field, path: str, faults: Faults) -> tuple[bool, An
         return True, None
     if field.kind in ("number", "count"):
         return _read_number(value, field, path, faults)
-    if field.kind == "choice":
+    if field.kind == "flag":
+        if isinstance(value, bool):
+            return True, value
+        faults.add(path, value, "neither true nor false", f"Write true or false: {field.sentence}")
+    elif field.kind == "choice":
         if value in field.choices:
             return True, value
         faults.unknown(path, value, "word", field.choices)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from twin.hall.cdu_figures import CDU_FIELDS
-from twin.hall.fields import Field, choice, count, number, section, share, text
+from twin.hall.fields import Field, choice, count, flag, number, section, share, text
 from twin.hall.parts import NodeKind
 
 RISK_TIERS: Final = ("low", "standard", "high")  # thermal risk that the workload on a rack may bring
@@ -26,6 +26,7 @@ HALL_FIELDS: Final[tuple[Field, ...]] = (
     section("staging", "staging cell", None, optional=True),
     section("air", "room air"),
     section("facility", "facility water"),
+    section("emergency", "what carries the hall when its utility is lost", {}),
     section("auxiliary", "panel of other loads", None, optional=True),
     section("backup", "remote pool of trays", None, optional=True),
     section("exceptions", "changes by the name of a row, rack, feed, loop or zone", {}),
@@ -96,6 +97,14 @@ FACILITY_FIELDS: Final[tuple[Field, ...]] = (
     share("free_cooling_fraction", "fan and pump power per watt rejected"),
     number("dry_bulb_celsius", "without a weather file", 20.0, low=-60.0, high=60.0),
     number("wet_bulb_celsius", "without a weather file", 14.0, low=-60.0, high=60.0),
+)
+EMERGENCY_FIELDS: Final[tuple[Field, ...]] = (
+    number("generator_start_seconds", "from the loss of the utility to power; null for none", 12.0, optional=True),
+    number("chiller_restart_seconds", "from power to the start of heat rejection", 600.0),
+    number("chiller_ramp_seconds", "from its start to all of it", 120.0, above=True),
+    flag("cdu_pumps_on_ups", "whether the pumps of the CDUs hang on the UPS", True),
+    flag("water_pumps_on_ups", "whether the pumps of the facility water hang on the UPS", True),
+    flag("crah_fans_on_ups", "whether the fans of the CRAHs hang on the UPS", False),
 )
 AUXILIARY_FIELDS: Final[tuple[Field, ...]] = (
     choice("feed", "the side that feeds the panel", ("A", "B"), "A"),

@@ -229,6 +229,18 @@ class Facility:
 
 
 @dataclass(frozen=True)
+class Emergency:
+    """What carries a hall when its utility is lost, and what of its mechanical plant hangs on the UPS."""
+
+    generator_start_seconds: float | None = 12.0  # from the loss to power; None for a hall without generators
+    chiller_restart_seconds: float = 600.0  # from power to the start of heat rejection
+    chiller_ramp_seconds: float = 120.0  # from its start to all of it
+    cdu_pumps_on_ups: bool = True
+    water_pumps_on_ups: bool = True  # of facility water
+    crah_fans_on_ups: bool = False
+
+
+@dataclass(frozen=True)
 class Backup:
     """A remote pool of fixed size with no plant."""
 
@@ -248,4 +260,5 @@ class Hall:
     facility: Facility
     auxiliary: tuple[AuxiliaryLoad, ...] = ()
     backup: Backup | None = None
+    emergency: Emergency = Emergency()
     source: str = field(default="", compare=False)  # file it was read from, for messages

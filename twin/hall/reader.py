@@ -15,6 +15,7 @@ from twin.hall.fields import join, read_fields
 from twin.hall.files import parse_yaml, read_yaml, shown
 from twin.hall.hall_fields import (
     BACKUP_FIELDS,
+    EMERGENCY_FIELDS,
     EXPLICIT_RACK_FIELDS,
     HALL_FIELDS,
     LISTS,
@@ -23,7 +24,7 @@ from twin.hall.hall_fields import (
     STAGING_FIELDS,
 )
 from twin.hall.layout import STAGING_ROW, Slot, rack_names, row_names
-from twin.hall.parts import Backup, Hall, Rack, RackClass
+from twin.hall.parts import Backup, Emergency, Hall, Rack, RackClass
 from twin.hall.power_layout import SIDES, PowerLayout
 from twin.hall.presets import load_parts, merged
 from twin.hall.rack_figures import rack_class
@@ -128,6 +129,7 @@ class _Reading:
         if v.get("backup") is not None:
             b = read_fields(v["backup"], BACKUP_FIELDS, "backup", self.faults)
             backup = Backup(b.get("name", "backup"), b.get("trays", 0))
+        emergency = read_fields(v.get("emergency", {}), EMERGENCY_FIELDS, "emergency", self.faults)
         self._unknown_exceptions(rows, slots, power)
         self.faults.stop()
         assert facility is not None  # a missing facility is a fault and has stopped the reading
@@ -140,6 +142,7 @@ class _Reading:
             facility=facility,
             auxiliary=tuple(power.loads),
             backup=backup,
+            emergency=Emergency(**emergency),
             source=self.source,
         )
         find_faults(hall, {**self.paths, **cooling.paths, **power.paths}, self.faults)

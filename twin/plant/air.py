@@ -5,22 +5,22 @@ warms its neighbours' inlets. The room: ``C dT/dt = Σ exhaust − Σ draw − Q
 ``capacity × clip((T − (set − band/2))/band, 0, 1)``. Air mass balances: what neighbours draw does not reach the room.
 """
 
-from math import isfinite, sqrt
-
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, State, Work
-from twin.plant.compiled import inner
+from twin.plant.compiled import inline, inner
 from twin.plant.coolant import film_conductance
-from twin.plant.loop import SHORTEST, clear_rack, first_past, see
 from twin.plant.racks import (
     correct_slowed,
     linearise,
     meter_trays,
+    rack_accept,
     rack_backward,
+    rack_begin,
     rack_close,
     rack_forward,
     rack_middle,
 )
 from twin.plant.thermal import GAMMA
+from twin.plant.tiles import load, unload
 
 STILL_AIR = 0.05  # share of nominal air flow through a rack whose fans stand still (assumption)
 
@@ -52,12 +52,17 @@ def to_room(c: Constants, u: Inputs, r: int) -> float:
 @inner
 def inlet_temperature(c: Constants, u: Inputs, r: int, room: float, air: Floats) -> float:
     """Inlet air temperature [°C] of rack ``r`` with racks' air ``air`` (by rack) and the room's."""
-    share = neighbour_share(c, r)
-    t = (1.0 - share) * room
-    for side in range(2):
-        other = c.neighbour[r, side]
-        if other >= 0:
-            t += c.rack[r].recirculation * air[other]
+    return mixed(c.neighbour[r, 0], c.neighbour[r, 1], c.rack[r].recirculation, room, air)
+
+
+@inner
+def mixed(left: int, right: int, recirculation: float, room: float, air: Floats) -> float:
+    """Air of the room and, by ``recirculation`` each, of the neighbours that there are (index ≥ 0) [°C]."""
+    t = room
+    if left >= 0:
+        t += recirculation * (air[left] - room)
+    if right >= 0:
+        t += recirculation * (air[right] - room)
     return t
 
 
@@ -73,16 +78,20 @@ def crah_heat(c: Constants, u: Inputs, z: int, room: float) -> tuple[float, floa
     return capacity * share, capacity / c.zone[z].band
 
 
-@inner
+@inline
 def zone_step(
     c: Constants, u: Inputs, x: State, d: Derived, w: Work, z: int, src: int, h: float, mean_air: Floats
 ) -> tuple[float, int, float]:
-    """Try one step of ``h`` [s]. mean_air: W of air heat of liquid racks, by rack. Returns error, past, a sum."""
+    """Try one step of ``h`` [s]. mean_air: W of air heat of liquid racks, by rack. Returns error, past, a sum.
+
+    The rates of :func:`zone_begin` must be present.
+    """
     s = GAMMA * h
     lo, hi = c.zone_ptr[z], c.zone_ptr[z + 1]
     room = x.zone[src, z]
     air = x.ta[src]
-    td, tp = x.td[src], x.tp[src]
+    after = w.air_new
+    m = w.m
     fans = c.zone[z].fan_watts * u.zone[z].factor
     error = 0.0
     sum_x = 0.0
@@ -91,58 +100,51 @@ def zone_step(
     drawn = 0.0
     for j in range(lo, hi):
         r = c.zone_idx[j]
-        rate = rack_air_rate(c, u, r)
-        from_room = rate * (1.0 - neighbour_share(c, r))
-        out = to_room(c, u, r)
-        inlet_heat = rate * inlet_temperature(c, u, r, room, air)
         k = w.rack[r]
-        if c.rack[r].liquid:
-            diagonal = c.rack[r].air_capacity + s * out
-            k.alpha = (mean_air[r] + inlet_heat - rate * air[r]) / diagonal
-            k.beta = s * from_room / diagonal
+        part = c.rack[r]
+        own = air[r]
+        inlet_heat = k.air_rate * mixed(c.neighbour[r, 0], c.neighbour[r, 1], part.recirculation, room, air)
+        if part.liquid:
+            over = 1.0 / (part.air_capacity + s * k.air_out)
+            k.alpha = (mean_air[r] + inlet_heat - k.air_rate * own) * over
+            k.beta = s * k.air_drawn * over
         else:
-            film = film_conductance(c.rack[r].film, rate, c.rack[r].air_flow, c.rack[r].film_floor)
             if d.slowed[r] > 0:
-                linearise(c, u, x, d, r, src)
+                linearise(c, u, d, m, r)
             rack_forward(
-                c.tray0[r], c.tray0[r + 1], s, film, rate, out, from_room, air[r], inlet_heat, 1.0, c.rack[r], k,
-                d.shelf[r], d.plate_sum[r], d.air_sum[r], td, tp, c.ir, d.g, d.qd, d.qp, w.aa, w.bb, w.rd, w.bx,
+                m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], s, k.film_air, k.air_rate, k.air_out, k.air_drawn, own,
+                inlet_heat, 1.0, part, k, d.shelf[r], d.plate_sum[r], d.air_sum[r],
             )  # fmt: skip
-        sum_x += out * air[r]
-        sum_a += out * k.alpha
-        sum_b += out * k.beta
-        drawn += from_room
+        sum_x += k.air_out * own
+        sum_a += k.air_out * k.alpha
+        sum_b += k.air_out * k.beta
+        drawn += k.air_drawn
     taken1, slope = crah_heat(c, u, z, room)
     diagonal = c.zone[z].capacity + s * (drawn + slope) - s * sum_b
     k_room = (sum_x - drawn * room - taken1 + fans + s * sum_a) / diagonal
     for j in range(lo, hi):
         r = c.zone_idx[j]
-        w.tan[r] = air[r] + h * (w.rack[r].alpha + w.rack[r].beta * k_room)
+        after[r] = air[r] + h * (w.rack[r].alpha + w.rack[r].beta * k_room)
     room2 = room + h * k_room
     sum_x = 0.0
     sum_a = 0.0
     for j in range(lo, hi):
         r = c.zone_idx[j]
-        rate = rack_air_rate(c, u, r)
-        out = to_room(c, u, r)
-        inlet_heat = rate * inlet_temperature(c, u, r, room2, w.tan)
         k = w.rack[r]
-        if c.rack[r].liquid:
+        part = c.rack[r]
+        inlet_heat = k.air_rate * mixed(c.neighbour[r, 0], c.neighbour[r, 1], part.recirculation, room2, after)
+        if part.liquid:
             k1 = k.alpha + k.beta * k_room
-            residual = mean_air[r] + inlet_heat - rate * w.tan[r] - 2.0 * c.rack[r].air_capacity * k1
+            residual = mean_air[r] + inlet_heat - k.air_rate * after[r] - 2.0 * part.air_capacity * k1
             k.kc1 = k1
-            k.alpha = residual / (c.rack[r].air_capacity + s * out)
+            k.alpha = residual / (part.air_capacity + s * k.air_out)
         else:
-            film = film_conductance(c.rack[r].film, rate, c.rack[r].air_flow, c.rack[r].film_floor)
-            rack_middle(
-                c.tray0[r], c.tray0[r + 1], s, h, film, air[r], k_room, c.rack[r], k,
-                td, tp, c.ir, d.g, d.qd, d.qp, w.aa, w.bb, w.rd, w.bx, w.kd, w.kp,
-            )  # fmt: skip
+            rack_middle(m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], s, h, k.film_air, air[r], k_room, part, k)
             if d.slowed[r] > 0:
-                correct_slowed(c, u, x, d, w, r, src, s, h)
-            rack_close(s, h, rate, air[r], inlet_heat, 1.0, c.rack[r], k, d.shelf[r])
-        sum_x += out * w.tan[r]
-        sum_a += out * k.alpha
+                correct_slowed(c, u, m, k, r, s, h)
+            rack_close(s, h, k.air_rate, air[r], inlet_heat, 1.0, part, k, d.shelf[r])
+        sum_x += k.air_out * after[r]
+        sum_a += k.air_out * k.alpha
     taken2, _ = crah_heat(c, u, z, room2)
     k2_room = (sum_x - drawn * room2 - taken2 + fans - 2.0 * c.zone[z].capacity * k_room + s * sum_a) / diagonal
     past = 0
@@ -152,113 +154,64 @@ def zone_step(
         k = w.rack[r]
         if c.rack[r].liquid:
             k2 = k.alpha + k.beta * k2_room
-            k.newfluid = air[r] + h * (1.5 * k.kc1 + 0.5 * k2)
+            after[r] = air[r] + h * (1.5 * k.kc1 + 0.5 * k2)
             error = max(error, abs(0.5 * h * (k.kc1 + k2)))
-            total += k.newfluid
+            total += after[r]
         else:
             e, p, t = rack_backward(
-                c.tray0[r], c.tray0[r + 1], s, h, air[r], k2_room, 1.0, k,
-                td, tp, c.ir, d.g, w.aa, w.bb, w.rd, w.bx, w.kd, w.kp, u.up, u.down, w.tdn, w.tpn,
-            )  # fmt: skip
+                m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], s, h, air[r], k2_room, 1.0, c.rack[r], k
+            )
+            after[r] = k.new_fluid
             error = max(error, e)
             past += p
             total += t
-    for j in range(lo, hi):
-        r = c.zone_idx[j]
-        w.tan[r] = w.rack[r].newfluid
     w.zone[z].zone_new = room + h * (1.5 * k_room + 0.5 * k2_room)
     error = max(error, abs(0.5 * h * (k_room + k2_room)))
     w.zone[z].step_crah = 0.5 * h * (taken1 + s * slope * k_room + taken2 + s * slope * k2_room)
     return error, past, total + w.zone[z].zone_new
 
 
-@inner
-def zone_run(
-    c: Constants, u: Inputs, x: State, d: Derived, w: Work, z: int, cur: int, span: float, mean_air: Floats, watch: bool
-) -> tuple[float, int]:
-    """Carry zone ``z`` over ``span`` [s] from row ``cur`` into the other; as :func:`twin.plant.loop.loop_run`."""
-    nxt = 1 - cur
-    src = cur
-    t = 0.0
-    h = x.h_zone[cur, z]
-    tolerance = c.tolerance[0]
-    lo, hi = c.zone_ptr[z], c.zone_ptr[z + 1]
-    sample = 0
-    for j in range(lo, hi):
+@inline
+def zone_begin(c: Constants, u: Inputs, x: State, w: Work, z: int, row: int) -> None:
+    """Begin a stretch: rates of air, trays of air-cooled racks into tiles, meters of the stretch at nothing."""
+    for j in range(c.zone_ptr[z], c.zone_ptr[z + 1]):
+        r = c.zone_idx[j]
+        k = w.rack[r]
+        rate = rack_air_rate(c, u, r)
+        k.air_rate = rate
+        k.air_drawn = rate * (1.0 - neighbour_share(c, r))
+        k.air_out = to_room(c, u, r)
+        if not c.rack[r].liquid:
+            k.film_air = film_conductance(c.rack[r].film, rate, c.rack[r].air_flow, c.rack[r].film_floor)
+            load(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[row], x.tp[row], u.up, u.down)
+            rack_begin(w.m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], k, w.seen[r])
+    w.zone[z].crah_joules = 0.0
+
+
+@inline
+def zone_accept(c: Constants, u: Inputs, x: State, d: Derived, w: Work, z: int, src: int, nxt: int, h: float) -> None:
+    """Take the step that was tried as the state of row ``nxt``, and add its meters."""
+    for j in range(c.zone_ptr[z], c.zone_ptr[z + 1]):
+        r = c.zone_idx[j]
+        k = w.rack[r]
+        if not c.rack[r].liquid:
+            if d.metered[r]:
+                meter_trays(c, u, d, w, r, h)
+            rack_accept(w.m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], x.ta[src, r], k, w.seen[r], h)
+            k.rack_joules += k.step_rack
+            k.air_joules += k.step_rack
+        x.ta[nxt, r] = w.air_new[r]
+    x.zone[nxt, z] = w.zone[z].zone_new
+    w.zone[z].crah_joules += w.zone[z].step_crah
+
+
+@inline
+def zone_end(c: Constants, x: State, w: Work, z: int, row: int) -> None:
+    """End a stretch: trays of air-cooled racks out of tiles into row ``row``."""
+    for j in range(c.zone_ptr[z], c.zone_ptr[z + 1]):
         r = c.zone_idx[j]
         if not c.rack[r].liquid:
-            clear_rack(c, d, w, r)
-    w.zone[z].crah_joules = 0.0
-    while t < span:
-        left = span - t
-        step = left if h >= 0.999999 * left else h
-        clipped = step == left
-        error, past, total = zone_step(c, u, x, d, w, z, src, step, mean_air)
-        if not isfinite(total) or not isfinite(error):
-            if step <= SHORTEST:
-                return t, -2
-            h = 0.1 * step
-            continue
-        if error > tolerance and step > SHORTEST:
-            h = max(SHORTEST, step * max(0.1, 0.8 * sqrt(tolerance / error)))
-            continue
-        crossed = False
-        if watch and past > 0:
-            crossed = True
-            low, high = 0.0, step
-            while high - low > 1e-9:
-                half = 0.5 * (low + high)
-                if half <= low or half >= high or t + half == t + low:
-                    break
-                _, past, _ = zone_step(c, u, x, d, w, z, src, half, mean_air)
-                if past > 0:
-                    high = half
-                else:
-                    low = half
-            step = high
-            zone_step(c, u, x, d, w, z, src, step, mean_air)
-        end = span if clipped and not crossed else t + step
-        while sample < w.sample_n[0] and w.sample_time[sample] <= end:
-            f = (w.sample_time[sample] - t) / (end - t)
-            for j in range(lo, hi):
-                r = c.zone_idx[j]
-                if not c.rack[r].liquid:
-                    before = -1e300
-                    for i in range(c.tray0[r], c.tray0[r + 1]):
-                        before = max(before, x.td[src, i])
-                    w.sample_device[sample, r] = before + f * (w.rack[r].hottest - before)
-                    w.sample_return[sample, r] = x.ta[src, r] + f * (w.tan[r] - x.ta[src, r])
-            sample += 1
-        for j in range(lo, hi):
-            r = c.zone_idx[j]
-            if not c.rack[r].liquid:
-                before = -1e300
-                for i in range(c.tray0[r], c.tray0[r + 1]):
-                    before = max(before, x.td[src, i])
-                see(w.seen, r, 0, before, w.rack[r].hottest, step)
-                see(w.seen, r, 1, x.ta[src, r], w.tan[r], step)
-                if d.metered[r]:
-                    meter_trays(c, u, x, d, w, r, src, step)
-                for i in range(c.tray0[r], c.tray0[r + 1]):
-                    x.td[nxt, i] = w.tdn[i]
-                    x.tp[nxt, i] = w.tpn[i]
-                w.rack[r].rack_joules += w.rack[r].step_rack
-                w.rack[r].air_joules += w.rack[r].step_rack
-        # every rack's air moves only after all of them have been read
-        for j in range(lo, hi):
-            r = c.zone_idx[j]
-            x.ta[nxt, r] = w.tan[r]
-        x.zone[nxt, z] = w.zone[z].zone_new
-        w.zone[z].crah_joules += w.zone[z].step_crah
-        src = nxt
-        t = end
-        if crossed:
-            x.h_zone[nxt, z] = h
-            return t, first_past(c, u, x.td[nxt], c.zone_idx[lo:hi], 0.0)
-        grown = step * min(4.0, 0.9 * sqrt(tolerance / max(error, 1e-12)))
-        h = min(c.tolerance[1], max(h, grown) if clipped else grown)
-    x.h_zone[nxt, z] = h
-    return span, -1
+            unload(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[row], x.tp[row])
 
 
 @inner

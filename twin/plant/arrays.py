@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from twin.hall.parts import BreakerKind, Cooling, PumpMode
 from twin.hall.topology import Topology
+from twin.plant.tiles import TILE, Floats, Ints, first_tiles
 from twin.units import AIR_DENSITY, AIR_HEAT_CAPACITY
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Records = NDArray[np.void]
 
 TABLE_POINTS = 12
-SAMPLES = 256  # read-only samples within one stretch
 
 #: record field → attribute of RackClass, as the kernels name it
 RACK_FIELDS = {
@@ -87,9 +85,10 @@ BREAKER_FIELDS = {
 class Constants(NamedTuple):
     tray0: Ints  # R+1
     tray_rack: Ints  # T
+    tile0: Ints  # R+1, first tile of every rack
     idle: Floats  # T, W
     span: Floats  # T, W
-    ir: Floats  # T, 1/(K/W) die to plate
+    ir: Floats  # T, 1/(K/W) die to plate, as built
     leak: Floats  # T, W/K when on
     rack: Records  # R: RACK_FIELDS and zone, loop, liquid, air_share, fluid_capacity, air_flow [W/K], recirculation …
     phase: Floats  # R×3
@@ -112,14 +111,17 @@ class Constants(NamedTuple):
 
 class Inputs(NamedTuple):
     tray: Records  # T: load, linear, beta, cap, sigma W, swing_hertz, gang, on, busy, mode
+    ir: Floats  # T, 1/(K/W) die to plate at present
     up: Floats  # T, °C guard levels of the present mode
     down: Floats  # T
     rack: Records  # R: valve, air_on
     loop: Records  # L: supply_set °C, pressure_set Pa, fouling K/W, main_factor, water_factor
     pump_on: Ints  # L×K
+    pump_health: Floats  # L×K, speed that a pump reaches, of the speed it is told
     zone: Records  # Z: set_point °C, factor (share of CRAH capacity available)
     closed: Ints  # B
     source_on: Ints  # N
+    phase_on: Ints  # N×3, 0 for a line that is broken at the node
     facility: Floats  # set point °C, share of rejection available, dry bulb °C, wet bulb °C
 
 
@@ -144,9 +146,6 @@ class State(NamedTuple):
 
 
 class Derived(NamedTuple):
-    qd: Floats  # T, device heat W at 0 °C of the linear law
-    g: Floats  # T, W/K
-    qp: Floats  # T, W
     plate_sum: Floats  # R, W
     air_sum: Floats  # R, W
     powered: Floats  # R, 1 with a live feed or ride-through, else 0
@@ -155,29 +154,41 @@ class Derived(NamedTuple):
     metered: Ints  # R, 1 when a tray is slowed, braked or capped
     share: Floats  # R×2, share of rack power on each feed
     node_on: Ints  # N
+    live: Ints  # N×3, 1 for a line with supply
     cv2: Floats  # B, relative variance of the current
+    gang: Records  # T: name, hertz, watts of the gangs that swing in a rack, from its first tray's place on
+    gangs: Ints  # R, how many
     branch_b: Floats  # R, linear branch coefficient at the present viscosity
+    viscous: Floats  # L, °C at which a loop's viscosity was taken
     film: Floats  # R, W/K per tray, of loops whose pumps are steady
+    hx_film: Floats  # L, W/K of the exchanger's coolant side, of the same
 
 
 class Work(NamedTuple):
-    aa: Floats
-    bb: Floats
-    rd: Floats
-    bx: Floats
-    kd: Floats
-    kp: Floats
-    tdn: Floats
-    tpn: Floats
+    m: Floats  # every rack's tiles
     meter: Records  # T: lag, slow_s, brake_s, cap_s in this stretch
     rack: Records  # R: the columns of racks.py, new states and the step's energies
     loop: Records  # L: joules and new states
     loop_new: Floats  # L×4
     speed_new: Floats  # L×K
     pressure_new: Floats  # L×2
+    pump: Floats  # 5×K, rates and stages of one loop's pumps
+    branch: Floats  # 2×R, coefficients of one loop's branches
+    mean_power: Floats  # R, W over the stretch
+    mean_air: Floats  # R, W over the stretch
+    mean_r: Floats  # B, of mean power
+    spent: Floats  # N, W that batteries give
+    row_power: Floats  # 2×W, W at the two ends of the stretch
+    swing: Floats  # 2×N, W² and W
+    gang_table: Ints  # places by a hash of the gang's number
+    gang_first: Ints  # T, entries of Derived.gang: the first rack of each gang …
+    gang_last: Ints  # T, … and its last
+    gang_next: Ints  # T, the same gang's next rack
+    gang_rack: Ints  # T, whose entry it is
+    gang_node: Ints  # N, nodes that a gang reaches
     flow2: Floats
     flow_new: Floats
-    tan: Floats
+    air_new: Floats  # R, °C
     zone: Records  # Z
     seen: Floats  # R×3×2: min, max, integral of device and return temperature
     seen_loop: Floats  # L×3×2: of supply and return
@@ -185,11 +196,6 @@ class Work(NamedTuple):
     node_p: Floats  # N, W
     node_i: Floats  # N×6, re and im of line currents, A
     breaker_r: Floats  # 2×B
-    sample_time: Floats  # S, s after the stretch's start
-    sample_n: Ints  # [count]
-    sample_device: Floats  # S×R
-    sample_return: Floats  # S×R
-    sample_supply: Floats  # S×L
 
 
 def _records(size: int, floats: str = "", ints: str = "") -> Records:
@@ -207,12 +213,17 @@ def constants(
     *,
     resistance_factor: Floats | None = None,
     rating_factor: Floats | None = None,
+    tau_factor: Floats | None = None,
+    valve_factor: Floats | None = None,
+    span_factor: Floats | None = None,
     tolerance_kelvin: float = 0.1,
     longest_step_seconds: float = 60.0,
 ) -> Constants:
     """The constants of a hall.
 
-    resistance_factor: shape (T,), of nominal die-to-plate resistance; rating_factor: shape (B,), of breaker pick-up.
+    resistance_factor: shape (T,), of nominal die-to-plate resistance; rating_factor: shape (B,), of breaker pick-up;
+    tau_factor: shape (B,), of breaker long time or table; valve_factor: shape (R,), of valve resistance; span_factor:
+    shape (T,), of dynamic power.
     tolerance_kelvin [K] bounds the embedded first-order estimate of a step: the global error of the second-order
     result is about a tenth of it.
     """
@@ -226,11 +237,15 @@ def constants(
     liquid = np.array([kind.cooling is Cooling.LIQUID for kind in classes], dtype=bool)
     rack = _records(
         len(classes),
-        " ".join(RACK_FIELDS) + " air_share overhead_liquid fluid_capacity air_flow recirculation",
+        " ".join(RACK_FIELDS)
+        + " loss_share loss_fixed air_share overhead_liquid fluid_capacity air_flow recirculation",
         "zone loop liquid",
     )
     _fill(rack, classes, RACK_FIELDS)
     rack["zone"], rack["loop"], rack["liquid"] = topology.rack_zone, topology.rack_loop, liquid
+    # P_in = (P_out + c)/η: what of it is loss, per watt of trays and in any case
+    rack["loss_share"] = 1.0 / rack["shelf_eta"] - 1.0
+    rack["loss_fixed"] = (rack["overhead"] + rack["shelf_fixed"]) / rack["shelf_eta"]
     rack["air_share"] = 1.0 - rack["die_share"] - rack["plate_share"]
     rack["overhead_liquid"] = np.where(liquid, [kind.overhead_liquid_share for kind in classes], 0.0)
     rack["fluid_capacity"] = np.where(liquid, [kind.coolant_heat_capacity for kind in classes], rack["air_capacity"])
@@ -260,6 +275,10 @@ def constants(
     breaker["node"], breaker["kind"] = topology.breaker_node, topology.breaker_kind
     if rating_factor is not None:
         breaker["rating"] *= rating_factor
+    delay = np.ones(len(devices)) if tau_factor is None else tau_factor
+    breaker["tau"] *= delay
+    if valve_factor is not None:
+        rack["branch_valve"] *= valve_factor
     table = np.zeros((len(devices), 2, TABLE_POINTS))
     for b, device in enumerate(devices):
         if device is not None and device.kind is BreakerKind.TABLE:
@@ -267,7 +286,7 @@ def constants(
             breaker["points"][b] = len(points)
             breaker["level"][b] = 1.0
             table[b, 0, : len(points)] = np.log(points[:, 0] - 1.0)
-            table[b, 1, : len(points)] = np.log(points[:, 1])
+            table[b, 1, : len(points)] = np.log(points[:, 1] * delay[b])
 
     index = {name: n for n, name in enumerate(topology.node_names)}
     aux = _records(len(hall.auxiliary), "watts pf", "node")
@@ -278,8 +297,9 @@ def constants(
     return Constants(
         tray0=topology.rack_tray0,
         tray_rack=topology.tray_rack,
+        tile0=first_tiles(topology.rack_tray0),
         idle=tray("tray_idle_watts"),
-        span=tray("tray_max_watts") - tray("tray_idle_watts"),
+        span=(tray("tray_max_watts") - tray("tray_idle_watts")) * (1.0 if span_factor is None else span_factor),
         ir=1.0 / (tray("conduction_resistance") * (1.0 if resistance_factor is None else resistance_factor)),
         leak=tray("leakage_watts_per_kelvin"),
         rack=rack,
@@ -331,14 +351,17 @@ def inputs(topology: Topology, c: Constants) -> Inputs:
     zone["set_point"], zone["factor"] = [part.setpoint for part in hall.zones], 1.0
     return Inputs(
         tray=tray,
+        ir=c.ir.copy(),
         up=c.rack["t_slow"][c.tray_rack],
         down=np.full(len(c.idle), -np.inf),
         rack=rack,
         loop=loop,
         pump_on=pump_on,
+        pump_health=np.ones(pump_on.shape),
         zone=zone,
         closed=np.ones(len(c.breaker), dtype=np.int64),
         source_on=np.ones(len(c.node), dtype=np.int64),
+        phase_on=np.ones((len(c.node), 3), dtype=np.int64),
         facility=np.array([hall.facility.setpoint, 1.0, hall.facility.dry_bulb, hall.facility.wet_bulb]),
     )
 
@@ -376,11 +399,8 @@ def state(c: Constants, u: Inputs) -> State:
 
 
 def derived(c: Constants) -> Derived:
-    trays, racks = len(c.idle), len(c.rack)
+    racks = len(c.rack)
     return Derived(
-        qd=np.zeros(trays),
-        g=np.zeros(trays),
-        qp=np.zeros(trays),
         plate_sum=np.zeros(racks),
         air_sum=np.zeros(racks),
         powered=np.ones(racks),
@@ -389,30 +409,39 @@ def derived(c: Constants) -> Derived:
         metered=np.zeros(racks, dtype=np.int64),
         share=np.zeros((racks, 2)),
         node_on=np.ones(len(c.node), dtype=np.int64),
+        live=np.ones((len(c.node), 3), dtype=np.int64),
         cv2=np.zeros(len(c.breaker)),
+        gang=_records(len(c.idle), "hertz watts", "name"),
+        gangs=np.zeros(racks, dtype=np.int64),
         branch_b=c.rack["branch_b"].copy(),
+        viscous=np.full(len(c.loop), -273.15),
         film=np.zeros(racks),
+        hx_film=np.zeros(len(c.loop)),
     )
 
 
-def work(c: Constants, u: Inputs) -> Work:
+def work(c: Constants, u: Inputs, rows: int) -> Work:
     trays, racks, loops, pumps = len(c.idle), len(c.rack), len(c.loop), u.pump_on.shape[1]
     nodes, breakers = len(c.node), len(c.breaker)
     one = np.zeros
+
+    def whole(size: int) -> Ints:
+        return np.zeros(size, dtype=np.int64)
+
     return Work(
-        aa=one(trays), bb=one(trays), rd=one(trays), bx=one(trays), kd=one(trays), kp=one(trays),
-        tdn=one(trays), tpn=one(trays), meter=_records(trays, "lag slow_s brake_s cap_s"),
+        m=one(int(c.tile0[-1]) * TILE), meter=_records(trays, "lag slow_s brake_s cap_s"),
         rack=_records(
             racks,
-            "sum_x sum_e w1 film1 alpha beta kc1 diagonal q1 plate1 air1 loss1 gk1 q2 plate2 air2 loss2 newfluid "
-            "hottest tcn step_rack step_air rack_joules air_joules",
+            "sum_x sum_e film1 alpha beta kc1 over q1 plate1 air1 loss1 gk1 q2 plate2 air2 loss2 new_fluid "
+            "hottest hottest_new step_rack step_air rack_joules air_joules air_rate air_drawn air_out film_air",
         ),
         loop=_records(loops, "hx_joules pump_joules step_hx step_pump", "rest_new"),
         loop_new=one((loops, 4)), speed_new=one((loops, pumps)), pressure_new=one((loops, 2)),
-        flow2=one(racks), flow_new=one(racks), tan=one(racks),
-        zone=_records(len(c.zone), "crah_joules step_crah zone_new"),
+        pump=one((5, pumps)), branch=one((2, racks)), mean_power=one(racks), mean_air=one(racks),
+        mean_r=one(breakers), spent=one(nodes), row_power=one((2, rows)), swing=one((2, nodes)),
+        gang_table=whole(1 << (2 * trays).bit_length()), gang_first=whole(trays), gang_last=whole(trays),
+        gang_next=whole(trays), gang_rack=whole(trays), gang_node=whole(nodes), flow2=one(racks), flow_new=one(racks),
+        air_new=one(racks), zone=_records(len(c.zone), "crah_joules step_crah zone_new"),
         seen=one((racks, 3, 2)), seen_loop=one((loops, 3, 2)), rack_power=one((2, racks)),
         node_p=one(nodes), node_i=one((nodes, 6)), breaker_r=one((2, breakers)),
-        sample_time=one(SAMPLES), sample_n=np.zeros(1, dtype=np.int64), sample_device=one((SAMPLES, racks)),
-        sample_return=one((SAMPLES, racks)), sample_supply=one((SAMPLES, loops)),
     )  # fmt: skip

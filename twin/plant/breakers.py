@@ -10,9 +10,9 @@ Table device (the Dynamo breakers, doi 10.1109/ISCA.2016.48): damage ``dD/dt = 1
 from math import exp, expm1, inf, log
 
 import numpy as np
-from numba import njit
 
 from twin.plant.arrays import Floats
+from twin.plant.compiled import kernel
 
 LSI, THERMAL_MAGNETIC, TABLE = 0, 1, 2
 
@@ -29,8 +29,8 @@ def trip_seconds(ratio: float, preload: float, time_constant: float, level: floa
     return time_constant * log((ratio * ratio - preload * preload) / (ratio * ratio - level))
 
 
-@njit(cache=True)
-def _weights(a: float) -> tuple[float, float, float]:
+@kernel
+def weights(a: float) -> tuple[float, float, float]:
     """``∫₀¹ yᵏ e^{−a(1−y)} dy`` for k = 0, 1, 2: by series where the recursion would cancel."""
     if a < 0.1:
         zero = 0.0
@@ -48,7 +48,7 @@ def _weights(a: float) -> tuple[float, float, float]:
     return zero, one, (1.0 - 2.0 * one) / a
 
 
-@njit(cache=True)
+@kernel
 def heated(theta: float, start: float, mean: float, end: float, span: float, time: float, tau: float) -> float:
     """θ [-] after ``time`` [s] of a step of ``span`` [s] whose drive r² is the parabola with these start, mean, end.
 
@@ -59,11 +59,11 @@ def heated(theta: float, start: float, mean: float, end: float, span: float, tim
     b = end - start - c
     x = time / span
     a = time / tau
-    zero, one, two = _weights(a)
+    zero, one, two = weights(a)
     return theta * exp(-a) + a * (start * zero + b * x * one + c * x * x * two)
 
 
-@njit(cache=True)
+@kernel
 def crossing_seconds(
     theta: float, start: float, mean: float, end: float, span: float, tau: float, level: float
 ) -> float:
@@ -91,7 +91,7 @@ def crossing_seconds(
     return high
 
 
-@njit(cache=True)
+@kernel
 def table_trip_seconds(ratio: float, log_ratio: Floats, log_seconds: Floats, points: int) -> float:
     """Trip time [s] of a table device at ``ratio``, log-log interpolated, extrapolated by its end slopes; inf at r ≤ 1.
 
@@ -107,7 +107,7 @@ def table_trip_seconds(ratio: float, log_ratio: Floats, log_seconds: Floats, poi
     return np.exp(log_seconds[j] + slope * (x - log_ratio[j]))
 
 
-@njit(cache=True)
+@kernel
 def damaged(
     damage: float, ratio: float, seconds: float, tau: float, log_ratio: Floats, log_seconds: Floats, points: int
 ) -> float:

@@ -6,15 +6,14 @@ valves, one common main ``Δp = K Q²``. The single unknown is the pressure acro
 
 from math import exp, sqrt
 
-from numba import njit
-
-from twin.plant.arrays import Floats
+from twin.plant.compiled import kernel
 from twin.plant.fluids import WATER_VOLUMETRIC_HEAT
+from twin.plant.tiles import Floats
 
 FILM_EXPONENT = 0.7  # of plate heat-exchanger films and of cold plates against flow (physics reference, section 3)
 
 
-@njit(cache=True)
+@kernel
 def branch_flow(pressure: float, quadratic: float, linear: float) -> float:
     """Flow [m³/s] through a branch with ``Δp = quadratic Q² + linear Q`` at ``pressure`` [Pa] ≥ 0."""
     if pressure <= 0.0:
@@ -23,14 +22,14 @@ def branch_flow(pressure: float, quadratic: float, linear: float) -> float:
     return 2.0 * pressure / (linear + sqrt(linear * linear + 4.0 * quadratic * pressure))
 
 
-@njit(cache=True)
+@kernel
 def pump_flow(pressure: float, speed: float, head: float, resistance: float) -> float:
     """Flow [m³/s] of one pump against ``pressure`` [Pa]; its check valve lets none back."""
     lift = speed * speed * head - pressure
     return sqrt(lift / resistance) if lift > 0.0 else 0.0
 
 
-@njit(cache=True)
+@kernel
 def _excess(
     pressure: float, quadratic: Floats, linear: Floats, speeds: Floats, head: float, resistance: float, main: float
 ) -> tuple[float, float]:
@@ -45,7 +44,7 @@ def _excess(
     return total - supplied, total
 
 
-@njit(cache=True)
+@kernel
 def manifold_pressure(
     quadratic: Floats, linear: Floats, speeds: Floats, head: float, resistance: float, main: float, guess: float
 ) -> tuple[float, float]:
@@ -104,7 +103,7 @@ def manifold_pressure(
     return pressure, _excess(pressure, quadratic, linear, speeds, head, resistance, main)[1]
 
 
-@njit(cache=True)
+@kernel
 def effectiveness(ntu: float, capacity_ratio: float) -> float:
     """Counterflow effectiveness ε(NTU, Cr), dimensionless (Kays & London)."""
     if ntu <= 0.0:
@@ -115,19 +114,60 @@ def effectiveness(ntu: float, capacity_ratio: float) -> float:
     return (1.0 - e) / (1.0 - capacity_ratio * e)
 
 
-@njit(cache=True)
+@kernel
+def exchanger_film(flow: float, nominal: float, conductance: float) -> float:
+    """Film conductance [W/K] of one side of an exchanger at ``flow``: ∝ Q^0.7, ``conductance`` at ``nominal`` flow."""
+    return conductance * (flow / nominal) ** FILM_EXPONENT if flow > 0.0 else 0.0
+
+
+@kernel
 def exchanger_conductance(
     flow1: float, nominal1: float, h1: float, flow2: float, nominal2: float, h2: float, fouling: float
 ) -> float:
     """UA [W/K]: ``1/UA = 1/h₁(Q₁) + 1/h₂(Q₂) + R_foul`` with films ∝ Q^0.7. Zero at zero flow."""
     if flow1 <= 0.0 or flow2 <= 0.0:
         return 0.0
-    film1 = h1 * (flow1 / nominal1) ** FILM_EXPONENT
-    film2 = h2 * (flow2 / nominal2) ** FILM_EXPONENT
-    return 1.0 / (1.0 / film1 + 1.0 / film2 + fouling)
+    return 1.0 / (1.0 / exchanger_film(flow1, nominal1, h1) + 1.0 / exchanger_film(flow2, nominal2, h2) + fouling)
 
 
-@njit(cache=True)
+@kernel
+def heat_per_kelvin(film1: float, capacity1: float, film2: float, capacity2: float, fouling: float) -> float:
+    """ε·Cmin [W/K] of an exchanger with films [W/K] and capacity rates [W/K] of its two sides, fouling [K/W]."""
+    if capacity1 <= 0.0 or capacity2 <= 0.0:
+        return 0.0
+    ua = 1.0 / (1.0 / film1 + 1.0 / film2 + fouling)
+    smallest = min(capacity1, capacity2)
+    return effectiveness(ua / smallest, smallest / max(capacity1, capacity2)) * smallest
+
+
+@kernel
+def heat_and_slope(
+    film1: float, capacity1: float, film2: float, capacity2: float, fouling: float
+) -> tuple[float, float]:
+    """ε·Cmin [W/K] as :func:`heat_per_kelvin`, and its slope d(ε·Cmin)/d ln Q₂ [W/K].
+
+    Side 2's film goes as Q₂^0.7 and its capacity as Q₂. With a = 1/Cmin, b = 1/Cmax, e = exp(−UA (a − b)):
+    ``ε Cmin = (1 − e)/(a − b e)``.
+    """
+    if capacity1 <= 0.0 or capacity2 <= 0.0:
+        return 0.0, 0.0
+    least, most = min(capacity1, capacity2), max(capacity1, capacity2)
+    if least < 1e-12 * most:  # all that so little can take; the squares below would leave the range of numbers
+        return least, capacity2 if capacity2 <= capacity1 else 0.0
+    ua = 1.0 / (1.0 / film1 + 1.0 / film2 + fouling)
+    a, b = 1.0 / least, 1.0 / most
+    by_film = FILM_EXPONENT * ua * ua / film2  # dUA/d ln Q₂
+    if a - b < 1e-6 * a:
+        share = ua * a / (1.0 + ua * a)
+        return share / a, by_film / (1.0 + ua * a) ** 2 + 0.5 * share * share / a
+    e = exp(-ua * (a - b))
+    over = 1.0 / (a - b * e)
+    left = (a - b) * ua
+    by_capacity = a * (1.0 - e - left * e) if capacity2 <= capacity1 else b * e * (left - (1.0 - e))
+    return (1.0 - e) * over, ((a - b) ** 2 * e * by_film + by_capacity) * over * over
+
+
+@kernel
 def exchanger_heat_per_kelvin(
     flow1: float, capacity1: float, nominal1: float, h1: float, flow2: float, nominal2: float, h2: float, fouling: float
 ) -> float:
@@ -135,15 +175,16 @@ def exchanger_heat_per_kelvin(
 
     flow1 [m³/s] and capacity1 [W/K] secondary, flow2 [m³/s] facility water.
     """
-    capacity2 = flow2 * WATER_VOLUMETRIC_HEAT
-    if capacity1 <= 0.0 or capacity2 <= 0.0:
-        return 0.0
-    ua = exchanger_conductance(flow1, nominal1, h1, flow2, nominal2, h2, fouling)
-    smallest = min(capacity1, capacity2)
-    return effectiveness(ua / smallest, smallest / max(capacity1, capacity2)) * smallest
+    return heat_per_kelvin(
+        exchanger_film(flow1, nominal1, h1),
+        capacity1,
+        exchanger_film(flow2, nominal2, h2),
+        flow2 * WATER_VOLUMETRIC_HEAT,
+        fouling,
+    )
 
 
-@njit(cache=True)
+@kernel
 def film_conductance(resistance: float, flow: float, nominal: float, floor: float) -> float:
     """Plate-to-fluid conductance [W/K]: ``1/(R (Q/Q₀)^−0.7)``, never below the natural-convection ``floor`` of Q/Q₀."""
     return max(flow / nominal, floor) ** FILM_EXPONENT / resistance

@@ -1,66 +1,67 @@
 """A stretch of time under frozen inputs: loops and zones each in steps of their own, then power, breakers, water.
 
 Facility water is predicted as a straight line for the loops and corrected by what they rejected; breakers take the
-parabola through the drive's start, mean and end. Where either guess is poor the stretch is refused and halved.
+parabola through the drive's start, mean and end. Where either guess is poor the stretch is refused and quartered.
 """
 
-from math import isnan
+from math import floor, isnan, nan
+from typing import Any
 
-import numpy as np
-
-from twin.plant.air import crah_heat, mean_air_watts, zone_run
-from twin.plant.arrays import Constants, Derived, Floats, Inputs, State, Work
-from twin.plant.breakers import TABLE, crossing_seconds, damaged, heated
+from twin.hall.topology import Bools
+from twin.plant.air import crah_heat, mean_air_watts
+from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State, Work
+from twin.plant.breakers import TABLE, crossing_seconds, damaged, weights
 from twin.plant.compiled import inner, kernel
-from twin.plant.coolant import exchanger_heat_per_kelvin
+from twin.plant.coolant import exchanger_film, heat_per_kelvin
 from twin.plant.facility import tank_after
-from twin.plant.fluids import pg25_volumetric_heat
-from twin.plant.loop import loop_run
+from twin.plant.fluids import WATER_VOLUMETRIC_HEAT, pg25_volumetric_heat
+from twin.plant.march import march
+from twin.plant.meters import Meters, commit
 from twin.plant.power import UPS, breaker_ratios, tree
+from twin.plant.pumps import settle_loop
 from twin.plant.racks import linearise, rack_watts
 
 DONE, REFUSED, BROKEN, CROSSED = 0, 1, 2, 3
-SHORT_TIME, THERMAL, RACK_DARK, BATTERY, DEVICE = 1, 2, 3, 4, 5  # Guard values
+INSTANTANEOUS, SHORT_TIME, THERMAL, RACK_DARK, BATTERY, DEVICE = range(6)  # Guard values
+ALL, NONE, OTHERS = 3, 0, 2  # what advance() watches: everything, nothing, everything but devices
 WATER_ERROR = 0.01  # K between predicted and found facility water at the end of a stretch
 DRIVE_ERROR = 1e-5  # of a thermal element, when its drive lies above the trip level
 AIR_ERROR = 0.1  # K that a rack's air would move if the change of its heat over a stretch came at once
 SUPPLY_CHANGE = 0.5  # K in a stretch, over which a loop keeps one viscosity
+DRIFT = 0.5  # K of supply temperature after which a loop's viscosity is taken again
 CALM_DRIVE_ERROR = 2e-3  # of a thermal element otherwise
 
 
 @inner
-def rejected_now(c: Constants, u: Inputs, x: State, row: int) -> float:
+def rejected_now(c: Constants, u: Inputs, x: State, d: Derived, row: int) -> float:
     """Heat [W] that loops and CRAHs give to facility water in row ``row``'s state."""
     heat = 0.0
     for loop in range(c.loop.size):
+        cdu = c.loop[loop]
         supply, ret, valve = x.loop[row, loop, 0], x.loop[row, loop, 1], x.loop[row, loop, 2]
         total = 0.0
         for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
             total += x.flow[row, c.loop_idx[j]]
         rate = total * pg25_volumetric_heat(0.5 * (supply + ret))
-        flow2 = valve * c.loop[loop].hx_flow2 * u.loop[loop].water_factor
-        heat += exchanger_heat_per_kelvin(
-            total,
-            rate,
-            c.loop[loop].hx_flow1,
-            c.loop[loop].hx1,
-            flow2,
-            c.loop[loop].hx_flow2,
-            c.loop[loop].hx2,
-            u.loop[loop].fouling,
-        ) * (ret - x.tank[row, 0])
+        steady = x.rest[row, loop] == 1
+        film1 = d.hx_film[loop] if steady else exchanger_film(total, cdu.hx_flow1, cdu.hx1)
+        flow2 = valve * cdu.hx_flow2 * u.loop[loop].water_factor
+        film2 = exchanger_film(flow2, cdu.hx_flow2, cdu.hx2)
+        heat += heat_per_kelvin(film1, rate, film2, flow2 * WATER_VOLUMETRIC_HEAT, u.loop[loop].fouling) * (
+            ret - x.tank[row, 0]
+        )
     for z in range(c.zone.size):
         heat += crah_heat(c, u, z, x.zone[row, z])[0]
     return heat
 
 
 @inner
-def rack_powers(c: Constants, u: Inputs, x: State, d: Derived, row: int, out: Floats) -> None:
-    """AC power [W] of every rack in row ``row``'s state into ``out``."""
+def rack_powers(c: Constants, u: Inputs, d: Derived, m: Floats, out: Floats) -> None:
+    """AC power [W] of every rack at the temperatures in its tiles ``m`` into ``out``."""
     for r in range(out.size):
         if d.slowed[r] > 0:
-            linearise(c, u, x, d, r, row)
-        out[r] = rack_watts(c, x, d, r, row)
+            linearise(c, u, d, m, r)
+        out[r] = rack_watts(c, d, m, r)
 
 
 @inner
@@ -72,6 +73,7 @@ def _breakers(
     best = span
     guard = -1
     index = -1
+    tau, decay, zero, one, two = 0.0, 1.0, 0.0, 0.0, 0.0
     for b in range(c.breaker.size):
         start, mean, end = w.breaker_r[0, b] ** 2, mean_r[b] ** 2, w.breaker_r[1, b] ** 2
         theta = x.theta[cur, b]
@@ -87,7 +89,12 @@ def _breakers(
             allowed = DRIVE_ERROR if max(start, end) > c.breaker[b].level else CALM_DRIVE_ERROR
             if watch and bend > allowed and span > 0.05 and theta + max(start, end) > 0.5:
                 return True, best, guard, index
-            new = heated(theta, start, mean, end, span, span, c.breaker[b].tau)
+            if c.breaker[b].tau != tau:  # of which a hall has a few
+                tau = c.breaker[b].tau
+                zero, one, two = weights(span / tau)
+                decay = 1.0 - span / tau * zero
+            curve = 3.0 * (start + end - 2.0 * mean)
+            new = theta * decay + span / tau * (start * zero + (end - start - curve) * one + curve * two)
             if watch and u.closed[b] and max(start, end, mean) > c.breaker[b].level:
                 t = crossing_seconds(theta, start, mean, end, span, c.breaker[b].tau, c.breaker[b].level)
                 if t >= 0.0 and (t < best or guard < 0):
@@ -129,7 +136,7 @@ def advance(
     others = (watch & 2) != 0
     nxt = 1 - cur
     water = x.tank[cur, 0]
-    predicted = tank_after(c, u, water, rejected_now(c, u, x, cur), span)
+    predicted = tank_after(c, u, water, rejected_now(c, u, x, d, cur), span)
     if isnan(slope):
         slope = (predicted - water) / span
     else:
@@ -138,39 +145,42 @@ def advance(
     best = span
     guard = -1
     index = -1
-    for loop in range(c.loop.size):
-        t, tray = loop_run(c, u, x, d, w, loop, cur, span, water, slope, devices)
+    racks = c.tray0.size - 1
+    for r in range(racks):
+        if d.metered[r]:
+            for i in range(c.tray0[r], c.tray0[r + 1]):
+                w.meter[i].lag = 0.0
+                w.meter[i].slow_s = 0.0
+                w.meter[i].brake_s = 0.0
+                w.meter[i].cap_s = 0.0
+    loops = c.loop.size
+    for item in range(loops + c.zone.size):
+        airy = item >= loops
+        if item == loops:
+            mean_air_watts(w, span, w.mean_air)
+        which = item - loops if airy else item
+        t, tray = march(c, u, x, d, w, airy, which, cur, span, water, slope, w.mean_air, devices)
         if tray == -2:
-            return BROKEN, t, DEVICE, loop
-        if tray >= 0 and (guard < 0 or t < best or (t == best and tray < index)):
-            best, guard, index = t, DEVICE, tray
-    mean_air = np.empty(c.tray0.size - 1)
-    mean_air_watts(w, span, mean_air)
-    for z in range(c.zone.size):
-        t, tray = zone_run(c, u, x, d, w, z, cur, span, mean_air, devices)
-        if tray == -2:
-            return BROKEN, t, DEVICE, -1 - z
+            return BROKEN, t, DEVICE, -1 - which if airy else which
         if tray >= 0 and (guard < 0 or t < best or (t == best and tray < index)):
             best, guard, index = t, DEVICE, tray
     if guard >= 0:
         # racks of other loops are at other times: only the first crossing counts
         return CROSSED, best, guard, index
 
-    racks = c.tray0.size - 1
-    mean_power = np.empty(racks)
+    mean_power, mean_r, spent = w.mean_power, w.mean_r, w.spent
     for r in range(racks):
         mean_power[r] = w.rack[r].rack_joules / span
     drawn, lost = tree(c, d, mean_power, unit, aux_unit, w.node_p, w.node_i)
     totals[0] = drawn * span
     totals[1] = lost * span
-    mean_r = np.empty(c.breaker.size)
     breaker_ratios(c, d, w.node_i, mean_r)
-    spent = np.zeros(c.node.size)
     for n in range(c.node.size):
+        spent[n] = 0.0
         parent = c.node[n].parent
         if c.node[n].kind == UPS and d.node_on[n] and parent >= 0 and not d.node_on[parent]:
             spent[n] = (w.node_p[n] + c.node[n].fixed) / c.node[n].eta
-    rack_powers(c, u, x, d, nxt, w.rack_power[1])
+    rack_powers(c, u, d, w.m, w.rack_power[1])
     if others and span > 0.5:
         for r in range(racks):
             # a slowed rack's heat moves within the stretch, of which its air sees the mean
@@ -214,3 +224,117 @@ def advance(
     if guard >= 0:
         return CROSSED, best, guard, index
     return DONE, span, -1, -1
+
+
+@kernel
+def guards_past(
+    breaker: Any, closed: Ints, ratio: Floats, timer: Floats, theta: Floats, powered: Floats, dark: Bools
+) -> tuple[int, int]:
+    """First guard of breakers and racks that is past its level now, as (guard, index), or (−1, −1)."""
+    for b in range(breaker.size):
+        if closed[b] and ratio[b] >= breaker[b].instant:
+            return INSTANTANEOUS, b
+    for b in range(breaker.size):
+        if closed[b] and timer[b] >= breaker[b].short_delay:
+            return SHORT_TIME, b
+    for b in range(breaker.size):
+        if closed[b] and theta[b] >= breaker[b].level:
+            return THERMAL, b
+    for r in range(dark.size):
+        if powered[r] == 0.0 and not dark[r]:
+            return RACK_DARK, r
+    return -1, -1
+
+
+@inner
+def _stretch(
+    c: Constants,
+    u: Inputs,
+    x: State,
+    d: Derived,
+    w: Work,
+    unit: Floats,
+    aux_unit: Floats,
+    cur: int,
+    span: float,
+    totals: Floats,
+    asked: Floats,
+) -> tuple[float, int, int]:
+    """Advance by ``span`` [s] or less: returns (seconds, guard, index), guard −1 when none was crossed.
+
+    asked: shape (1,), the span [s] to ask for next, lowered where a stretch was refused. A guard of −2 reports a loop
+    (or, as −1 − zone, a zone) whose state is not finite.
+    """
+    found = -1.0
+    at_guard = -1
+    at = -1
+    watch = ALL
+    slope = nan
+    while True:
+        outcome, seconds, guard, index = advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals, slope)
+        if outcome == BROKEN:
+            return seconds, -2, index
+        if outcome == REFUSED:
+            span *= 0.25
+            asked[0] = span
+            found, at_guard, at, watch, slope = -1.0, -1, -1, ALL, nan
+        elif outcome == CROSSED:
+            # once more, up to there and with the same water: a breaker may have gone before a device
+            span = min(seconds, span)
+            found, at_guard, at = span, guard, index
+            slope = totals[3]
+            watch = OTHERS if guard == DEVICE else NONE
+            if span <= 0.0:
+                break
+        else:
+            break
+    return (found if at_guard >= 0 else span), at_guard, at
+
+
+@kernel
+def flow(
+    c: Constants,
+    u: Inputs,
+    x: State,
+    d: Derived,
+    w: Work,
+    m: Meters,
+    row_of: Ints,
+    rack_trays: Floats,
+    rack_clock: Floats,
+    unit: Floats,
+    aux_unit: Floats,
+    start_i: Floats,
+    totals: Floats,
+    asked: Floats,
+    cur: int,
+    t: float,
+    until: float,
+    window: float,
+) -> tuple[float, int, int, int]:
+    """Integrate from ``t`` to ``until`` [s], to the end of the window of ``window`` [s] that ``t`` lies in, or to the
+    earliest crossing, whichever comes first. Returns (time, current row, guard, index); guard −1 when nothing crossed.
+    """
+    grid = (floor(t / window + 1e-9) + 1.0) * window
+    stop = min(until, grid)
+    while t < stop:
+        span = stop - t
+        end = stop
+        if asked[0] < 0.999 * span:
+            span = asked[0]
+            end = t + span
+        taken, guard, index = _stretch(c, u, x, d, w, unit, aux_unit, cur, span, totals, asked)
+        if guard == -2:
+            return t, cur, guard, index
+        if taken > 0.0:
+            commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, start_i, totals, cur, taken)
+            cur = 1 - cur
+        if guard >= 0:
+            asked[0] = min(window, asked[0])
+            return t + taken, cur, guard, index
+        asked[0] = min(window, max(2.0 * taken, asked[0]))
+        t = end if taken == span else t + taken
+        for loop in range(c.loop.size):
+            if abs(x.loop[cur, loop, 0] - d.viscous[loop]) > DRIFT:
+                settle_loop(c, u, x, d, w.branch, loop, cur)
+    return t, cur, -1, -1

@@ -72,10 +72,48 @@ def meters(c: Constants, u: Inputs, rows: int) -> Meters:
 
 
 def reset(window: Floats) -> None:
-    """Empty a window's minimum, maximum and integral."""
+    """Empty a window's minimum, maximum and integral, shape (…, 3)."""
     window[..., 0] = np.inf
     window[..., 1] = -np.inf
     window[..., 2] = 0.0
+
+
+@inner
+def _reset(window: Floats) -> None:
+    for i in range(window.shape[0]):
+        for j in range(window.shape[1]):
+            window[i, j, 0] = np.inf
+            window[i, j, 1] = -np.inf
+            window[i, j, 2] = 0.0
+
+
+@kernel
+def reset_windows(rack: Floats, loop: Floats, row: Floats, node: Floats, breaker: Floats, hall: Floats) -> None:
+    """Empty every window: :func:`reset` of six."""
+    _reset(rack)
+    _reset(loop)
+    _reset(row)
+    _reset(node)
+    _reset(breaker)
+    _reset(hall)
+
+
+@kernel
+def add_up(rack: Floats, pump: Floats, fan: Floats, hx: Floats, crah: Floats, total: Floats, out: Floats) -> None:
+    """Energies [J] so far into ``out``: racks, pumps, fans, exchangers, CRAHs, supplied, lost on the way to racks."""
+    out[:] = 0.0
+    for joules in rack:
+        out[0] += joules
+    for joules in pump:
+        out[1] += joules
+    for joules in fan:
+        out[2] += joules
+    for joules in hx:
+        out[3] += joules
+    for joules in crah:
+        out[4] += joules
+    out[5] = total[SOURCE] + total[BATTERY] + total[RIDE]
+    out[6] = total[CONVERSION] + total[AUXILIARY]
 
 
 @inner
@@ -96,7 +134,6 @@ def commit(
     row_of: Ints,
     rack_trays: Floats,
     rack_clock: Floats,
-    unit: Floats,
     start_i: Floats,
     totals: Floats,
     cur: int,
@@ -104,14 +141,17 @@ def commit(
 ) -> None:
     """Add the stretch from row ``cur`` to the other row, of ``span`` [s], to the meters.
 
-    start_i: line currents at the stretch's start, shape (N, 6); w.node_i holds those at its end.
+    start_i: line currents at the stretch's start, shape (N, 6); w.node_i holds those at its end. What holds at the end
+    then becomes what the next stretch starts with.
     """
     nxt = 1 - cur
     it0 = 0.0
     it1 = 0.0
     rows = m.row_peak.size
-    row0 = np.zeros(rows)
-    row1 = np.zeros(rows)
+    row0, row1 = w.row_power[0], w.row_power[1]
+    for row in range(rows):
+        row0[row] = 0.0
+        row1[row] = 0.0
     for r in range(c.tray0.size - 1):
         p0, p1 = w.rack_power[0, r], w.rack_power[1, r]
         m.rack_joules[r] += w.rack[r].rack_joules
@@ -222,6 +262,13 @@ def commit(
     _put(m.win_hall, 0, HALL_FACILITY_POWER, facility, facility, span)
     _put(m.win_hall, 0, HALL_WATER, x.tank[cur, 0], x.tank[nxt, 0], span)
     _put(m.win_hall, 0, HALL_ROOM, room, room, span)
+    for b in range(c.breaker.size):
+        w.breaker_r[0, b] = w.breaker_r[1, b]
+    for r in range(c.tray0.size - 1):
+        w.rack_power[0, r] = w.rack_power[1, r]
+    for n in range(c.node.size):
+        for k in range(6):
+            start_i[n, k] = w.node_i[n, k]
 
 
 @kernel

@@ -14,19 +14,25 @@ from numpy.typing import NDArray
 from twin.hall.topology import Topology
 from twin.plant import meters as meter
 from twin.plant.arrays import Constants, constants, derived, inputs, state, work
+from twin.plant.compiled import Direct
+from twin.plant.facility import AVAILABLE, DRY_BULB, SET, WET_BULB
 from twin.plant.guards import Crossing, Guard
-from twin.plant.integrate import BROKEN, CROSSED, REFUSED, advance
-from twin.plant.loop import first_past
-from twin.plant.pumps import solve_flows, viscosity_ratio
+from twin.plant.integrate import flow, guards_past
+from twin.plant.march import first_past
+from twin.plant.pumps import AFTER_CHANGE, settle_loop
 from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED
-from twin.plant.settle import AFTER_CHANGE, resolve
+from twin.plant.settle import resolve
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 PAST = 1e-9  # K: a device this close below its level counts as past it when the plant settles
-DRIFT = 0.5  # K of supply temperature after which a loop's viscosity is taken again
-ALL, NONE, OTHERS = 3, 0, 2  # what advance() watches
+
+
+# the arrays of every plant have the same types
+_flow, _resolve, _past_guards, _past_devices = Direct(flow), Direct(resolve), Direct(guards_past), Direct(first_past)
+_settle_loop, _add_up, _reset_windows = Direct(settle_loop), Direct(meter.add_up), Direct(meter.reset_windows)
+_stored_joules = Direct(meter.stored_joules)
 
 
 class PlantError(RuntimeError):
@@ -48,6 +54,13 @@ class Window(NamedTuple):
     power_residual: float
 
 
+def _residuals(now: tuple[float, ...], since: tuple[float, ...], gained: float) -> tuple[float, float]:
+    """Heat and power residuals [-] between two ledgers, ``gained`` [J] being the change of stored heat."""
+    rack, pump, fan, hx, crah, supplied, lost = (a - b for a, b in zip(now, since, strict=True))
+    heat_in = rack + pump + fan
+    return (heat_in - hx - crah - gained) / max(heat_in, 1.0), (supplied - rack - lost) / max(supplied, 1.0)
+
+
 class Plant:
     """A hall's physics. ``on_window`` is called with a :class:`Window` at every multiple of ``window_seconds``."""
 
@@ -64,7 +77,7 @@ class Plant:
         self.u = inputs(topology, self.c)
         self.x = state(self.c, self.u)
         self.d = derived(self.c)
-        self.w = work(self.c, self.u)
+        self.w = work(self.c, self.u, len(topology.row_names))
         self.m = meter.meters(self.c, self.u, len(topology.row_names))
         self.on_window = on_window
         self.window_seconds = window_seconds
@@ -83,13 +96,14 @@ class Plant:
         self._dirty_feeds = True
         self._dirty_swing = True
         self._check_devices = True
-        self._span = window_seconds
-        self._viscous = np.full(len(topology.loop_names), -273.15)
+        self._asked = np.array([window_seconds])  # s of stretch to ask for next
         self._all_racks = np.arange(racks)
-        self._gang_order = np.arange(len(self.c.idle))
         self._window_start = 0.0
         self._stored = 0.0
         self._mark: tuple[float, ...] = (0.0,) * 7
+        self._energies = np.zeros(7)
+        self._metered_from = 0.0
+        self._control_watts = float(self.c.loop["control_watts"].sum())
 
     # ------------------------------------------------------------------ inputs
 
@@ -163,6 +177,39 @@ class Plant:
         self.u.pump_on[loop, pump] = 1 if on else 0
         self._dirty_loop[loop] = True
 
+    def set_health(self, loop: int, pump: int, share: float) -> None:
+        """Let a pump reach only a share [-] of the speed that it is told."""
+        self.u.pump_health[loop, pump] = share
+        self._dirty_loop[loop] = True
+
+    def set_fouling(self, loop: int, resistance: float) -> None:
+        """Fouling resistance [K/W] of a loop's heat exchanger."""
+        self.u.loop["fouling"][loop] = resistance
+        self._dirty_loop[loop] = True
+
+    def set_main(self, loop: int, factor: float) -> None:
+        """Resistance of a loop's main and filter, of nominal [-]."""
+        self.u.loop["main_factor"][loop] = factor
+        self._dirty_loop[loop] = True
+
+    def set_facility_water(self, celsius: float) -> None:
+        """Set point [°C] of the facility water."""
+        self.u.facility[SET] = celsius
+
+    def set_rejection(self, share: float) -> None:
+        """Share [-] of the facility's heat rejection that is available."""
+        self.u.facility[AVAILABLE] = share
+
+    def set_phase(self, node: int, phase: int, on: bool) -> None:
+        """Break a line of a power node, or join it again: ``phase`` 0, 1 or 2."""
+        self.u.phase_on[node, phase] = 1 if on else 0
+        self._dirty_feeds = True
+
+    def set_interface(self, trays: Ints, factor: float) -> None:
+        """Resistance between device and plate of ``trays``, of that as built [-]."""
+        self.u.ir[trays] = self.c.ir[trays] / factor
+        self._touch_trays(trays)
+
     def set_valve(self, rack: int, position: float) -> None:
         self.u.rack["valve"][rack] = position
         loop = self.c.rack["loop"][rack]
@@ -173,8 +220,23 @@ class Plant:
         self.u.loop["supply_set"][loop] = celsius
         self._dirty_loop[loop] = True
 
+    def set_pressure(self, loop: int, pascals: float) -> None:
+        """Move the set point of the pressure across a loop's manifold."""
+        self.u.loop["pressure_set"][loop] = pascals
+        self._dirty_loop[loop] = True
+
+    def set_water(self, loop: int, share: float) -> None:
+        """Leave a loop's exchanger only a share of its facility water; 0 is the loss of it."""
+        self.u.loop["water_factor"][loop] = share
+        self._dirty_loop[loop] = True
+
+    def set_crah(self, zone: int, share: float) -> None:
+        """Leave a zone only a share of its CRAHs' capacity; 0 is the loss of all."""
+        self.u.zone["factor"][zone] = share
+        self.x.h_zone[self.cur, zone] = min(self.x.h_zone[self.cur, zone], AFTER_CHANGE)
+
     def set_weather(self, dry_bulb: float, wet_bulb: float) -> None:
-        self.u.facility[2:] = dry_bulb, wet_bulb
+        self.u.facility[DRY_BULB], self.u.facility[WET_BULB] = dry_bulb, wet_bulb
 
     def darken(self, rack: int) -> None:
         """Carry out a loss of power: the rack's trays are off and stay off until :meth:`set_on`."""
@@ -227,47 +289,25 @@ class Plant:
         dirty = self._dirty_feeds or bool(self._dirty_rack.any()) or bool(self._dirty_loop.any())
         if dirty:
             if self._dirty_loop.any():
-                for loop in np.flatnonzero(self._dirty_loop):
-                    self._settle_loop(int(loop))
+                for loop in np.flatnonzero(self._dirty_loop).tolist():
+                    _settle_loop(c, u, x, d, w.branch, loop, cur)
                 self._dirty_loop[:] = False
-            if self._dirty_swing:
-                self._gang_order = np.argsort(u.tray["gang"], kind="stable")
-            resolve(
+            _resolve(
                 c, u, x, d, w, self._unit, self._aux_unit, cur, self._dirty_rack, self._dirty_feeds, self._dirty_swing,
-                self._gang_order, self.rack_clock, self._start_i,
+                self.rack_clock, self._start_i,
             )  # fmt: skip
             self._dirty_feeds = self._dirty_swing = False
         return self._past(now)
 
-    def _settle_loop(self, loop: int) -> None:
-        c, u, x, d, cur = self.c, self.u, self.x, self.d, self.cur
-        supply = float(x.loop[cur, loop, 0])
-        self._viscous[loop] = supply
-        racks = c.loop_idx[c.loop_ptr[loop] : c.loop_ptr[loop + 1]]
-        d.branch_b[racks] = c.rack["branch_b"][racks] * viscosity_ratio(min(max(supply, 5.0), 90.0))
-        pressure, _ = solve_flows(c, u, d, loop, x.speed[cur, loop], x.pressure[cur, loop, 1], x.flow[cur])
-        x.pressure[cur, loop, 1] = pressure
-        x.rest[cur, loop] = 0
-        x.h_loop[cur, loop] = min(x.h_loop[cur, loop], AFTER_CHANGE)
-
     def _past(self, now: float) -> Crossing | None:
         c, u, x, d, cur = self.c, self.u, self.x, self.d, self.cur
-        ratio = self.w.breaker_r[0]
-        closed = u.closed == 1
-        instant = closed & (ratio >= c.breaker["instant"])
-        if instant.any():
-            return Crossing(now, Guard.BREAKER_INSTANTANEOUS, int(np.argmax(instant)))
-        short = closed & (x.timer[cur] >= c.breaker["short_delay"])
-        if short.any():
-            return Crossing(now, Guard.BREAKER_SHORT_TIME, int(np.argmax(short)))
-        hot = closed & (x.theta[cur] >= c.breaker["level"])
-        if hot.any():
-            return Crossing(now, Guard.BREAKER_THERMAL, int(np.argmax(hot)))
-        lost = (d.powered == 0.0) & ~self.dark
-        if lost.any():
-            return Crossing(now, Guard.RACK_DARK, int(np.argmax(lost)))
+        guard, index = _past_guards(
+            c.breaker, u.closed, self.w.breaker_r[0], x.timer[cur], x.theta[cur], d.powered, self.dark
+        )
+        if guard >= 0:
+            return Crossing(now, Guard(guard), index)
         if self._check_devices:
-            tray = first_past(c, u, x.td[cur], self._all_racks, PAST)
+            tray = _past_devices(c, u, x.td[cur], self._all_racks, PAST, -1)
             if tray >= 0:
                 return Crossing(now, Guard.DEVICE, int(tray))
             self._check_devices = False
@@ -277,56 +317,21 @@ class Plant:
 
     def flow(self, now: float, until: float) -> Crossing | None:
         """Integrate from ``now`` to ``until`` [s], or to the earliest crossing of an armed guard, on its far side."""
-        t = now
+        t, until, window = float(now), float(until), float(self.window_seconds)
         while t < until:
-            grid = (math.floor(t / self.window_seconds + 1e-9) + 1) * self.window_seconds
-            end = min(until, grid)
-            span = end - t
-            if self._span < 0.999 * span:
-                span = self._span
-                end = t + span
-            crossing = self._stretch(t, span)
-            if crossing is not None:
-                self.time = crossing.time
-                return crossing
-            t = end if self._taken == span else t + self._taken
+            t, self.cur, guard, index = _flow(
+                self.c, self.u, self.x, self.d, self.w, self.m, self.topology.rack_row, self.rack_trays,
+                self.rack_clock, self._unit, self._aux_unit, self._start_i, self._totals, self._asked, int(self.cur), t,
+                until, window,
+            )  # fmt: skip
             self.time = t
-            if t == grid:
-                self._close_window(t)
-            for loop in np.flatnonzero(np.abs(self.x.loop[self.cur, :, 0] - self._viscous) > DRIFT).tolist():
-                self._settle_loop(loop)
-        return None
-
-    def _stretch(self, t: float, span: float) -> Crossing | None:
-        """Advance by ``span`` or less (``self._taken``); returns the crossing that ended it."""
-        args = (self.c, self.u, self.x, self.d, self.w, self._unit, self._aux_unit, self.cur)
-        found: tuple[float, int, int] | None = None
-        watch, slope = ALL, math.nan
-        while True:
-            outcome, seconds, guard, index = advance(*args, span, watch, self._totals, slope)
-            if outcome == BROKEN:
+            if guard == -2:
                 self._broken(t, index)
-            if outcome == REFUSED:
-                span *= 0.25
-                self._span = span
-                found, watch, slope = None, ALL, math.nan
-            elif outcome == CROSSED:
-                # once more, up to there and with the same water: a breaker may have gone before a device
-                found = (min(seconds, span), guard, index)
-                span, slope = found[0], float(self._totals[3])
-                watch = OTHERS if guard == Guard.DEVICE else NONE
-                if span <= 0.0:
-                    break
-            else:
-                break
-        taken = found[0] if found else span
-        if taken > 0.0:
-            self._commit(taken)
-        self._taken = taken
-        self._span = min(self.window_seconds, max(2.0 * taken, self._span) if not found else self._span)
-        if found is None:
-            return None
-        return self._land(t + taken, found[1], found[2])
+            if guard >= 0:
+                return self._land(t, guard, index)
+            if t == (math.floor(t / window + 1e-9)) * window:
+                self._close_window(t)
+        return None
 
     def _land(self, time: float, guard: int, index: int) -> Crossing:
         """Put the crossed quantity on the far side of its level."""
@@ -345,16 +350,6 @@ class Plant:
             self._check_devices = True
         return Crossing(time, Guard(guard), index)
 
-    def _commit(self, span: float) -> None:
-        meter.commit(
-            self.c, self.u, self.x, self.d, self.w, self.m, self.topology.rack_row, self.rack_trays, self.rack_clock,
-            self._unit, self._start_i, self._totals, self.cur, span,
-        )  # fmt: skip
-        self.cur = 1 - self.cur
-        self.w.breaker_r[0] = self.w.breaker_r[1]
-        self.w.rack_power[0] = self.w.rack_power[1]
-        self._start_i[:] = self.w.node_i
-
     def _broken(self, t: float, index: int) -> None:
         name = self.topology.loop_names[index] if index >= 0 else self.topology.zone_names[-1 - index]
         raise PlantError(
@@ -366,51 +361,42 @@ class Plant:
 
     def _ledger(self) -> tuple[float, ...]:
         m = self.m
-        return (
-            float(m.rack_joules.sum()),
-            float(m.pump.sum() - self._control_joules()),
-            float(m.fan.sum()),
-            float(m.hx.sum()),
-            float(m.crah.sum()),
-            float(m.total[meter.SOURCE] + m.total[meter.BATTERY] + m.total[meter.RIDE]),
-            float(m.total[meter.CONVERSION] + m.total[meter.AUXILIARY]),
-        )
+        _add_up(m.rack_joules, m.pump, m.fan, m.hx, m.crah, m.total, self._energies)
+        rack, pump, fan, hx, crah, supplied, lost = self._energies.tolist()
+        # what a CDU's controls take does not enter the coolant
+        return rack, pump - self._control_watts * (self.time - self._metered_from), fan, hx, crah, supplied, lost
 
-    def _control_joules(self) -> float:
-        """Energy of CDU controls, which does not enter the coolant."""
-        return float(self.c.loop["control_watts"].sum()) * (self.time - self._metered_from)
-
-    _metered_from = 0.0
+    def _held(self) -> float:
+        """Heat [J] stored in the hall above 0 °C."""
+        return float(_stored_joules(self.c, self.x, self.cur))
 
     def residuals(self, since: tuple[float, ...], stored: float) -> tuple[float, float]:
         """Heat and power residuals [-] since a ledger and a stored energy [J]: (in − out − stored)/in."""
-        now = self._ledger()
-        rack, pump, fan, hx, crah, supplied, lost = (a - b for a, b in zip(now, since, strict=True))
-        gained = rack + pump + fan
-        held = float(meter.stored_joules(self.c, self.x, self.cur)) - stored
-        heat = (gained - hx - crah - held) / max(gained, 1.0)
-        power = (supplied - rack - lost) / max(supplied, 1.0)
-        return heat, power
+        return _residuals(self._ledger(), since, self._held() - stored)
 
     def _close_window(self, t: float) -> None:
-        heat, power = self.residuals(self._mark, self._stored)
+        ledger, held = self._ledger(), self._held()
         if self.on_window is not None:
             m = self.m
-            seconds = t - self._window_start
+            heat, power = _residuals(ledger, self._mark, held - self._stored)
             self.on_window(
-                Window(self._window_start, seconds, m.win_rack, m.win_loop, m.win_row, m.win_node, m.win_breaker,
-                       m.win_hall, heat, power)
+                Window(self._window_start, t - self._window_start, m.win_rack, m.win_loop, m.win_row, m.win_node,
+                       m.win_breaker, m.win_hall, heat, power)
             )  # fmt: skip
-        self.open_window(t)
+            if self.m is not m:
+                return  # the meters were started again, and with them a window
+        self._begin_window(t, ledger, held)
 
     def open_window(self, t: float) -> None:
         """Start a window at ``t`` [s]: empty its meters and mark its energy."""
+        self._begin_window(t, self._ledger(), self._held())
+
+    def _begin_window(self, t: float, ledger: tuple[float, ...], held: float) -> None:
         m = self.m
-        for window in (m.win_rack, m.win_loop, m.win_row, m.win_node, m.win_breaker, m.win_hall):
-            meter.reset(window)
+        _reset_windows(m.win_rack, m.win_loop, m.win_row, m.win_node, m.win_breaker, m.win_hall)
         self._window_start = t
-        self._mark = self._ledger()
-        self._stored = float(meter.stored_joules(self.c, self.x, self.cur))
+        self._mark = ledger
+        self._stored = held
 
     def reset_meters(self) -> None:
         """Start all totals again (the end of a warm-up). Work lost to slow clocks goes on counting."""

@@ -6,9 +6,7 @@ line currents are phasor sums: ``I_xy = conj(S_xy / V_xy)``, ``I_a = I_ab − I_
 
 from math import acos, cos, pi, sin, sqrt, tan
 
-import numpy as np
-
-from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State
+from twin.plant.arrays import Constants, Derived, Floats, Inputs, State
 from twin.plant.breakers import LSI, TABLE, THERMAL_MAGNETIC  # noqa: F401  (re-exported for readers of breaker_kind)
 from twin.plant.compiled import inner, kernel
 
@@ -16,30 +14,43 @@ UPS = 1  # code in topology.NODE_KINDS
 
 
 @kernel
-def line_currents(power: float, power_factor: float, weights: Floats, voltage: float, out: Floats) -> None:
+def line_currents(
+    power: float, power_factor: float, weights: Floats | tuple[float, float, float], voltage: float, out: Floats
+) -> None:
     """Line currents [A] of a load of ``power`` [W], as (re, im) of a, b, c added to ``out``, shape (6,).
 
     weights: shares on A–B, B–C, C–A; voltage [V] line to line; power_factor lagging.
     """
     reactive = tan(acos(power_factor))
-    re = np.empty(3)
-    im = np.empty(3)
     for k in range(3):
         angle = -2.0 * pi * k / 3.0  # of V_ab, V_bc, V_ca
         magnitude = power * weights[k] / voltage
         # conj((1 + j q) / e^{jφ}) = (1 − j q) e^{jφ}
-        re[k] = magnitude * (cos(angle) + reactive * sin(angle))
-        im[k] = magnitude * (sin(angle) - reactive * cos(angle))
-    for k in range(3):
-        before = (k + 2) % 3
-        out[2 * k] += re[k] - re[before]
-        out[2 * k + 1] += im[k] - im[before]
+        re = magnitude * (cos(angle) + reactive * sin(angle))
+        im = magnitude * (sin(angle) - reactive * cos(angle))
+        after = (k + 1) % 3
+        out[2 * k] += re
+        out[2 * k + 1] += im
+        out[2 * after] -= re
+        out[2 * after + 1] -= im
+
+
+@inner
+def live_weights(d: Derived, n: int, weights: Floats) -> tuple[float, float, float]:
+    """Shares of a load at node ``n`` that hang between two live lines; of the others 0.
+
+    weights: shares on A–B, B–C, C–A.
+    """
+    a, b, c = d.live[n, 0], d.live[n, 1], d.live[n, 2]
+    return weights[0] * float(a * b), weights[1] * float(b * c), weights[2] * float(c * a)
 
 
 @inner
 def energise(c: Constants, u: Inputs, x: State, d: Derived, row: int, unit: Floats, aux_unit: Floats) -> None:
-    """Which nodes are on, and each rack's share on its feeds; a lost feed's share moves to the other at once.
+    """Which nodes and lines are on, and each rack's share on its feeds; what a feed loses moves to the other at once.
 
+    A rack's shelves hang line to line and share one DC bus: those that are left, of both feeds, carry equal parts of
+    its power, so that a feed's share goes by the weights between its live lines. A UPS makes three lines of its own.
     unit: shape (R, 2, 6), line currents per watt of rack power; aux_unit: shape (A, 6), line currents [A].
     """
     for n in range(c.node.size):
@@ -52,24 +63,34 @@ def energise(c: Constants, u: Inputs, x: State, d: Derived, row: int, unit: Floa
         if breaker >= 0 and not u.closed[breaker]:
             on = 0
         d.node_on[n] = on
+        for k in range(3):
+            given = 1 if parent < 0 or c.node[n].kind == UPS else d.live[parent, k]
+            d.live[n, k] = 1 if on and given and u.phase_on[n, k] else 0
     for r in range(c.tray0.size - 1):
-        live = 0
+        live = 0.0
         for f in range(2):
             node = c.rack_feed[r, f]
-            d.share[r, f] = 1.0 if node >= 0 and d.node_on[node] else 0.0
-            if d.share[r, f] > 0.0:
-                live += 1
+            d.share[r, f] = 0.0
+            if node >= 0:
+                ab, bc, ca = live_weights(d, node, c.phase[r])
+                d.share[r, f] = ab + bc + ca
+            live += d.share[r, f]
         for f in range(2):
             unit[r, f, :] = 0.0
             if d.share[r, f] > 0.0:
-                d.share[r, f] /= live
                 node = c.rack_feed[r, f]
-                line_currents(d.share[r, f], c.rack[r].power_factor, c.phase[r], c.node[node].voltage, unit[r, f])
-        d.powered[r] = 1.0 if live > 0 or x.ride[row, r] > 0.0 else 0.0
+                weights = live_weights(d, node, c.phase[r])
+                line_currents(1.0 / live, c.rack[r].power_factor, weights, c.node[node].voltage, unit[r, f])
+                d.share[r, f] /= live
+        d.powered[r] = 1.0 if live > 0.0 or x.ride[row, r] > 0.0 else 0.0
     for a in range(c.aux.size):
         aux_unit[a, :] = 0.0
-        if d.node_on[c.aux[a].node]:
-            line_currents(c.aux[a].watts, c.aux[a].pf, c.aux_phase[a], c.node[c.aux[a].node].voltage, aux_unit[a])
+        node = c.aux[a].node
+        ab, bc, ca = live_weights(d, node, c.aux_phase[a])
+        if ab + bc + ca > 0.0:
+            # a motor or a three-phase supply draws all of its power through what is left
+            watts = c.aux[a].watts / (ab + bc + ca)
+            line_currents(watts, c.aux[a].pf, (ab, bc, ca), c.node[node].voltage, aux_unit[a])
 
 
 @inner
@@ -140,66 +161,3 @@ def breaker_ratios(c: Constants, d: Derived, node_i: Floats, out: Floats) -> Non
         for k in range(3):
             hottest = max(hottest, phase_amperes(node_i, n, k))
         out[b] = hottest * sqrt(1.0 + d.cv2[b]) / c.breaker[b].rating
-
-
-@kernel
-def smoothed_swing(sigma: float, hertz: float, joules: float) -> float:
-    """Standard deviation [W] left of a square power wave of ``sigma`` [W] after storage of ``joules`` [J].
-
-    A square wave of amplitude ±σ at f moves σ/(2f) joules per half period; storage takes its share of the amplitude.
-    """
-    if sigma <= 0.0:
-        return 0.0
-    return sigma * max(0.0, 1.0 - joules * 2.0 * hertz / sigma)
-
-
-@inner
-def swing_variances(c: Constants, u: Inputs, d: Derived, order: Ints, node_p: Floats, cv2: Floats) -> None:
-    """Relative variance of every breaker's current from the power swings of gangs, into ``cv2``.
-
-    Trays of one gang swing together (their deviations add), gangs apart from one another (their variances add).
-    order: trays sorted by gang, gang −1 first.
-    """
-    nodes = c.node.size
-    variance = np.zeros(nodes)
-    gang_node = np.zeros(nodes)
-    racks = c.tray0.size - 1
-    gang_rack = np.zeros(racks)
-    touched = np.empty(racks, dtype=np.int64)
-    j = 0
-    n_trays = order.size
-    while j < n_trays and u.tray[order[j]].gang < 0:
-        j += 1
-    while j < n_trays:
-        gang = u.tray[order[j]].gang
-        count = 0
-        hertz = u.tray[order[j]].swing_hertz
-        while j < n_trays and u.tray[order[j]].gang == gang:
-            i = order[j]
-            r = c.tray_rack[i]
-            if u.tray[i].on and d.powered[r] > 0.0 and u.tray[i].sigma > 0.0:
-                if gang_rack[r] == 0.0:
-                    touched[count] = r
-                    count += 1
-                gang_rack[r] += u.tray[i].sigma / c.rack[r].shelf_eta
-            j += 1
-        if count == 0:
-            continue
-        gang_node[:] = 0.0
-        for m in range(count):
-            r = touched[m]
-            left = smoothed_swing(gang_rack[r], hertz, c.rack[r].smoothing)
-            gang_rack[r] = 0.0
-            for f in range(2):
-                n = c.rack_feed[r, f]
-                if d.share[r, f] > 0.0:
-                    gang_node[n] += d.share[r, f] * left
-        for n in range(nodes - 1, -1, -1):
-            if gang_node[n] > 0.0:
-                variance[n] += gang_node[n] ** 2
-                parent = c.node[n].parent
-                if parent >= 0:
-                    gang_node[parent] += gang_node[n]
-    for b in range(cv2.size):
-        n = c.breaker[b].node
-        cv2[b] = variance[n] / node_p[n] ** 2 if node_p[n] > 1.0 else 0.0

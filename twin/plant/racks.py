@@ -6,10 +6,13 @@ Wraps the tray kernel of :mod:`twin.plant.thermal` with the rack's electrical su
 
 from typing import Any
 
-from twin.plant.arrays import Constants, Derived, Floats, Inputs, State, Work
+import numpy as np
+
+from twin.plant.arrays import Constants, Derived, Floats, Inputs, Work
 from twin.plant.compiled import inner
 from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED, power_slope, slowed_clock, slowed_clock_slope, tray_power
 from twin.plant.thermal import backward, forward, middle
+from twin.plant.tiles import BB, INV, IR, KD, QD, QP, RD, RY, TD, TDN, G, accept, device_heat, largest, place
 
 
 @inner
@@ -27,47 +30,43 @@ def tray_clock(
 
 
 @inner
-def linearise(c: Constants, u: Inputs, x: State, d: Derived, r: int, src: int) -> None:
-    """Tray heats of rack ``r`` as linear laws of device temperature, exact at row ``src``'s temperatures."""
+def linearise(c: Constants, u: Inputs, d: Derived, m: Floats, r: int) -> None:
+    """Tray heats of rack ``r`` as linear laws of device temperature, exact at the temperatures in its tiles ``m``."""
     plate = 0.0
     air = 0.0
     slowed = 0
     metered = 0
     dead = d.powered[r] == 0.0
     on = 0
-    for i in range(c.tray0[r], c.tray0[r + 1]):
+    i0 = c.tray0[r]
+    k = c.rack[r]
+    for i in range(i0, c.tray0[r + 1]):
+        o = place(c.tile0[r], i - i0)
         mode = u.tray[i].mode
+        m[o + IR] = u.ir[i]
         if dead or u.tray[i].on == 0 or mode == OFF:
-            d.qd[i] = 0.0
-            d.g[i] = 0.0
-            d.qp[i] = 0.0
+            m[o + QD] = 0.0
+            m[o + G] = 0.0
+            m[o + QP] = 0.0
             continue
         on += 1
-        t = x.td[src, i]
-        f = tray_clock(
-            mode,
-            t,
-            c.rack[r].t_slow,
-            c.rack[r].release,
-            c.rack[r].slow_gain,
-            c.rack[r].slow_min,
-            c.rack[r].brake_clock,
-            u.tray[i].cap,
-        )
+        t = m[o + TD]
+        f = tray_clock(mode, t, k.t_slow, k.release, k.slow_gain, k.slow_min, k.brake_clock, u.tray[i].cap)
         p = tray_power(c.idle[i], c.span[i], u.tray[i].load, u.tray[i].linear, f)
         slope = 0.0
         if mode == SLOWED:
             slowed += 1
             slope = power_slope(c.span[i], u.tray[i].load, u.tray[i].linear, f) * slowed_clock_slope(
-                t, c.rack[r].t_slow - c.rack[r].release, c.rack[r].slow_gain, c.rack[r].slow_min, u.tray[i].cap
+                t, k.t_slow - k.release, k.slow_gain, k.slow_min, u.tray[i].cap
             )
         if mode != NORMAL or u.tray[i].cap < 1.0:
             metered = 1
-        d.g[i] = c.leak[i] + c.rack[r].die_share * slope
-        d.qd[i] = c.rack[r].die_share * p + c.leak[i] * (t - c.rack[r].leak_ref) - d.g[i] * t
-        d.qp[i] = c.rack[r].plate_share * p
-        plate += d.qp[i]
-        air += c.rack[r].air_share * p
+        g = c.leak[i] + k.die_share * slope
+        m[o + G] = g
+        m[o + QD] = k.die_share * p + c.leak[i] * (t - k.leak_ref) - g * t
+        m[o + QP] = k.plate_share * p
+        plate += k.plate_share * p
+        air += k.air_share * p
     # a rack manager switches the shelves off with the last tray: nothing else guards the switches against heat
     d.shelf[r] = 1.0 if on > 0 else 0.0
     d.plate_sum[r] = plate
@@ -82,29 +81,25 @@ def shelf_loss(part: Any, shelf: float, trays_watts: float) -> float:
 
     shelf: 1 while the shelves draw, else 0.
     """
-    if shelf == 0.0:
-        return 0.0
-    eta = part.shelf_eta
-    return trays_watts * (1.0 / eta - 1.0) + (part.overhead + part.shelf_fixed) / eta
+    return shelf * (trays_watts * part.loss_share + part.loss_fixed)
 
 
 @inner
-def rack_watts(c: Constants, x: State, d: Derived, r: int, src: int) -> float:
-    """AC power [W] of rack ``r`` at row ``src``'s temperatures (its linear law must be present)."""
-    total = d.plate_sum[r] + d.air_sum[r]
-    for i in range(c.tray0[r], c.tray0[r + 1]):
-        total += d.qd[i] + d.g[i] * x.td[src, i]
+def rack_watts(c: Constants, d: Derived, m: Floats, r: int) -> float:
+    """AC power [W] of rack ``r`` at the temperatures in its tiles (its linear law must be present)."""
+    total = d.plate_sum[r] + d.air_sum[r] + device_heat(m, c.tile0[r], c.tray0[r + 1] - c.tray0[r])
     return total + shelf_loss(c.rack[r], d.shelf[r], total)
 
 
-# The three functions below take a rack's records (part, k = Work.rack) and plain arrays rather than the groups of
-# arrays: they are called for every rack and stage, and a call copies everything that it is given.
+# The functions below take a rack's records (part = Constants.rack[r], k = Work.rack[r]) and its tiles rather than the
+# groups of arrays: they are called for every rack and stage, and a call copies everything that it is given.
 
 
 @inner
 def rack_forward(
-    i0: int,
-    i1: int,
+    m: Floats,
+    first: int,
+    trays: int,
     s: float,
     film: float,
     capacity_rate: float,
@@ -118,35 +113,23 @@ def rack_forward(
     shelf: float,
     plate: float,
     air: float,
-    td: Floats,
-    tp: Floats,
-    ir: Floats,
-    g: Floats,
-    qd: Floats,
-    qp: Floats,
-    aa: Floats,
-    bb: Floats,
-    rd: Floats,
-    bx: Floats,
 ) -> None:
     """Stage-one elimination of a rack: leaves ``k_fluid = alpha + beta k_inlet`` in its record ``k``.
 
     film [W/K per tray]; capacity_rate W [W/K] of what leaves; own_rate and inlet_rate [W/K]: the parts of W that the
     method treats implicitly in the rack's fluid and in its inlet (both W in a loop); fluid [°C]; inlet_heat: W × inlet
     temperature [W]; to_fluid: share of shelf losses that the fluid takes; plate and air [W]: heats of all trays. An
-    air-cooled rack's fluid also takes the trays' air heat. td … bx: by tray, as in :func:`twin.plant.thermal.forward`.
+    air-cooled rack's fluid also takes the trays' air heat.
     """
-    sum_x, sum_b, sum_e, sum_q = forward(
-        i0, i1, s, film, fluid, part.cd, part.cp, td, tp, ir, g, qd, qp, aa, bb, rd, bx
-    )
+    sum_x, sum_b, sum_e, sum_q = forward(m, first, trays, s, film, fluid, part.cd, part.cp)
     loss = shelf_loss(part, shelf, sum_q + plate + air)
     direct = to_fluid * loss + (0.0 if part.liquid else air)
-    diagonal = part.fluid_capacity + s * own_rate + s * (i1 - i0) * film - s * s * film * film * sum_b
-    k.w1 = capacity_rate
+    diagonal = part.fluid_capacity + s * own_rate + s * trays * film - s * s * film * film * sum_b
     k.film1 = film
-    k.diagonal = diagonal
-    k.alpha = (direct + inlet_heat - capacity_rate * fluid + sum_e + s * film * sum_x) / diagonal
-    k.beta = s * inlet_rate / diagonal
+    over = 1.0 / diagonal
+    k.over = over
+    k.alpha = (direct + inlet_heat - capacity_rate * fluid + sum_e + s * film * sum_x) * over
+    k.beta = s * inlet_rate * over
     k.q1 = sum_q
     k.plate1 = plate
     k.air1 = air
@@ -154,31 +137,29 @@ def rack_forward(
 
 
 @inner
-def correct_slowed(
-    c: Constants, u: Inputs, x: State, d: Derived, w: Work, r: int, src: int, s: float, h: float
-) -> None:
+def correct_slowed(c: Constants, u: Inputs, m: Floats, k: Any, r: int, s: float, h: float) -> None:
     """Stage-two residuals of trays in software slowdown: the law at the new temperature against its tangent.
 
-    Adds to the rack's sums of stage two: ΣB x, device heat, plate heat and air heat.
+    Adds to the sums of stage two in the rack's record ``k``: Σ k_p, device heat, plate heat and air heat.
     """
-    k = w.rack[r]
     part = c.rack[r]
     level = part.t_slow - part.release
-    for i in range(c.tray0[r], c.tray0[r + 1]):
+    i0 = c.tray0[r]
+    for i in range(i0, c.tray0[r + 1]):
         if u.tray[i].mode != SLOWED or u.tray[i].on == 0:
             continue
-        t1 = x.td[src, i]
-        t2 = t1 + h * w.kd[i]
+        o = place(c.tile0[r], i - i0)
+        t1 = m[o + TD]
+        t2 = t1 + h * m[o + KD]
         f1 = slowed_clock(t1, level, part.slow_gain, part.slow_min, u.tray[i].cap)
         f2 = slowed_clock(t2, level, part.slow_gain, part.slow_min, u.tray[i].cap)
         p1 = tray_power(c.idle[i], c.span[i], u.tray[i].load, u.tray[i].linear, f1)
         p2 = tray_power(c.idle[i], c.span[i], u.tray[i].load, u.tray[i].linear, f2)
-        device = part.die_share * (p2 - p1) - (d.g[i] - c.leak[i]) * (t2 - t1)
+        device = part.die_share * (p2 - p1) - (m[o + G] - c.leak[i]) * (t2 - t1)
         plate = part.plate_share * (p2 - p1)
-        w.rd[i] += device
-        more = w.bb[i] * (plate + s * c.ir[i] * w.aa[i] * device)
-        w.bx[i] += more
-        k.sum_x += more
+        m[o + RD] += device
+        m[o + RY] += plate
+        k.sum_x += m[o + BB] * plate + s * m[o + IR] * m[o + INV] * device
         k.q2 += device
         k.plate2 += plate
         k.air2 += part.air_share * (p2 - p1)
@@ -186,8 +167,9 @@ def correct_slowed(
 
 @inner
 def rack_middle(
-    i0: int,
-    i1: int,
+    m: Floats,
+    first: int,
+    trays: int,
     s: float,
     h: float,
     film2: float,
@@ -195,25 +177,12 @@ def rack_middle(
     k_inlet: float,
     part: Any,
     k: Any,
-    td: Floats,
-    tp: Floats,
-    ir: Floats,
-    g: Floats,
-    qd: Floats,
-    qp: Floats,
-    aa: Floats,
-    bb: Floats,
-    rd: Floats,
-    bx: Floats,
-    kd: Floats,
-    kp: Floats,
 ) -> None:
     """Back substitution of stage one and elimination of stage two; its sums are left in the rack's record."""
     k_fluid = k.alpha + k.beta * k_inlet
     sum_x, sum_e, sum_q, sum_gk = middle(
-        i0, i1, s, h, k.film1, film2, k_fluid, fluid + h * k_fluid, part.cd, part.cp, td, tp, ir, g, qd, qp,
-        aa, bb, rd, bx, kd, kp,
-    )  # fmt: skip
+        m, first, trays, s, h, k.film1, film2, k_fluid, fluid + h * k_fluid, part.cd, part.cp
+    )
     k.kc1 = k_fluid
     k.sum_x = sum_x
     k.sum_e = sum_e
@@ -240,43 +209,29 @@ def rack_close(
     direct = to_fluid * loss + (0.0 if part.liquid else k.air2)
     out = capacity_rate2 * (fluid + h * k.kc1)
     residual = direct + inlet_heat2 - out + k.sum_e - 2.0 * part.fluid_capacity * k.kc1
-    k.alpha = (residual + s * k.film1 * k.sum_x) / k.diagonal
+    k.alpha = (residual + s * k.film1 * k.sum_x) * k.over
     k.loss2 = loss
 
 
 @inner
 def rack_backward(
-    i0: int,
-    i1: int,
+    m: Floats,
+    first: int,
+    trays: int,
     s: float,
     h: float,
     fluid: float,
     k_inlet: float,
     to_fluid: float,
+    part: Any,
     k: Any,
-    td: Floats,
-    tp: Floats,
-    ir: Floats,
-    g: Floats,
-    aa: Floats,
-    bb: Floats,
-    rd: Floats,
-    bx: Floats,
-    kd: Floats,
-    kp: Floats,
-    up: Floats,
-    down: Floats,
-    tdn: Floats,
-    tpn: Floats,
 ) -> tuple[float, int, float]:
-    """Back substitution of stage two. Writes new temperatures and the step's energies; returns error, past, total."""
+    """Back substitution of stage two. Leaves new temperatures and the step's energies; returns error, past, total."""
     k_fluid = k.alpha + k.beta * k_inlet
-    error, hottest, past, sum_gk, total = backward(
-        i0, i1, s, h, k.film1, k_fluid, td, tp, ir, g, aa, bb, rd, bx, kd, kp, up, down, tdn, tpn
-    )
+    past, sum_gk, total = backward(m, first, trays, s, h, k.film1, k_fluid, part.cp)
+    error = largest(m, first, trays, RY)
     new = fluid + h * (1.5 * k.kc1 + 0.5 * k_fluid)
-    k.newfluid = new
-    k.hottest = hottest
+    k.new_fluid = new
     device = 0.5 * (k.q1 + s * k.gk1 + k.q2 + s * sum_gk)
     loss = 0.5 * (k.loss1 + k.loss2)
     air = 0.5 * (k.air1 + k.air2)
@@ -286,10 +241,11 @@ def rack_backward(
 
 
 @inner
-def meter_trays(c: Constants, u: Inputs, x: State, d: Derived, w: Work, r: int, src: int, h: float) -> None:
+def meter_trays(c: Constants, u: Inputs, d: Derived, w: Work, r: int, h: float) -> None:
     """Seconds of slowdown, braking and capping, and work lost, of a rack's busy trays over a step of ``h`` [s]."""
     k = c.rack[r]
-    for i in range(c.tray0[r], c.tray0[r + 1]):
+    i0 = c.tray0[r]
+    for i in range(i0, c.tray0[r + 1]):
         if u.tray[i].busy == 0 or u.tray[i].on == 0 or d.powered[r] == 0.0:
             continue
         mode = u.tray[i].mode
@@ -298,12 +254,48 @@ def meter_trays(c: Constants, u: Inputs, x: State, d: Derived, w: Work, r: int, 
                 w.meter[i].cap_s += h
                 w.meter[i].lag += h * (1.0 - u.tray[i].cap ** u.tray[i].beta)
             continue
-        before = tray_clock(
-            mode, x.td[src, i], k.t_slow, k.release, k.slow_gain, k.slow_min, k.brake_clock, u.tray[i].cap
-        )
-        after = tray_clock(mode, w.tdn[i], k.t_slow, k.release, k.slow_gain, k.slow_min, k.brake_clock, u.tray[i].cap)
+        o = place(c.tile0[r], i - i0)
+        cap = u.tray[i].cap
+        before = tray_clock(mode, w.m[o + TD], k.t_slow, k.release, k.slow_gain, k.slow_min, k.brake_clock, cap)
+        after = tray_clock(mode, w.m[o + TDN], k.t_slow, k.release, k.slow_gain, k.slow_min, k.brake_clock, cap)
         speed = 0.0 if mode == OFF else 0.5 * (before ** u.tray[i].beta + after ** u.tray[i].beta)
         w.meter[i].lag += h * (1.0 - speed)
         w.meter[i].slow_s += h
         if mode == BRAKED:
             w.meter[i].brake_s += h
+
+
+@inner
+def clear(seen: Floats) -> None:
+    """Empty the minimum, maximum and integral of two signals, shape (3, 2)."""
+    for signal in range(2):
+        seen[0, signal] = np.inf
+        seen[1, signal] = -np.inf
+        seen[2, signal] = 0.0
+
+
+@inner
+def see(seen: Floats, signal: int, before: float, after: float, h: float) -> None:
+    """Add one step of a signal to its minimum, maximum and integral."""
+    seen[0, signal] = min(seen[0, signal], before, after)
+    seen[1, signal] = max(seen[1, signal], before, after)
+    seen[2, signal] += 0.5 * h * (before + after)
+
+
+@inner
+def rack_begin(m: Floats, first: int, trays: int, k: Any, seen: Floats) -> None:
+    """Forget the meters of the last stretch, and note the hottest device."""
+    k.hottest = largest(m, first, trays, TD)
+    k.rack_joules = 0.0
+    k.air_joules = 0.0
+    clear(seen)
+
+
+@inner
+def rack_accept(m: Floats, first: int, trays: int, fluid: float, k: Any, seen: Floats, h: float) -> None:
+    """Take a rack's step that was tried: tiles, and what was seen of its hottest device and its fluid."""
+    hottest = largest(m, first, trays, TDN)
+    see(seen, 0, k.hottest, hottest, h)
+    see(seen, 1, fluid, k.new_fluid, h)
+    k.hottest = hottest
+    accept(m, first, trays)

@@ -1,13 +1,13 @@
 """The algebra of one instant: energised nodes, tray heats as linear laws, rack power, currents, breaker drives."""
 
 from twin.hall.topology import Bools
-from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State, Work
+from twin.plant.arrays import Constants, Derived, Floats, Inputs, State, Work
 from twin.plant.compiled import inner, kernel
-from twin.plant.integrate import rack_powers
-from twin.plant.power import breaker_ratios, energise, swing_variances, tree
-from twin.plant.racks import linearise, tray_clock
-
-AFTER_CHANGE = 1.0  # s, first step tried by a loop or zone whose inputs changed
+from twin.plant.power import breaker_ratios, energise, tree
+from twin.plant.pumps import AFTER_CHANGE
+from twin.plant.racks import linearise, rack_watts, tray_clock
+from twin.plant.swings import list_gangs, swing_variances
+from twin.plant.tiles import load
 
 
 @inner
@@ -40,26 +40,29 @@ def resolve(
     dirty: Bools,
     feeds: bool,
     swing: bool,
-    order: Ints,
     rack_clock: Floats,
     start_i: Floats,
 ) -> None:
     """Settle everything but the loops' flows, in row ``cur``.
 
-    dirty: shape (R,), racks whose inputs changed (cleared); feeds and swing: whether switches or swings changed; order:
-    trays sorted by gang. Leaves rack power, node currents and breaker drives in ``w``, currents also in ``start_i``.
+    dirty: shape (R,), racks whose inputs changed (cleared); feeds and swing: whether switches or swings changed.
+    Leaves rack power, node currents and breaker drives in ``w``, currents also in ``start_i``.
     """
     if feeds:
-        before = d.powered.copy()
+        for r in range(dirty.size):
+            w.mean_power[r] = d.powered[r]  # before
         energise(c, u, x, d, cur, unit, aux_unit)
         for r in range(dirty.size):
-            if before[r] != d.powered[r]:
+            if w.mean_power[r] != d.powered[r]:
                 dirty[r] = True
     for r in range(dirty.size):
         if not dirty[r]:
             continue
         dirty[r] = False
-        linearise(c, u, x, d, r, cur)
+        load(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[cur], x.tp[cur], u.up, u.down)
+        linearise(c, u, d, w.m, r)
+        w.rack_power[0, r] = rack_watts(c, d, w.m, r)
+        list_gangs(c, u, d, r)
         loop = c.rack[r].loop
         if loop >= 0:
             x.h_loop[cur, loop] = min(x.h_loop[cur, loop], AFTER_CHANGE)
@@ -67,9 +70,10 @@ def resolve(
             zone = c.rack[r].zone
             x.h_zone[cur, zone] = min(x.h_zone[cur, zone], AFTER_CHANGE)
         rack_clock[r] = lowest_clock(c, u, x, d, r, cur)
-    rack_powers(c, u, x, d, cur, w.rack_power[0])
     tree(c, d, w.rack_power[0], unit, aux_unit, w.node_p, w.node_i)
     if feeds or swing:
-        swing_variances(c, u, d, order, w.node_p, d.cv2)
+        swing_variances(c, d, w, d.cv2)
     breaker_ratios(c, d, w.node_i, w.breaker_r[0])
-    start_i[:] = w.node_i
+    for n in range(c.node.size):
+        for k in range(6):
+            start_i[n, k] = w.node_i[n, k]

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from twin.plant.breakers import TABLE
-from twin.plant.integrate import advance
-from twin.plant.plant import NONE, Plant
+from twin.plant.integrate import NONE, advance
+from twin.plant.plant import Plant
 from twin.plant.pumps import solve_flows
 
 STEADY = 1e-7  # K/s, asked of every temperature between two stretches of the search
@@ -28,10 +28,11 @@ def equilibrate(plant: Plant) -> float:
             plant._totals, math.nan,
         )  # fmt: skip
         plant.cur = 1 - plant.cur
+        plant.w.rack_power[0] = plant.w.rack_power[1]
         after = [plant.x.td[plant.cur], plant.x.loop[plant.cur], plant.x.zone[plant.cur]]
         rate = max(float(np.abs(b - a).max(initial=0.0)) for a, b in zip(before, after, strict=True)) / span
         supply = plant.x.loop[plant.cur, :, 0]
-        drifted = np.abs(supply - plant._viscous) > 0.01
+        drifted = np.abs(supply - plant.d.viscous) > 0.01
         plant._dirty_loop |= drifted
         plant._dirty_rack[:] = plant.d.slowed > 0
         plant._dirty_feeds = True  # powers and currents at the temperatures just found
@@ -41,7 +42,7 @@ def equilibrate(plant: Plant) -> float:
     for loop in range(len(plant.topology.loop_names)):
         solve_flows(
             plant.c, plant.u, plant.d, loop, plant.x.speed[plant.cur, loop], plant.x.pressure[plant.cur, loop, 1],
-            plant.x.flow[plant.cur],
+            plant.w.branch, plant.x.flow[plant.cur],
         )  # fmt: skip
     # a breaker that its load would trip has no steady state: it starts as if it had carried its rating
     drive = np.where(plant.breaker_ratio**2 < plant.c.breaker["level"], plant.breaker_ratio**2, 1.0)
@@ -51,7 +52,7 @@ def equilibrate(plant: Plant) -> float:
     plant.x.timer[:] = 0.0
     plant.x.ride[:] = plant.c.rack["ride_through"]
     plant.x.battery[:] = plant.c.node["battery"]
-    plant._span = plant.window_seconds
+    plant._asked[0] = plant.window_seconds
     plant.open_window(plant.time)
     plant._check_devices = True
     return rate

@@ -8,68 +8,69 @@ Integrated by ROS2, a two-stage Rosenbrock method of order 2, L-stable with γ =
 approximate Jacobian (Verwer, Spee, Blom & Hundsdorfer, SIAM J. Sci. Comput. 20(4), 1999):
 ``(I − γhA) k₁ = F(y)``, ``(I − γhA) k₂ = F(y + h k₁) − 2 k₁``, ``y ← y + h (3/2 k₁ + 1/2 k₂)``.
 Every heat flow enters both of its ends with the same stage value and the same gradient, so energy is conserved to
-rounding whatever the step. The functions below do one rack each; the three passes are separated by the solution for
-the fluid, which the loop (or air zone) couples. s = γh throughout; arrays are indexed by tray.
+rounding whatever the step. s = γh throughout; the arrays are the rack's tiles (:mod:`twin.plant.tiles`). The passes
+are separated by the solution for the fluid, which the loop (or air zone) couples.
+
+With d and y the residuals of device and plate, r = 1/R, A = C_d + s (r − g), B = C_p + s (r + G), each tray solves
+``A k_d − s r k_p = d`` and ``−s r k_d + B k_p = y + s G k_c`` by its determinant
+``D = A B − (s r)² = (C_d − s g)(C_p + s G) + s r (C_d − s g + C_p + s G)``, the form without cancellation.
 """
 
 from math import sqrt
 
 from twin.plant.arrays import Floats
 from twin.plant.compiled import fast_inner
+from twin.plant.tiles import BB, DOWN, INV, IR, KD, KP, QD, QP, RD, RY, TD, TDN, TILE, TP, TPN, UP, WIDTH, G
 
 GAMMA = 1.0 - 1.0 / sqrt(2.0)
 
 
 @fast_inner
 def forward(
-    i0: int,
-    i1: int,
-    s: float,
-    film: float,
-    fluid: float,
-    cd: float,
-    cp: float,
-    td: Floats,
-    tp: Floats,
-    ir: Floats,
-    g: Floats,
-    qd: Floats,
-    qp: Floats,
-    aa: Floats,
-    bb: Floats,
-    rd: Floats,
-    bx: Floats,
+    m: Floats, first: int, trays: int, s: float, film: float, fluid: float, cd: float, cp: float
 ) -> tuple[float, float, float, float]:
-    """First stage, elimination. Returns ΣB x, ΣB, Σ plate-to-fluid heat [W], Σ device heat [W]."""
+    """First stage, elimination. Returns Σ k_p at k_c = 0, Σ dk_p/d(sG k_c), Σ heat to fluid [W], Σ device heat [W]."""
     sum_x = 0.0
     sum_b = 0.0
     sum_e = 0.0
     sum_q = 0.0
-    for i in range(i0, i1):
-        r = ir[i]
-        a = 1.0 / (cd + s * (r - g[i]))
-        w = s * r * a
-        b = 1.0 / (cp + s * (r + film) - s * r * w)
-        q = qd[i] + g[i] * td[i]
-        j = (td[i] - tp[i]) * r
-        e = film * (tp[i] - fluid)
-        d = q - j
-        x = b * (qp[i] + j - e + w * d)
-        aa[i] = a
-        bb[i] = b
-        rd[i] = d
-        bx[i] = x
-        sum_x += x
-        sum_b += b
-        sum_e += e
-        sum_q += q
+    plate = cp + s * film
+    tile = first
+    while trays > 0:
+        n = min(trays, WIDTH)
+        t = m[tile * TILE : (tile + 1) * TILE]
+        for i in range(n):
+            r = t[IR + i]
+            g = t[G + i]
+            td = t[TD + i]
+            tp = t[TP + i]
+            sr = s * r
+            die = cd - s * g
+            inverse = 1.0 / (die * plate + sr * (die + plate))
+            q = t[QD + i] + g * td
+            j = (td - tp) * r
+            e = film * (tp - fluid)
+            d = q - j
+            y = t[QP + i] + j - e
+            b = (die + sr) * inverse
+            t[INV + i] = inverse
+            t[BB + i] = b
+            t[RD + i] = d
+            t[RY + i] = y
+            sum_x += b * y + sr * inverse * d
+            sum_b += b
+            sum_e += e
+            sum_q += q
+        trays -= n
+        tile += 1
     return sum_x, sum_b, sum_e, sum_q
 
 
 @fast_inner
 def middle(
-    i0: int,
-    i1: int,
+    m: Floats,
+    first: int,
+    trays: int,
     s: float,
     h: float,
     film: float,
@@ -78,93 +79,85 @@ def middle(
     fluid2: float,
     cd: float,
     cp: float,
-    td: Floats,
-    tp: Floats,
-    ir: Floats,
-    g: Floats,
-    qd: Floats,
-    qp: Floats,
-    aa: Floats,
-    bb: Floats,
-    rd: Floats,
-    bx: Floats,
-    kd1: Floats,
-    kp1: Floats,
 ) -> tuple[float, float, float, float]:
-    """First stage, back substitution, and elimination of the second. Returns ΣB x, Σe, Σq of stage 2, and Σ g k_d."""
+    """First stage, back substitution, and elimination of the second. Returns Σ k_p at k_c = 0, Σe, Σq, and Σ g k_d."""
     sum_x = 0.0
     sum_e = 0.0
     sum_q = 0.0
     sum_gk = 0.0
-    sgk = s * film * k_fluid
-    for i in range(i0, i1):
-        r = ir[i]
-        kp = bx[i] + bb[i] * sgk
-        kd = aa[i] * (rd[i] + s * r * kp)
-        td2 = td[i] + h * kd
-        tp2 = tp[i] + h * kp
-        q = qd[i] + g[i] * td2
-        j = (td2 - tp2) * r
-        e = film2 * (tp2 - fluid2)
-        d = q - j - 2.0 * cd * kd
-        x = bb[i] * (qp[i] + j - e - 2.0 * cp * kp + s * r * aa[i] * d)
-        kd1[i] = kd
-        kp1[i] = kp
-        rd[i] = d
-        bx[i] = x
-        sum_x += x
-        sum_e += e
-        sum_q += q
-        sum_gk += g[i] * kd
+    plate = cp + s * film
+    push = s * film * k_fluid
+    tile = first
+    while trays > 0:
+        n = min(trays, WIDTH)
+        t = m[tile * TILE : (tile + 1) * TILE]
+        for i in range(n):
+            r = t[IR + i]
+            g = t[G + i]
+            inverse = t[INV + i]
+            b = t[BB + i]
+            d = t[RD + i]
+            y = t[RY + i] + push
+            w = s * r * inverse
+            kp = b * y + w * d
+            kd = (plate * inverse + w) * d + w * y
+            td = t[TD + i] + h * kd
+            tp = t[TP + i] + h * kp
+            q = t[QD + i] + g * td
+            j = (td - tp) * r
+            e = film2 * (tp - fluid2)
+            d = q - j - 2.0 * cd * kd
+            y = t[QP + i] + j - e - 2.0 * cp * kp
+            t[KD + i] = kd
+            t[KP + i] = kp
+            t[RD + i] = d
+            t[RY + i] = y
+            sum_x += b * y + w * d
+            sum_e += e
+            sum_q += q
+            sum_gk += g * kd
+        trays -= n
+        tile += 1
     return sum_x, sum_e, sum_q, sum_gk
 
 
 @fast_inner
 def backward(
-    i0: int,
-    i1: int,
-    s: float,
-    h: float,
-    film: float,
-    k_fluid: float,
-    td: Floats,
-    tp: Floats,
-    ir: Floats,
-    g: Floats,
-    aa: Floats,
-    bb: Floats,
-    rd: Floats,
-    bx: Floats,
-    kd1: Floats,
-    kp1: Floats,
-    up: Floats,
-    down: Floats,
-    tdn: Floats,
-    tpn: Floats,
-) -> tuple[float, float, int, float, float]:
-    """Second stage, back substitution and update.
+    m: Floats, first: int, trays: int, s: float, h: float, film: float, k_fluid: float, cp: float
+) -> tuple[int, float, float]:
+    """Second stage, back substitution and update; leaves the error estimate [K] of each tray in field RY.
 
-    Returns the error estimate [K], the hottest device [°C], the number of devices past a guard level, Σ g k_d of
-    stage 2, and the sum of the new temperatures (not finite if any is not).
+    Returns the number of devices past a guard level, Σ g k_d of stage 2, and the sum of the new temperatures (not
+    finite if any is not).
     """
-    error = 0.0
-    hottest = -1e300
     past = 0
     sum_gk = 0.0
     total = 0.0
-    sgk = s * film * k_fluid
-    for i in range(i0, i1):
-        kp = bx[i] + bb[i] * sgk
-        kd = aa[i] * (rd[i] + s * ir[i] * kp)
-        ed = abs(0.5 * h * (kd1[i] + kd))
-        ep = abs(0.5 * h * (kp1[i] + kp))
-        t = td[i] + h * (1.5 * kd1[i] + 0.5 * kd)
-        u = tp[i] + h * (1.5 * kp1[i] + 0.5 * kp)
-        tdn[i] = t
-        tpn[i] = u
-        error = max(error, max(ed, ep))
-        hottest = max(hottest, t)
-        past += (t >= up[i]) | (t <= down[i])
-        sum_gk += g[i] * kd
-        total += t + u
-    return error, hottest, past, sum_gk, total
+    plate = cp + s * film
+    push = s * film * k_fluid
+    tile = first
+    while trays > 0:
+        n = min(trays, WIDTH)
+        t = m[tile * TILE : (tile + 1) * TILE]
+        for i in range(n):
+            inverse = t[INV + i]
+            d = t[RD + i]
+            y = t[RY + i] + push
+            w = s * t[IR + i] * inverse
+            kp = t[BB + i] * y + w * d
+            kd = (plate * inverse + w) * d + w * y
+            kd1 = t[KD + i]
+            kp1 = t[KP + i]
+            ed = abs(0.5 * h * (kd1 + kd))
+            ep = abs(0.5 * h * (kp1 + kp))
+            td = t[TD + i] + h * (1.5 * kd1 + 0.5 * kd)
+            tp = t[TP + i] + h * (1.5 * kp1 + 0.5 * kp)
+            t[TDN + i] = td
+            t[TPN + i] = tp
+            t[RY + i] = ed if ed > ep else ep
+            past += (td >= t[UP + i]) | (td <= t[DOWN + i])
+            sum_gk += t[G + i] * kd
+            total += td + tp
+        trays -= n
+        tile += 1
+    return past, sum_gk, total

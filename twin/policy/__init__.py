@@ -3,14 +3,16 @@
 from twin.policy.baselines import first_fit, random_healthy
 from twin.policy.decisions import Decision, Placement, Reason, Refusal, Wait
 from twin.policy.protocol import JobRequest, Policy
-from twin.policy.snapshot import FacilitySnapshot
+from twin.policy.snapshot import FacilitySnapshot, History, Quality
 
 __all__ = [
     "Decision",
     "FacilitySnapshot",
+    "History",
     "JobRequest",
     "Placement",
     "Policy",
+    "Quality",
     "Reason",
     "Refusal",
     "Wait",

@@ -1,14 +1,44 @@
-"""The state of a facility as a policy sees it: a struct of arrays over racks, rows, loops and breakers."""
+"""The state of a facility as a policy sees it: a struct of arrays over racks, rows, phases, loops and breakers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+
+
+class Quality(IntEnum):
+    """What a monitoring system can know of a value. A sensor that is stuck or biased still reads GOOD."""
+
+    GOOD = 0
+    STALE = 1  # older than its sensor's readings should be: the last one that came
+    OUT_OF_RANGE = 2  # at the end of what its sensor can show
+    MISSING = 3  # nothing came for long, or there is no such sensor: NaN, and for a switch its last state
+
+
+@dataclass(frozen=True)
+class History:
+    """Readings of one field, oldest first: K samples of N things. What did not arrive is NaN and MISSING."""
+
+    time_seconds: Floats  # K
+    values: Floats  # K×N, in the field's unit
+    quality: NDArray[np.int8]  # K×N, codes of Quality
+
+
+def _unknown() -> Floats:
+    return np.zeros(0)
+
 
 @dataclass(frozen=True)
 class FacilitySnapshot:
-    """What is known at ``time_seconds``. R racks, W rows, L loops, B breakers; NaN means *not known*.
+    """What is known at ``time_seconds``. R racks, W rows, P phases, L loops, B breakers; NaN means *not known*.
+
+    Allocation and health are software's own knowledge. The fields from ``rack_power_watts`` on are readings of sensors
+    (nameplates and ratings apart); ``ages``, ``qualities`` and ``histories`` have an entry for each of them by name.
+    Readings that are left out are not known, and a field without an entry in ``ages`` is as old as the snapshot.
 
     Powers and currents are rounded to whole watts and milliamperes when a snapshot is taken, so that a comparison
     with a limit has one answer on every machine.
@@ -25,14 +55,40 @@ class FacilitySnapshot:
     rack_free_trays: NDArray[np.int64]  # R, powered and not allocated
     rack_healthy: NDArray[np.bool_]  # R, powered and in service
     rack_production: NDArray[np.bool_]  # R, False for staging cells
-    rack_power_watts: NDArray[np.float64]  # R
-    rack_max_power_watts: NDArray[np.float64]  # R, nameplate
-    rack_supply_temperature_celsius: NDArray[np.float64]  # R, coolant (or inlet air of air-cooled racks)
-    rack_return_temperature_celsius: NDArray[np.float64]  # R
-    rack_device_temperature_celsius: NDArray[np.float64]  # R, hottest device
-    rack_flow_litres_per_minute: NDArray[np.float64]  # R
-    row_power_watts: NDArray[np.float64]  # W
-    loop_supply_temperature_celsius: NDArray[np.float64]  # L
-    breaker_current_amperes: NDArray[np.float64]  # B, hottest pole
-    breaker_rating_amperes: NDArray[np.float64]  # B
+    rack_power_watts: Floats  # R
+    rack_max_power_watts: Floats  # R, nameplate
+    rack_supply_temperature_celsius: Floats  # R, coolant (or inlet air of air-cooled racks)
+    rack_return_temperature_celsius: Floats  # R
+    rack_device_temperature_celsius: Floats  # R, hottest device
+    rack_flow_litres_per_minute: Floats  # R, NaN for air-cooled racks
+    row_power_watts: Floats  # W
+    loop_supply_temperature_celsius: Floats  # L
+    breaker_current_amperes: Floats  # B, hottest pole
+    breaker_rating_amperes: Floats  # B
     breaker_closed: NDArray[np.bool_]  # B
+    rack_inlet_air_temperature_celsius: Floats = field(default_factory=_unknown)  # R
+    rack_valve_ratio: Floats = field(default_factory=_unknown)  # R, 0 shut, 1 open, NaN for air-cooled racks
+    loop_return_temperature_celsius: Floats = field(default_factory=_unknown)  # L
+    loop_flow_litres_per_minute: Floats = field(default_factory=_unknown)  # L
+    loop_pump_speed_ratio: Floats = field(default_factory=_unknown)  # L, of the fastest pump
+    loop_valve_ratio: Floats = field(default_factory=_unknown)  # L, opening on the facility water side
+    phase_names: tuple[str, ...] = ()  # such as "row A/feed A/L1"
+    phase_current_amperes: Floats = field(default_factory=_unknown)  # P
+    ages: Mapping[str, Floats] = field(default_factory=dict)  # field → s since its values were measured, inf for never
+    qualities: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)  # field → codes of Quality
+    histories: Mapping[str, History] = field(default_factory=dict)  # field → 15 minutes of readings or more
+
+    def __post_init__(self) -> None:
+        for count, names in ((len(self.rack_names), _RACK), (len(self.loop_names), _LOOP)):
+            for name in names:
+                if len(getattr(self, name)) != count:
+                    object.__setattr__(self, name, np.full(count, np.nan))
+
+
+_RACK = ("rack_inlet_air_temperature_celsius", "rack_valve_ratio")
+_LOOP = (
+    "loop_return_temperature_celsius",
+    "loop_flow_litres_per_minute",
+    "loop_pump_speed_ratio",
+    "loop_valve_ratio",
+)

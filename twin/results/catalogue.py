@@ -161,6 +161,15 @@ LOSSES: tuple[Column, ...] = (
     Column("amount", "by kind", "float", "GPU-seconds, watt-seconds (J not drawn) or jobs; causes add up to the total"),
 )
 
+TOLERANCES: tuple[Column, ...] = (
+    Column(
+        "device", "", "text", "the device: a breaker's node, a rack, a tray as 'A-01/tray 03', a row, phase or loop"
+    ),
+    Column("quantity", "", "text", "what was drawn: a factor of nominal, or the constant error of a sensor"),
+    Column("unit", "", "text", "unit of the value, 1 for a factor"),
+    Column("value", "by quantity", "float", "what the device has"),
+)
+
 LOSS_KINDS = ("gpu_seconds", "power_watt_seconds", "jobs")
 JOB_STATUSES = ("completed", "running", "queued", "refused", "killed")
 
@@ -173,4 +182,5 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "loops": LOOPS,
     "services": SERVICES,
     "losses": LOSSES,
+    "tolerances": TOLERANCES,
 }

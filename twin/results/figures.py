@@ -22,9 +22,20 @@ NAMED = 3  # feeds with a line of their own, those with the highest currents
 
 #: lanes of the timeline's event strip
 LANES: tuple[tuple[str, tuple[EventKind, ...], str], ...] = (
-    ("scenario", (EventKind.SCENARIO_ACTION,), "v"),
-    ("power lost", (EventKind.FEED_LOST, EventKind.BREAKER_TRIP, EventKind.RACK_DARK, EventKind.BATTERY_SPENT), "X"),
-    ("pump lost", (EventKind.PUMP_LOST,), "s"),
+    ("scenario", (EventKind.SCENARIO_ACTION, EventKind.FAULT_DRAWN), "v"),
+    (
+        "power lost",
+        (
+            EventKind.FEED_LOST,
+            EventKind.UTILITY_LOST,
+            EventKind.PHASE_LOST,
+            EventKind.BREAKER_TRIP,
+            EventKind.RACK_DARK,
+            EventKind.BATTERY_SPENT,
+        ),
+        "X",
+    ),
+    ("cooling lost", (EventKind.PUMP_LOST, EventKind.WATER_LOST, EventKind.CHILLER_TRIPPED, EventKind.CRAH_LOST), "s"),
     ("slowed or shut down", (EventKind.SLOWDOWN_ON, EventKind.HARDWARE_SLOWDOWN_ON, EventKind.DEVICE_SHUTDOWN), "o"),
     ("jobs hit", (EventKind.JOB_REQUEUED, EventKind.JOB_KILLED, EventKind.JOB_PREEMPTED, EventKind.JOB_REFUSED), "D"),
 )

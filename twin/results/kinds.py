@@ -38,7 +38,37 @@ class EventKind(StrEnum):
     EXPECTATION_MET = "expectation_met"
     EXPECTATION_UNMET = "expectation_unmet"
     BATTERY_ON = "battery_on"
+    BATTERY_OFF = "battery_off"
     BATTERY_SPENT = "battery_spent"
+    FAULT_DRAWN = "fault_drawn"
+    PUMP_DEGRADED = "pump_degraded"
+    VALVE_STUCK = "valve_stuck"
+    VALVE_FREED = "valve_freed"
+    EXCHANGER_FOULED = "exchanger_fouled"
+    EXCHANGER_CLEANED = "exchanger_cleaned"
+    FILTER_CLOGGED = "filter_clogged"
+    FILTER_CLEANED = "filter_cleaned"
+    WATER_LOST = "water_lost"
+    WATER_RESTORED = "water_restored"
+    WATER_DRIFTED = "water_drifted"
+    WATER_CORRECTED = "water_corrected"
+    CHILLER_TRIPPED = "chiller_tripped"
+    CHILLER_RESTARTED = "chiller_restarted"
+    CRAH_LOST = "crah_lost"
+    CRAH_RESTORED = "crah_restored"
+    WEATHER_HOT = "weather_hot"
+    WEATHER_OVER = "weather_over"
+    INTERFACE_WORSENED = "interface_worsened"
+    INTERFACE_RENEWED = "interface_renewed"
+    PHASE_LOST = "phase_lost"
+    PHASE_RESTORED = "phase_restored"
+    UTILITY_LOST = "utility_lost"
+    UTILITY_RESTORED = "utility_restored"
+    GENERATOR_STARTED = "generator_started"
+    GENERATOR_FAILED = "generator_failed"
+    GENERATOR_STOPPED = "generator_stopped"
+    TELEMETRY_LOST = "telemetry_lost"
+    TELEMETRY_RESTORED = "telemetry_restored"
 
 
 class Meaning(NamedTuple):
@@ -77,7 +107,7 @@ MEANINGS: dict[EventKind, Meaning] = {
     EventKind.DEVICE_RESTARTED: Meaning("{name} was restarted", "{count} devices were restarted", ""),
     EventKind.PUMP_LOST: Meaning("a pump of {name} was lost", "{count} pumps were lost", "pumps left running"),
     EventKind.PUMP_STARTED: Meaning("the spare pump of {name} started", "{count} spare pumps started", "pumps running"),
-    EventKind.PUMP_RESTORED: Meaning("a pump of {name} was repaired", "{count} pumps were repaired", "pumps running"),
+    EventKind.PUMP_RESTORED: Meaning("a pump of {name} ran again", "{count} times pumps ran again", "pumps running"),
     EventKind.CAP_ON: Meaning("the power of {name} was capped", "{count} power caps were set", "cap [W]"),
     EventKind.CAP_OFF: Meaning("the power cap of {name} was lifted", "{count} power caps were lifted", ""),
     EventKind.JOB_SUBMITTED: Meaning("job {name} was submitted", "{count} jobs were submitted", "trays"),
@@ -97,5 +127,69 @@ MEANINGS: dict[EventKind, Meaning] = {
     EventKind.EXPECTATION_MET: Meaning("as expected: {name}", "{count} expectations were met", ""),
     EventKind.EXPECTATION_UNMET: Meaning("not as expected: {name}", "{count} expectations were not met", ""),
     EventKind.BATTERY_ON: Meaning("{name} went on battery", "{count} batteries took over", "stored energy [J]"),
+    EventKind.BATTERY_OFF: Meaning("{name} left its battery", "{count} batteries were left", "stored energy [J]"),
     EventKind.BATTERY_SPENT: Meaning("the battery of {name} was spent", "{count} batteries were spent", ""),
+    EventKind.FAULT_DRAWN: Meaning("a fault came upon {name}", "{count} faults came by chance", ""),
+    EventKind.PUMP_DEGRADED: Meaning(
+        "a pump of {name} grew weak", "{count} pumps grew weak", "speed it reaches in the end, of what it is told"
+    ),
+    EventKind.VALVE_STUCK: Meaning("the valve of {name} stuck", "{count} valves stuck", "position"),
+    EventKind.VALVE_FREED: Meaning("the valve of {name} moved again", "{count} valves moved again", "position"),
+    EventKind.EXCHANGER_FOULED: Meaning(
+        "the heat exchanger of {name} fouled", "{count} heat exchangers fouled", "fouling in the end [K/W]"
+    ),
+    EventKind.EXCHANGER_CLEANED: Meaning(
+        "the heat exchanger of {name} was cleaned", "{count} heat exchangers were cleaned", "fouling [K/W]"
+    ),
+    EventKind.FILTER_CLOGGED: Meaning(
+        "the filter of {name} clogged", "{count} filters clogged", "resistance of the main in the end, of nominal"
+    ),
+    EventKind.FILTER_CLEANED: Meaning(
+        "the filter of {name} was changed", "{count} filters were changed", "resistance of the main, of nominal"
+    ),
+    EventKind.WATER_LOST: Meaning(
+        "{name} lost its facility water", "{count} times facility water was lost", "flow left in the end, of nominal"
+    ),
+    EventKind.WATER_RESTORED: Meaning(
+        "{name} had its facility water back", "{count} times facility water came back", "flow, of nominal"
+    ),
+    EventKind.WATER_DRIFTED: Meaning(
+        "the set point of {name} drifted", "{count} times the facility water drifted", "drift in the end [K]"
+    ),
+    EventKind.WATER_CORRECTED: Meaning(
+        "the set point of {name} was put right", "{count} times the facility water was put right", ""
+    ),
+    EventKind.CHILLER_TRIPPED: Meaning(
+        "{name} tripped", "{count} times chillers tripped", "heat rejection left, of nominal"
+    ),
+    EventKind.CHILLER_RESTARTED: Meaning(
+        "{name} ran again", "{count} times chillers ran again", "heat rejection, of nominal"
+    ),
+    EventKind.CRAH_LOST: Meaning("CRAHs of {name} stopped", "{count} times CRAHs stopped", "share left"),
+    EventKind.CRAH_RESTORED: Meaning("CRAHs of {name} ran again", "{count} times CRAHs ran again", "share"),
+    EventKind.WEATHER_HOT: Meaning(
+        "hot weather set in", "{count} times hot weather set in", "rise of the wet bulb [K]"
+    ),
+    EventKind.WEATHER_OVER: Meaning("hot weather was over", "{count} times hot weather was over", ""),
+    EventKind.INTERFACE_WORSENED: Meaning(
+        "a thermal interface in {name} grew worse",
+        "{count} thermal interfaces grew worse",
+        "resistance in the end, of nominal",
+    ),
+    EventKind.INTERFACE_RENEWED: Meaning(
+        "a thermal interface in {name} was renewed", "{count} thermal interfaces were renewed", ""
+    ),
+    EventKind.PHASE_LOST: Meaning("{name} lost a phase", "{count} times a phase was lost", "racks below"),
+    EventKind.PHASE_RESTORED: Meaning("{name} had its phase back", "{count} times a phase came back", ""),
+    EventKind.UTILITY_LOST: Meaning("{name} failed", "{count} utilities failed", ""),
+    EventKind.UTILITY_RESTORED: Meaning("{name} came back", "{count} utilities came back", ""),
+    EventKind.GENERATOR_STARTED: Meaning(
+        "the generator of {name} took over", "{count} generators took over", "time since the utility failed [s]"
+    ),
+    EventKind.GENERATOR_FAILED: Meaning(
+        "the generator of {name} did not start", "{count} generators did not start", ""
+    ),
+    EventKind.GENERATOR_STOPPED: Meaning("the generator of {name} stopped", "{count} generators stopped", ""),
+    EventKind.TELEMETRY_LOST: Meaning("telemetry of {name} fell silent", "{count} times telemetry fell silent", ""),
+    EventKind.TELEMETRY_RESTORED: Meaning("telemetry of {name} came back", "{count} times telemetry came back", ""),
 }

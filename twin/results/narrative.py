@@ -1,6 +1,6 @@
 """What happened, as sentences: from events to stories that lead from cause to consequence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from twin.results.catalogue import EVENT_NONE
 from twin.results.kinds import MEANINGS, EventKind
+from twin.results.traces import Trace
 from twin.results.wording import clock, count, duration, gpu_hours, listed
 
 #: kinds that are told; the ordinary life of jobs is not news
@@ -42,22 +43,27 @@ class Story:
     title: str
     steps: tuple[Step, ...]
     left_out: int = 0
+    traces: tuple[str, ...] = ()  # a line per root cause in it
 
 
-def stories(events: pd.DataFrame) -> tuple[list[Story], int]:
-    """Incidents in order of time, then what belongs to none, by root cause; and how many stories were left out."""
+def stories(events: pd.DataFrame, traces: Sequence[Trace] = ()) -> tuple[list[Story], int]:
+    """Incidents in order of time, then what belongs to none, by root cause; and how many stories were left out.
+
+    Each story has the ``traces`` of its root causes.
+    """
+    lines = {trace.root: trace.text for trace in traces}
     told = events[events["kind"].isin(TOLD)]
     by_id = {int(row["event"]): row for row in events.to_dict("records")}
     found: list[tuple[float, Story]] = []
     keys = told["incident"].where(told["incident"] != EVENT_NONE, "root " + told["root"].astype(str))
     for _, group in told.groupby(keys, sort=False):
         rows = group.sort_values(["time_seconds", "event"]).to_dict("records")
-        found.append((float(rows[0]["time_seconds"]), _story(rows, by_id)))
+        found.append((float(rows[0]["time_seconds"]), _story(rows, by_id, lines)))
     found.sort(key=lambda pair: pair[0])
     return [story for _, story in found[:MOST_STORIES]], max(0, len(found) - MOST_STORIES)
 
 
-def _story(rows: list[dict[Any, Any]], by_id: Mapping[int, Mapping[Any, Any]]) -> Story:
+def _story(rows: list[dict[Any, Any]], by_id: Mapping[int, Mapping[Any, Any]], lines: Mapping[str, str]) -> Story:
     roots = [str(row["root"]) for row in rows if row["root"]]
     start = float(rows[0]["time_seconds"])
     title = f"{clock(start)}: {roots[0] if roots else _one(rows[0])}"
@@ -72,7 +78,9 @@ def _story(rows: list[dict[Any, Any]], by_id: Mapping[int, Mapping[Any, Any]]) -
             groups.append(group)
         group.append(row)
     told = tuple(_step(group, start, by_id) for group in groups[:MOST_STEPS])
-    return Story(title, told, len(groups) - len(told))
+    return Story(
+        title, told, len(groups) - len(told), tuple(lines[root] for root in dict.fromkeys(roots) if root in lines)
+    )
 
 
 def _step(group: list[dict[Any, Any]], start: float, by_id: Mapping[int, Mapping[Any, Any]]) -> Step:

@@ -19,6 +19,7 @@ from twin.results.measures import METRICS, NEAR_MISS_FRACTION
 from twin.results.narrative import expectations, stories, verdict
 from twin.results.read import Run, read_run
 from twin.results.rundir import RunError
+from twin.results.traces import Trace, traces
 
 MOST_JOBS = 15  # of the jobs hit, in the table
 
@@ -92,7 +93,7 @@ def render(run: Run, pictures: Mapping[str, str]) -> str:
         loader=PackageLoader("twin.results"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    told, untold = stories(run.table("events"))
+    told, untold = stories(run.table("events"), traces_of(run))
     residual = max((abs(v) for v in run.metrics["balance"].values() if v is not None), default=None)
     return environment.get_template("report.html.jinja").render(
         about=about(run.manifest),
@@ -117,6 +118,11 @@ def render(run: Run, pictures: Mapping[str, str]) -> str:
         digest=run.manifest.get("digest", ""),
         say=wording,
     )
+
+
+def traces_of(run: Run) -> list[Trace]:
+    """A line per root cause of a run."""
+    return traces(run.table("events"), run.table("losses"), run.table("racks"), run.series)
 
 
 def about(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -192,7 +192,7 @@ class RunStore:
             manifest: what the run is (configuration, seed, versions, …); ``format``, ``digest``, ``complete`` and
                 ``status`` are added here.
             metrics: what :func:`twin.results.metrics.compute_metrics` returned.
-            tables: a frame for each of jobs, racks, breakers, loops, services, losses; one left out is written empty.
+            tables: a frame for each of the other tables of the catalogue; one left out is written empty.
             complete: False for a run that was stopped: its files are the same, and the manifest says so.
 
         Raises:

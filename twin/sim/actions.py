@@ -4,12 +4,13 @@ The effects are in :mod:`twin.sim.faults`, keyed by the same names. A new fault 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from twin.hall.errors import did_you_mean
 from twin.hall.parts import Hall, NodeKind
-from twin.sim.written import choice, duration, number, pumps, text, whole
+from twin.sim.measured import SIGNALS
+from twin.sim.written import choice, duration, names, number, pumps, text, whole
 from twin.workload.jobs import JobKind
 
 
@@ -26,6 +27,7 @@ class Action:
     values: Mapping[str, Any]
     repair_seconds: float | None = None  # after ``at_seconds``; None for never
     target_kind: str | None = None
+    drawn: bool = False  # by chance, not written in the story
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,78 @@ def _check_weather(hall: Hall, target: str | None, values: Mapping[str, Any]) ->
     return []
 
 
+def _check_tray(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    installed = next(rack.rack_class.trays for rack in hall.racks if rack.name == target)
+    if values["tray"] > installed:
+        return [Misfit("tray", values["tray"], f"{target} has {installed} trays", f"Give 1 to {installed}")]
+    return []
+
+
+def _check_valve(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    if next(rack.loop for rack in hall.racks if rack.name == target) is None:
+        return [Misfit("rack", target, "an air-cooled rack has no valve", "Name a rack on a coolant loop")]
+    return []
+
+
+def _check_fouling(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    given = [key for key in ("severity", "kelvin_per_kilowatt") if values[key] is not None]
+    if len(given) == 1:
+        return []
+    problem = "not one of the two measures of fouling" if not given else "two measures of one fouling"
+    return [Misfit("severity", values["severity"], problem, "Give severity or kelvin_per_kilowatt")]
+
+
+def _check_hot_weather(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    dry, wet = values["dry_bulb_kelvin"], values["wet_bulb_kelvin"]
+    if wet > dry:
+        return [Misfit("wet_bulb_kelvin", wet, f"more than the dry bulb's rise of {dry:g}", "Give a rise that is not")]
+    return []
+
+
+def _check_phase(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    parents = {node.name: node.parent for node in hall.nodes}
+    for ups in hall.nodes:
+        above = ups.parent if ups.kind is NodeKind.UPS else None
+        while above is not None:
+            if above == target:
+                remedy = f"Name {ups.name} or a node below it, or put {ups.name} on battery with ups_on_battery"
+                return [Misfit("node", target, f"{ups.name} makes three lines of its own from it", remedy)]
+            above = parents[above]
+    return []
+
+
+def _check_ups(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    node = next(each for each in hall.nodes if each.name == target)
+    if node.kind is not NodeKind.UPS:
+        units = [each.name for each in hall.nodes if each.kind is NodeKind.UPS]
+        return [Misfit("node", target, "not a UPS", f"Name one of {', '.join(units)}")]
+    beside = [each.name for each in hall.nodes if each.parent == node.parent and each.name != target]
+    beside += [load.name for load in hall.auxiliary if load.node == node.parent]
+    if beside:
+        problem = f"its supply {node.parent} also feeds {', '.join(beside)}"
+        return [Misfit("node", target, problem, f"Lose {node.parent} with feed_loss instead")]
+    return []
+
+
+SENSED = ("rack", "row", "loop", "breaker")  # targets that sensors belong to
+
+
+def _check_signal(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    kinds = [kind for kind in SENSED if target in targets_of(hall, kind)]
+    measured = [signal.short for signal in SIGNALS.values() if signal.kind in kinds]
+    word = values["signal"]
+    if word is not None and word not in measured:
+        return [Misfit("signal", word, f"not measured at {target}", did_you_mean(word, measured))]
+    if word == "closed" and "offset" in values:
+        return [Misfit("signal", word, "a switch has no offset", "Use sensor_stuck or sensor_dropout")]
+    return []
+
+
 def targets_of(hall: Hall, kind: str) -> tuple[str, ...]:
-    """Names in ``hall`` that a target key takes: loop, node, breaker, rack, row, feed or panel load."""
+    """Names in ``hall`` that a target key takes: loop, node, breaker, rack, row, feed or zone."""
     match kind:
+        case "zone":
+            return tuple(zone.name for zone in hall.zones)
         case "loop":
             return tuple(loop.name for loop in hall.loops)
         case "rack":
@@ -108,6 +179,22 @@ def targets_of(hall: Hall, kind: str) -> tuple[str, ...]:
 
 
 _CELSIUS = number(-60.0, 70.0)
+#: lines of a node, in the order of their phases
+PHASES = ("L1", "L2", "L3")
+
+
+def _severity(sentence: str, default: float | None = None, lowest: float = 0.001, highest: float = 1.0) -> Field:
+    return Field("severity", number(lowest, highest), sentence, default=default, required=False)
+
+
+_PUMP = Field("pump", pumps, "pump number from 1, a list, or all", default=(0,), required=False)
+_OVER = Field("over", duration, "time over which it comes on, or at once", default=None, required=False)
+_SIGNAL = Field(
+    "signal",
+    choice(*dict.fromkeys(signal.short for signal in SIGNALS.values() if signal.kind in SENSED)),
+    "what it measures, such as supply_temperature; all of the thing's sensors without it",
+    required=False,
+)
 
 ACTIONS: dict[str, ActionSpec] = {
     spec.name: spec
@@ -116,9 +203,104 @@ ACTIONS: dict[str, ActionSpec] = {
             "pump_loss",
             "One pump, several or all of a coolant loop lose their drive and coast down.",
             targets=("loop",),
-            fields=(Field("pump", pumps, "pump number from 1, a list, or all", default=(0,), required=False),),
+            fields=(_PUMP,),
             repairable=True,
             check=_check_pumps,
+        ),
+        ActionSpec(
+            "pump_degradation",
+            "Pumps reach only a part of the speed that they are told.",
+            targets=("loop",),
+            fields=(
+                _PUMP,
+                replace(_severity("share of the speed that is lost", highest=1.0), required=True),
+                _OVER,
+            ),
+            repairable=True,
+            check=_check_pumps,
+        ),
+        ActionSpec(
+            "valve_stuck",
+            "The coolant valve of a rack sticks and moves for nobody.",
+            targets=("rack",),
+            fields=(
+                Field("position", number(0.0, 1.0), "0 shut, 1 open; by default where it is", None, required=False),
+            ),
+            repairable=True,
+            check=_check_valve,
+        ),
+        ActionSpec(
+            "hx_fouling",
+            "The heat exchanger of a loop fouls.",
+            targets=("loop",),
+            fields=(
+                _severity("share of its conductance UA that is lost, at nominal flows", highest=0.99),
+                Field(
+                    "kelvin_per_kilowatt",
+                    number(1e-6, 1e3),
+                    "fouling resistance [K/kW], in place of severity",
+                    default=None,
+                    required=False,
+                ),
+                _OVER,
+            ),
+            repairable=True,
+            check=_check_fouling,
+        ),
+        ActionSpec(
+            "filter_clog",
+            "The filter of a loop clogs: its main resists more.",
+            targets=("loop",),
+            fields=(Field("factor", number(1.0, 10_000.0), "resistance of the main, of nominal"), _OVER),
+            repairable=True,
+        ),
+        ActionSpec(
+            "facility_water_loss",
+            "Facility water no longer reaches a loop, or any.",
+            targets=("loop",),
+            whole_hall=True,
+            fields=(_severity("share of its flow that is lost", default=1.0), _OVER),
+            repairable=True,
+        ),
+        ActionSpec(
+            "facility_water_ramp",
+            "The set point of the facility water drifts.",
+            fields=(Field("kelvin", number(-20.0, 40.0), "drift of the set point [K]"), _OVER),
+            repairable=True,
+        ),
+        ActionSpec(
+            "chiller_trip",
+            "Heat rejection trips; at its repair it comes back over the hall's ramp.",
+            fields=(_severity("share of the heat rejection that is lost", default=1.0),),
+            repairable=True,
+        ),
+        ActionSpec(
+            "crah_failure",
+            "CRAHs of a zone stop, or of every zone, and their fans with them.",
+            targets=("zone",),
+            whole_hall=True,
+            fields=(_severity("share of the CRAHs that stop", default=1.0),),
+            repairable=True,
+        ),
+        ActionSpec(
+            "thermal_interface",
+            "The thermal interface between devices and plate of one tray grows worse.",
+            targets=("rack",),
+            fields=(
+                Field("tray", whole(1), "tray number from 1"),
+                Field("factor", number(1.0, 100.0), "resistance from device to plate, of nominal"),
+                _OVER,
+            ),
+            repairable=True,
+            check=_check_tray,
+        ),
+        ActionSpec(
+            "telemetry_outage",
+            "Telemetry of a rack, a row, a loop or the whole hall falls silent.",
+            targets=("rack", "row", "loop"),
+            whole_hall=True,
+            fields=(Field("signals", names, "names of the signals, or all", default=(), required=False),),
+            repairable=True,
         ),
         ActionSpec(
             "feed_loss",
@@ -132,6 +314,35 @@ ACTIONS: dict[str, ActionSpec] = {
             targets=("breaker",),
             repairable=True,
         ),
+        ActionSpec(
+            "breaker_nuisance_trip",
+            "A breaker trips although nothing is wrong, and is closed by hand after the hall's usual time.",
+            targets=("breaker",),
+            repairable=True,
+        ),
+        ActionSpec(
+            "phase_loss",
+            "A line breaks at a node of the power tree, at a UPS or below.",
+            targets=("node",),
+            fields=(Field("phase", choice(*PHASES), "line that breaks"),),
+            repairable=True,
+            check=_check_phase,
+        ),
+        ActionSpec(
+            "ups_on_battery",
+            "The input of a UPS is lost: it runs from its battery.",
+            targets=("node",),
+            repairable=True,
+            check=_check_ups,
+        ),
+        ActionSpec(
+            "utility_loss",
+            "The utility of a feed or of the whole hall fails: UPS at once, generators and chillers in their time.",
+            targets=("feed",),
+            whole_hall=True,
+            fields=(Field("generator", choice("starts", "fails"), "what the generators do", "starts", required=False),),
+            repairable=True,
+        ),
         ActionSpec("breaker_close", "An open or tripped breaker is closed by hand.", targets=("breaker",)),
         ActionSpec(
             "supply_setpoint",
@@ -142,7 +353,7 @@ ACTIONS: dict[str, ActionSpec] = {
         ),
         ActionSpec(
             "valve",
-            "The coolant valve of a rack moves.",
+            "The coolant valve of a rack moves, unless it is stuck.",
             targets=("rack",),
             fields=(Field("position", number(0.0, 1.0), "0 shut, 1 open"),),
             repairable=True,
@@ -156,6 +367,17 @@ ACTIONS: dict[str, ActionSpec] = {
             ),
             repairable=True,
             check=_check_weather,
+        ),
+        ActionSpec(
+            "hot_weather",
+            "It grows hot outside for a while, beyond what the weather is anyway.",
+            fields=(
+                Field("dry_bulb_kelvin", number(0.0, 40.0), "rise of the dry bulb [K]"),
+                Field("wet_bulb_kelvin", number(0.0, 40.0), "rise of the wet bulb [K]"),
+                replace(_OVER, sentence="time in which it rises, and falls again"),
+            ),
+            repairable=True,
+            check=_check_hot_weather,
         ),
         ActionSpec(
             "submit_job",
@@ -185,8 +407,39 @@ ACTIONS: dict[str, ActionSpec] = {
         ),
         ActionSpec(
             "repair",
-            "What earlier actions did to a target is undone.",
-            targets=("loop", "node", "feed", "breaker", "rack", "row"),
+            "What earlier actions did to a target, or to the hall as a whole, is undone.",
+            targets=("loop", "node", "feed", "breaker", "rack", "row", "zone"),
+            whole_hall=True,
+        ),
+        ActionSpec(
+            "sensor_stuck",
+            "A sensor repeats its last reading: what policies see stands still.",
+            targets=SENSED,
+            fields=(_SIGNAL,),
+            repairable=True,
+            check=_check_signal,
+        ),
+        ActionSpec(
+            "sensor_bias",
+            "A sensor reads too much or too little.",
+            targets=SENSED,
+            fields=(
+                replace(_SIGNAL, sentence="what it measures, such as supply_temperature", required=True),
+                Field("offset", number(-1e9, 1e9), "error in the signal's unit, such as 2.5 for 2.5 K too warm"),
+            ),
+            repairable=True,
+            check=_check_signal,
+        ),
+        ActionSpec(
+            "sensor_dropout",
+            "Readings of a sensor are lost: values age, go stale and then missing.",
+            targets=SENSED,
+            fields=(
+                _SIGNAL,
+                Field("probability", number(0.0, 1.0), "share of readings that is lost", default=1.0, required=False),
+            ),
+            repairable=True,
+            check=_check_signal,
         ),
     )
 }

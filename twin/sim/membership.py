@@ -6,14 +6,17 @@ from twin.hall.parts import Hall
 
 
 def names_within(hall: Hall, place: str) -> frozenset[str]:
-    """Names of everything in ``place``: a rack, a loop, a row (``A`` or ``row A``), a power node or a feed.
+    """Names of everything in ``place``: a rack, a loop, a zone, a row (``A`` or ``row A``), a power node or a feed.
 
-    A loop or a row contains its racks; a power node contains the nodes below it and the racks that they feed.
+    A loop, a zone or a row contains its racks; a power node contains the nodes below it and the racks that they feed.
     Raises KeyError where the hall has no such place.
     """
     for loop in hall.loops:
         if loop.name == place:
             return frozenset({place, *loop.racks})
+    for zone in hall.zones:
+        if zone.name == place:
+            return frozenset({place, *(rack.name for rack in hall.racks if rack.zone == place)})
     rows = {rack.row for rack in hall.racks}
     row = place if place in rows else place.removeprefix("row ")
     if row in rows:
@@ -37,11 +40,12 @@ def _below(hall: Hall, top: str) -> frozenset[str]:
 
 
 def places(hall: Hall) -> tuple[str, ...]:
-    """Every name that :func:`names_within` takes, loops and rows first."""
+    """Every name that :func:`names_within` takes, loops, rows and zones first."""
     rows = dict.fromkeys(f"row {rack.row.removeprefix('row ')}" for rack in hall.racks)
     return (
         *(loop.name for loop in hall.loops),
         *rows,
+        *(zone.name for zone in hall.zones),
         *(rack.name for rack in hall.racks),
         *(node.name for node in hall.nodes),
     )

@@ -1,11 +1,12 @@
 """What hardware does when a guard is crossed, and how it comes back: breakers, devices, racks without power."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
 import simpy
 
+from twin.hall.topology import NODE_KINDS
 from twin.plant.guards import Crossing, Guard
 from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED
 from twin.results.kinds import EventKind
@@ -18,6 +19,7 @@ TRIP_CAUSES = {
 }
 UP = {SLOWED: EventKind.SLOWDOWN_ON, BRAKED: EventKind.HARDWARE_SLOWDOWN_ON, OFF: EventKind.DEVICE_SHUTDOWN}
 DOWN = {NORMAL: EventKind.SLOWDOWN_OFF, SLOWED: EventKind.HARDWARE_SLOWDOWN_OFF}
+UPS = NODE_KINDS.index("ups")
 COOL_ENOUGH = 15.0  # K below the slowdown level at which a device that shut down may start again
 Steps = Generator[simpy.Event, Any, None]
 
@@ -32,6 +34,9 @@ class Protection:
         self._last_dark: dict[int, int] = {}  # rack → event of its latest loss of power
         self._coming: set[int] = set()  # racks that wait for their turn to start
         self._slow_event: dict[int, int] = {}  # tray → event of its first slowdown
+        self._open: dict[int, int] = {}  # breaker → event of its latest trip
+        self._on_battery: dict[int, int] = {}  # UPS → event since which it is
+        self.after_spent: Callable[[int], None] = lambda event: None  # told of every battery that is spent
 
     def carry_out(self, crossing: Crossing) -> None:
         """Act on a guard."""
@@ -47,15 +52,20 @@ class Protection:
 
     # ------------------------------------------------------------------ breakers
 
-    def trip(self, breaker: int, part: str) -> None:
-        """Open a breaker that tripped; an operator closes it again later."""
+    def trip(self, breaker: int, part: str, cause: int | None = None) -> int:
+        """Open a breaker that tripped; an operator closes it again later. Returns the event.
+
+        part: the element that tripped, or why else it did; cause: the event that made it, if it is known.
+        """
         world, plant = self.world, self.world.plant
         node = int(world.topology.breaker_node[breaker])
         name = world.topology.breaker_names[breaker]
         racks = world.racks_below(node)
         carried = float(plant.w.node_p[node])
         ratio = float(plant.breaker_ratio[breaker])
-        cause = world.cause(world.power_causes, racks)
+        if cause is None:
+            cause = world.cause(world.power_causes, racks)
+            part = f"{part} element"
         event = world.log.add(
             world.env.now,
             EventKind.BREAKER_TRIP,
@@ -65,14 +75,16 @@ class Protection:
             root="" if cause >= 0 else f"load beyond the rating of {name}",
             opens=True,
             value=carried,
-            detail=f"{part} element at {ratio:.2f} of its rating",
+            detail=f"{part} at {ratio:.2f} of its rating",
         )
-        self._remember_power(racks)
+        self.remember_power(racks)
         plant.set_breaker(breaker, False)
         world.disturb_power(event, racks)
+        self._open[breaker] = event
         world.env.process(self._reclose(breaker, event))
+        return event
 
-    def _remember_power(self, racks: Any) -> None:
+    def remember_power(self, racks: Any) -> None:
         """Keep what racks draw now, in case they go dark."""
         for rack in np.flatnonzero(racks):
             if not self.world.plant.dark[rack]:
@@ -80,7 +92,12 @@ class Protection:
 
     def _reclose(self, breaker: int, event: int) -> Steps:
         yield self.world.env.timeout(self.world.settings.reclose_seconds)
-        self.close(breaker, event)
+        self.reclose(breaker, event)
+
+    def reclose(self, breaker: int, trip: int) -> None:
+        """Close a breaker after the event ``trip``, unless it was closed and has tripped again since."""
+        if self._open.get(breaker) == trip:
+            self.close(breaker, trip)
 
     def close(self, breaker: int, cause: int) -> None:
         """Close a breaker by hand and bring back, one after another, the racks that have power again."""
@@ -88,6 +105,7 @@ class Protection:
         if world.plant.u.closed[breaker]:
             return
         node = int(world.topology.breaker_node[breaker])
+        self._open.pop(breaker, None)
         world.plant.set_breaker(breaker, True)
         world.log.add(
             world.env.now,
@@ -171,8 +189,28 @@ class Protection:
         event = world.log.add(
             world.env.now, EventKind.BATTERY_SPENT, "ups", world.topology.node_names[node], cause=cause, opens=True
         )
-        self._remember_power(racks)
+        self.remember_power(racks)
         world.disturb_power(event, racks)
+        self.after_spent(event)
+
+    def watch_batteries(self, cause: int) -> None:
+        """Log which UPS went on battery, or left it, since the last look; ``cause`` is the event that changed it."""
+        world, plant = self.world, self.world.plant
+        world.env.read()
+        on, parent = plant.d.node_on, world.topology.node_parent
+        for node in np.flatnonzero(world.topology.node_kind == UPS).tolist():
+            known = node in self._on_battery  # a spent battery is left when the supply is back
+            battery = parent[node] >= 0 and not on[parent[node]] and (known or bool(on[node]))
+            if battery == known:
+                continue
+            kind = EventKind.BATTERY_ON if battery else EventKind.BATTERY_OFF
+            since = cause if battery else self._on_battery.pop(node)
+            event = world.log.add(
+                world.env.now, kind, "ups", world.topology.node_names[node], cause=since, opens=battery,
+                value=float(plant.x.battery[plant.cur, node]),
+            )  # fmt: skip
+            if battery:
+                self._on_battery[node] = event
 
     # ------------------------------------------------------------------ devices
 
@@ -188,7 +226,7 @@ class Protection:
             only = np.arange(len(world.topology.rack_names)) == rack
             cause = self._slow_event.get(tray, -1)
             if cause < 0:
-                cause = world.cause(world.cooling_causes, only)
+                cause = world.cause(world.cooling_causes, only, tray)
             root = "" if cause >= 0 else "load beyond the cooling of " + self._cooling_of(rack)
             event = world.log.add(
                 world.env.now, UP[new], "rack", name, cause=cause, root=root, opens=True, value=temperature,

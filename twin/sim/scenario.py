@@ -13,7 +13,7 @@ from twin.units import SECONDS_PER_HOUR
 
 #: keys of a scenario. ``choose`` and ``settings`` say which run the story is told on; ``short`` is a brief form of it
 KEYS = ("name", "purpose", "moral", "hours", "timeline", "expectations", "choose", "settings", "short", "source")
-TARGET_KEYS = ("loop", "feed", "node", "breaker", "rack", "row")
+TARGET_KEYS = ("loop", "feed", "node", "breaker", "rack", "row", "zone")
 #: what the short form may replace: everything but who the story is
 SHORT_KEYS = ("hours", "timeline", "expectations", "choose", "settings")
 
@@ -65,6 +65,15 @@ def read_scenario(mapping: Mapping[str, Any], hall: Hall, source: str, *, hours:
     """
     reader = _Reader(hall, source)
     return reader.scenario(mapping, hours)
+
+
+def read_timeline(entries: Iterable[Mapping[str, Any]], hall: Hall, source: str) -> tuple[Action, ...]:
+    """Actions of a timeline alone, checked against a hall. Raises :class:`ScenarioError` with every fault."""
+    reader = _Reader(hall, source)
+    timeline = reader.timeline(list(entries), None)
+    if reader.faults:
+        raise ScenarioError(reader.faults)
+    return timeline
 
 
 class _Reader:
@@ -236,7 +245,7 @@ class _Reader:
                 self.add(
                     "timeline.do",
                     "repair",
-                    f"nothing happened to {action.target} before {clock_of(action.at_seconds)}",
+                    f"nothing happened to {action.target or 'the hall'} before {clock_of(action.at_seconds)}",
                     "Name the target of an earlier action",
                 )
             if ACTIONS[action.do].repairable:

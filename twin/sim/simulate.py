@@ -10,6 +10,7 @@ import simpy
 
 from twin.hall.parts import Hall
 from twin.hall.topology import compile_topology
+from twin.plant.arrays import constants
 from twin.plant.meters import stored_joules
 from twin.plant.plant import Plant, Window
 from twin.plant.start import equilibrate
@@ -19,6 +20,7 @@ from twin.results.metrics import compute_metrics
 from twin.results.store import RunStore
 from twin.results.tables import event_frame
 from twin.sim import capping
+from twin.sim.chance import as_actions, draw_faults
 from twin.sim.clock import HybridEnvironment
 from twin.sim.expectations import Outcome, evaluate
 from twin.sim.faults import Story
@@ -30,6 +32,7 @@ from twin.sim.runner import JobRun
 from twin.sim.scenario import Scenario
 from twin.sim.scheduler import Scheduler
 from twin.sim.services import ServiceRun, serve
+from twin.sim.tolerances import draw, table_of
 from twin.sim.world import Settings, World
 from twin.workload.jobs import Job, Workload
 
@@ -45,6 +48,7 @@ class Result:
     expectations: tuple[Outcome, ...]
     complete: bool
     simulated_seconds: float
+    drawn: tuple[dict[str, Any], ...] = ()  # faults that came by chance, as entries of a timeline
 
 
 class _Ledger:
@@ -93,16 +97,21 @@ def simulate(
     settings: Settings,
     store: RunStore | None = None,
     progress: Callable[[float], None] | None = None,
+    watch: Callable[[World], None] | None = None,
 ) -> Result:
     """Run ``until`` [s] of simulated time and return what happened.
 
     ``store`` takes the time series and events as they come; ``progress`` is told the simulated time [s] reached. A
-    KeyboardInterrupt ends the run where it is: the result is marked incomplete. Everything random was drawn into the
-    workload; ``seed`` is kept for parts that draw in the run itself.
+    KeyboardInterrupt ends the run where it is: the result is marked incomplete. The workload's random draws stand in
+    it; ``seed`` is that of what is drawn in the run itself: how devices differ, the errors of sensors, and the faults
+    that ``settings`` lets come by chance. ``watch`` is handed the world before time starts, and may start processes in
+    it: whoever checks the plant looks at its truth that way.
     """
-    del seed  # no process of this engine draws; the argument is part of its contract
+    chance = draw_faults(settings.faults, hall, seed, until)
     topology = compile_topology(hall)
-    plant = Plant(topology, window_seconds=settings.record_interval_seconds)
+    drawn = draw(topology, settings.tolerances, seed)
+    parameters = constants(topology, **drawn.factors)
+    plant = Plant(topology, parameters=parameters, window_seconds=settings.record_interval_seconds)
     protection: Protection | None = None
 
     def on_crossing(crossing: Any) -> None:
@@ -120,6 +129,7 @@ def simulate(
         holder=[None] * trays,
         in_service=np.ones(len(topology.rack_names), dtype=bool),
         held=np.zeros(trays, dtype=bool),
+        seed=seed,
     )
     protection = Protection(world)
     scheduler = Scheduler(world, policy)
@@ -129,6 +139,7 @@ def simulate(
     _weather(world, 0.0)
     later = _begin(world, scheduler, workload.jobs, services, gpus_per_tray)
     equilibrate(plant)
+    world.sensors.begin(0.0)
     ledger = _Ledger(world)
     recording = Recording(topology, store, lambda: _counts(world)) if store is not None else None
 
@@ -143,17 +154,20 @@ def simulate(
             progress(window.start + window.seconds)
 
     plant.on_window = on_window
+    world.sensors.processes(env, world.telemetry_outages)
     story = Story(world, protection, scheduler, gpus_per_tray)
     env.process(scheduler.process())
     env.process(_arrivals(world, scheduler, later, services, gpus_per_tray))
     if services:
         env.process(serve(world, list(services.values())))
-    for action in scenario.timeline:
+    for action in (*scenario.timeline, *as_actions(chance, hall)):
         env.process(story.tell(action))
     if settings.capping:
         capping.install(world)
     if settings.warmup_seconds > 0.0:
         env.process(_warm(world, ledger))
+    if watch is not None:
+        watch(world)
     complete = True
     try:
         env.run(until=until)
@@ -168,6 +182,7 @@ def simulate(
         if run.status == "stopping":
             run.status = "running"
     tables = tables_of(world, list(services.values()))
+    tables["tolerances"] = table_of([*drawn.rows, *world.sensors.draws()])
     arrived = len(world.runs)
     totals = totals_of(world, ended, ledger.balance(arrived))
     metrics = compute_metrics(tables, totals)
@@ -181,7 +196,7 @@ def simulate(
         metrics = compute_metrics(tables, totals)
     if store is not None:
         store.append_events(world.log.take())
-    return Result(tables, metrics, outcomes, complete, ended)
+    return Result(tables, metrics, outcomes, complete, ended, tuple(chance))
 
 
 def _usual_gpus(hall: Hall) -> int:
@@ -206,7 +221,7 @@ def _weather(world: World, time: float) -> None:
         hours = [row[0] for row in rows]
         dry = float(np.interp(time, hours, [row[1] for row in rows]))
         wet = float(np.interp(time, hours, [row[2] for row in rows]))
-        world.plant.set_weather(dry, wet)
+        world.levers("weather").rest_at((dry, wet))
 
 
 def _begin(

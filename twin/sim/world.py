@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,10 +16,15 @@ from twin.plant.plant import Plant
 from twin.plant.server import NORMAL
 from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
+from twin.sim.levers import Levers
 from twin.sim.log import EventLog
-from twin.units import litres_per_minute
+from twin.sim.readings import phase_names
+from twin.sim.sensor_settings import DIRECT, SensorSpec
+from twin.sim.sensors import Sensors
+from twin.sim.tolerances import NOMINAL, Tolerances
 
 if TYPE_CHECKING:
+    from twin.sim.chance import FaultRate
     from twin.sim.runner import JobRun
 
 Ints = NDArray[np.int64]
@@ -40,18 +46,35 @@ class Settings:
     service_deadband: float = 0.01  # change of utilisation below which a service's power stays
     capping: bool = False  # three-band power capping in the rack managers
     weather: tuple[tuple[float, float, float], ...] = ()  # (seconds, dry bulb °C, wet bulb °C)
+    faults: tuple[FaultRate, ...] = ()  # that come by chance
+    sensors: tuple[SensorSpec, ...] = DIRECT  # what policies see the hall through
+    tolerances: Tolerances = NOMINAL  # within which devices differ
 
 
 @dataclass
 class Disturbance:
-    """Something that happened to power or cooling and may be the cause of what follows."""
+    """Something that happened to power or cooling and may be the cause of what follows.
+
+    A fault lasts until it is repaired (``ended`` is infinite until then); a step in a cascade ends as it happens.
+    """
 
     event: int
     time: float
     racks: NDArray[np.bool_]  # whom it may reach
+    ended: float
+    tray: int | None = None  # of one tray only
 
 
-MEMORY_SECONDS = 3_600.0  # a disturbance older than this explains nothing new
+@dataclass(frozen=True)
+class TelemetryOutage:
+    """Whose telemetry is silent: of the whole hall, or of a row, rack or loop."""
+
+    kind: str  # "hall", "row", "rack" or "loop"
+    name: str | None
+    signals: tuple[str, ...] = ()  # empty: all
+
+
+MEMORY_SECONDS = 3_600.0  # a disturbance that ended longer ago than this explains nothing new
 
 
 @dataclass
@@ -70,6 +93,17 @@ class World:
     lost_power: dict[str, float] = field(default_factory=dict)  # root → J not drawn
     runs: list[JobRun] = field(default_factory=list)
     requeued: list[JobRun] = field(default_factory=list)  # since the scheduler's last look
+    telemetry_outages: list[TelemetryOutage] = field(default_factory=list)  # at present
+    seed: int = 0  # of what is drawn in the run itself
+    sensors: Sensors = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sensors = Sensors(self.topology, self.plant, self.settings.sensors, self.seed)
+
+    @cached_property
+    def levers(self) -> Levers:
+        """The inputs of the plant that faults push."""
+        return Levers(self.plant)
 
     # ------------------------------------------------------------------ names
 
@@ -95,18 +129,28 @@ class World:
 
     # ------------------------------------------------------------------ causes
 
-    def disturb_power(self, event: int, racks: NDArray[np.bool_]) -> None:
-        self.power_causes.append(Disturbance(event, self.env.now, racks))
+    def disturb_power(self, event: int, racks: NDArray[np.bool_], *, lasting: bool = False) -> Disturbance:
+        return self._disturb(self.power_causes, Disturbance(event, self.env.now, racks, self._end(lasting)))
 
-    def disturb_cooling(self, event: int, racks: NDArray[np.bool_]) -> None:
-        self.cooling_causes.append(Disturbance(event, self.env.now, racks))
+    def disturb_cooling(
+        self, event: int, racks: NDArray[np.bool_], *, lasting: bool = False, tray: int | None = None
+    ) -> Disturbance:
+        return self._disturb(self.cooling_causes, Disturbance(event, self.env.now, racks, self._end(lasting), tray))
 
-    def cause(self, causes: list[Disturbance], racks: NDArray[np.bool_]) -> int:
-        """The latest remembered disturbance that reaches any of ``racks``, or −1."""
+    def _end(self, lasting: bool) -> float:
+        return math.inf if lasting else self.env.now
+
+    def _disturb(self, causes: list[Disturbance], found: Disturbance) -> Disturbance:
+        causes[:] = [old for old in causes if self.env.now - old.ended <= MEMORY_SECONDS]
+        causes.append(found)
+        return found
+
+    def cause(self, causes: list[Disturbance], racks: NDArray[np.bool_], tray: int | None = None) -> int:
+        """The latest remembered disturbance that reaches any of ``racks`` (and this tray, if it is of one), or −1."""
         for found in reversed(causes):
-            if self.env.now - found.time > MEMORY_SECONDS:
-                break
-            if bool((found.racks & racks).any()):
+            forgotten = self.env.now - found.ended > MEMORY_SECONDS
+            elsewhere = found.tray is not None and found.tray != tray
+            if not forgotten and not elsewhere and bool((found.racks & racks).any()):
                 return found.event
         return -1
 
@@ -154,42 +198,45 @@ class World:
         """Trays of every rack."""
         return np.diff(self.topology.rack_tray0)
 
+    @cached_property
+    def ratings(self) -> NDArray[np.float64]:
+        """Rating of every breaker in amperes, as it stands on its nameplate."""
+        rated = {
+            node.name: node.breaker.rating_amperes for node in self.topology.hall.nodes if node.breaker is not None
+        }
+        return np.array([rated[name] for name in self.topology.breaker_names])
+
+    @cached_property
+    def phases(self) -> tuple[str, ...]:
+        """Names of the phases that are metered."""
+        return phase_names(self.topology)
+
     def snapshot(self) -> FacilitySnapshot:
-        """The hall as a policy sees it now."""
+        """The hall as a policy sees it now: allocation and health as software knows them, the rest through sensors."""
         self.env.read()
-        topology, plant, c = self.topology, self.plant, self.plant.c
-        x, cur = plant.x, plant.cur
-        tray = plant.u.tray
-        taken = np.array([holder is not None for holder in self.holder])
-        free = ~taken & (tray["on"] == 1) & (tray["mode"] == NORMAL)
+        topology = self.topology
+        sensed = self.sensors.look(self.env.now, self.telemetry_outages)
+        tray = self.plant.u.tray
+        free = (tray["busy"] == 0) & (tray["on"] == 1) & (tray["mode"] == NORMAL)
         counts = np.add.reduceat(free.astype(np.int64), topology.rack_tray0[:-1])
-        liquid = c.rack["liquid"] == 1
-        loop = topology.rack_loop
-        supply = np.where(liquid, x.loop[cur, loop, 0] if len(c.loop) else 0.0, x.zone[cur, topology.rack_zone])
-        power = np.round(plant.rack_power)
-        rows = np.zeros(len(topology.row_names))
-        np.add.at(rows, topology.rack_row, power)
+        readings: dict[str, Any] = {**sensed.values, "breaker_closed": sensed.values["breaker_closed"] > 0.5}
         return FacilitySnapshot(
             time_seconds=self.env.now,
             rack_names=topology.rack_names,
             row_names=topology.row_names,
             loop_names=topology.loop_names,
             breaker_names=topology.breaker_names,
+            phase_names=self.phases,
             rack_row=topology.rack_row,
-            rack_loop=loop,
+            rack_loop=topology.rack_loop,
             rack_trays=self.installed,
             rack_free_trays=np.where(self.in_service, counts, 0),
             rack_healthy=self.in_service.copy(),
             rack_production=topology.rack_production,
-            rack_power_watts=power,
             rack_max_power_watts=self.nameplate,
-            rack_supply_temperature_celsius=supply,
-            rack_return_temperature_celsius=np.where(liquid, x.tc[cur], x.ta[cur]),
-            rack_device_temperature_celsius=plant.device_temperature,
-            rack_flow_litres_per_minute=litres_per_minute(1.0) * x.flow[cur],
-            row_power_watts=rows,
-            loop_supply_temperature_celsius=x.loop[cur, :, 0].copy(),
-            breaker_current_amperes=np.round(plant.breaker_ratio * c.breaker["rating"], 3),
-            breaker_rating_amperes=c.breaker["rating"].copy(),
-            breaker_closed=plant.u.closed == 1,
+            breaker_rating_amperes=self.ratings,
+            **readings,
+            ages=sensed.ages,
+            qualities=sensed.qualities,
+            histories=sensed.histories,
         )

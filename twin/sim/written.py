@@ -129,6 +129,14 @@ def text(written: Any) -> str:
     return written
 
 
+def names(written: Any) -> tuple[str, ...]:
+    """Names written as one text or a list of them."""
+    listed = written if isinstance(written, list | tuple) else [written]
+    if not listed:
+        raise Unfit("no names", "Give a text or a list of them, or leave it out for all")
+    return tuple(text(each) for each in listed)
+
+
 def pumps(written: Any) -> tuple[int, ...] | None:
     """Zero-based indices of pumps written as ``1``, ``[1, 2]`` or ``all``; None for all."""
     if written == "all":

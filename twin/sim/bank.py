@@ -1,0 +1,285 @@
+"""A bank of sensors: every device of the signals that share a period and a latency, measured at once.
+
+``reading = saturated(rounded(gain × truth + bias + noise))``. Sample n is taken at n periods, and its noise depends on
+n and the device's name only. A stuck sensor repeats its last reading and does not know it; a lost reading never comes.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.hall.topology import Topology
+from twin.policy.snapshot import Quality
+from twin.sim.measured import SIGNALS
+from twin.sim.noise import bits, keys, normal, quantiles, split
+from twin.sim.readings import READ, Truth, names_of
+from twin.sim.sensor_settings import SensorSpec
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int8]
+
+HISTORY_SECONDS = 900.0
+BLOCK = 32  # samples whose noise is made at once
+NOT_LATE = 1e-9
+CHANNELS = 3  # streams per device: of what chance has for every sample, and two of constant errors
+
+
+@dataclass(frozen=True)
+class SensorFault:
+    """Something wrong with the sensors of one signal on one thing, until it is undone."""
+
+    signal: str
+    device: int
+    stuck: bool = False
+    offset: float = 0.0
+    lost: float = 0.0  # probability of losing a reading
+
+
+class Chances(NamedTuple):
+    """What is random about BLOCK samples: a row each, and whether the row has any."""
+
+    noise: Floats  # standard normal
+    lost: NDArray[np.bool_]
+    loses: list[bool]
+    seized: NDArray[np.bool_]
+    seizes: list[bool]
+
+
+class Bank:
+    """N devices in one row of arrays; ``parts`` says which of them are a signal's."""
+
+    def __init__(self, topology: Topology, specs: list[SensorSpec], seed: int) -> None:
+        self.period, self.latency = specs[0].period_seconds, specs[0].latency_seconds
+        self.parts: dict[str, slice] = {}
+        names: list[tuple[str, ...]] = []
+        counts = []
+        for spec in specs:
+            signal = SIGNALS[spec.signal]
+            devices = names_of(topology, signal.kind)
+            self.parts[signal.name] = slice(len(names), len(names) + len(devices))
+            names += [("sensors", signal.name, device) for device in devices]
+            counts.append(len(devices))
+        size = len(names)
+
+        def each(attribute: str) -> Floats:
+            return np.repeat([float(getattr(spec, attribute)) for spec in specs], counts)
+
+        self.noise, self.noise_fraction = each("noise"), each("noise_fraction")
+        self.noisy = bool((self.noise + self.noise_fraction).any())
+        resolution = each("resolution")
+        self.stepped = resolution > 0.0
+        self.stepwise = bool(self.stepped.any())
+        self.step = np.where(self.stepped, resolution, 1.0)
+        self.lowest, self.highest = each("lowest"), each("highest")
+        self.limited = bool(np.isfinite(self.lowest).any() or np.isfinite(self.highest).any())
+        self.dropout = each("dropout_probability")
+        self.seize = -np.expm1(-each("stuck_per_hour") * self.period / 3_600.0)  # probability per sample
+        self.seized_samples = np.ceil(each("stuck_seconds") / max(self.period, 1.0))
+        self.stale, self.missing = each("stale_seconds"), each("missing_seconds")
+        self.bias, self.gain = np.zeros(size), np.ones(size)
+        bias, gain = each("bias"), each("gain_fraction")
+        self._names, self._seed = names, seed
+        if bias.any():
+            self.bias = bias * normal(self._keys[1], self._keys[2], 0)
+        if gain.any():
+            self.gain = 1.0 + gain * normal(self._keys[1], self._keys[2], 1)
+        # set from outside
+        self.stuck = np.zeros(size, dtype=bool)
+        self.offset = np.zeros(size)
+        self.lost = self.dropout.copy()
+        self.faulty = False
+        self.silent = np.zeros(size, dtype=bool)
+        # readings
+        self.rows = math.ceil(HISTORY_SECONDS / self.period) + 1 if self.period > 0.0 else 0
+        self.switch = np.repeat([not SIGNALS[spec.signal].unit for spec in specs], counts)
+        self.serial = 0  # of what has been shown
+        self._block: tuple[int, Chances] | None = None
+        self._forget()
+
+    @cached_property
+    def _keys(self) -> NDArray[np.uint64]:
+        return keys(self._seed, self._names, CHANNELS)
+
+    def _forget(self) -> None:
+        size = len(self._names)
+        self.number: int | None = None  # of the latest sample
+        self._times, self._past, self._how, self._end = (
+            np.zeros(0),
+            np.zeros((0, size)),
+            np.zeros((0, size), np.int8),
+            0,
+        )
+        self.last = np.full(size, np.nan)  # what the sensor itself showed last
+        self.seized_until = np.full(size, -np.inf)  # sample number
+        self._free_from = -math.inf  # sample from which none is stuck by chance
+        self.value = np.full(size, np.nan)  # the latest that arrived
+        self.code = np.full(size, Quality.MISSING, dtype=np.int8)
+        self.measured = np.full(size, -np.inf)  # s
+        self._pending: deque[tuple[float, Floats, Codes]] = deque()
+        self._read_at = -math.inf
+        self._renew(0)
+
+    def _renew(self, kept: int) -> None:
+        """Begin a new stretch of history with the last rows of the old one, which stays as it is for its holders."""
+        rows, size = 2 * self.rows, len(self._names)
+        times, past, how = np.zeros(rows), np.zeros((rows, size)), np.zeros((rows, size), dtype=np.int8)
+        if kept:
+            times[:kept] = self._times[self._end - kept : self._end]
+            past[:kept] = self._past[self._end - kept : self._end]
+            how[:kept] = self._how[self._end - kept : self._end]
+        self._times, self._past, self._how, self._end = times, past, how, kept
+
+    def break_down(self, faults: list[SensorFault]) -> None:
+        """Have these faults and no others."""
+        self.stuck[:], self.offset[:], self.lost[:] = False, 0.0, self.dropout
+        for fault in faults:
+            if fault.signal in self.parts:
+                at = self.parts[fault.signal].start + fault.device
+                self.stuck[at] |= fault.stuck
+                self.offset[at] += fault.offset
+                self.lost[at] = 1.0 - (1.0 - self.lost[at]) * (1.0 - fault.lost)
+        self.faulty = bool(faults)
+        self._block = None
+
+    # ------------------------------------------------------------------ measure
+
+    def fill(self, truth: Truth, now: float) -> None:
+        """Fill the history with readings of the present."""
+        self._forget()
+        if self.period == 0.0:
+            self.read(truth, now)
+            return
+        newest = math.floor(now / self.period + NOT_LATE)
+        exact = self._exact(truth)
+        for number in range(newest - self.rows - math.ceil(self.latency / self.period), newest + 1):
+            self._measure(exact, number)
+            self._arrive(now)
+
+    def catch_up(self, truth: Truth, now: float) -> None:
+        """Take the sample that is due at ``now``, unless it was taken, and let in those that have arrived."""
+        newest = math.floor(now / self.period + NOT_LATE)
+        if self.number is None or newest > self.number:
+            self._measure(self._exact(truth), newest)
+        self._arrive(now)
+
+    def read(self, truth: Truth, now: float) -> None:
+        """Take a sample and show it at once; it enters no history."""
+        if self.number is None:
+            self.number = 0
+        elif now != self._read_at:
+            self.number += 1
+        self._read_at = now
+        self._show(now, *self._sample(self._exact(truth), self.number))
+
+    def _exact(self, truth: Truth) -> Floats:
+        exact = np.empty(len(self._names))
+        for name, part in self.parts.items():
+            exact[part] = READ[name](truth)
+        return exact
+
+    def _measure(self, exact: Floats, number: int) -> None:
+        """Take sample ``number`` and send it off."""
+        self.number = number
+        self._pending.append((number * self.period, *self._sample(exact, number)))
+
+    def _sample(self, exact: Floats, number: int) -> tuple[Floats, Codes]:
+        """Readings of sample ``number`` and what is known of them; what is lost on its way is NaN and MISSING."""
+        chance = self._chances(number)
+        row = number % BLOCK
+        reading = self.gain * exact + self.bias
+        if self.noisy:
+            reading += (self.noise + self.noise_fraction * np.abs(exact)) * chance.noise[row]
+        if self.faulty:
+            reading += self.offset
+        if self.stepwise:
+            np.copyto(reading, np.rint(reading / self.step) * self.step, where=self.stepped)
+        code = np.zeros(len(reading), dtype=np.int8)
+        if self.limited:
+            within = np.minimum(np.maximum(reading, self.lowest), self.highest)
+            code[within != reading] = Quality.OUT_OF_RANGE
+            reading = within
+        held = self._held(number, chance.seized[row] if chance.seizes[row] else None)
+        if held is not None:
+            reading = np.where(held & ~np.isnan(self.last), self.last, reading)
+        self.last = reading
+        gone = np.isnan(reading) | self.silent
+        if chance.loses[row]:
+            gone |= chance.lost[row]
+        if gone.any():
+            code[gone] = Quality.MISSING
+            reading = np.where(gone, np.nan, reading)
+        return reading, code
+
+    def _held(self, number: int, seized: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """Which sensors repeat their last reading, None for none; ``seized`` get stuck now unless they are."""
+        if seized is not None:
+            begins = seized & (number >= self.seized_until)
+            self.seized_until[begins] = number + self.seized_samples[begins]
+            self._free_from = float(self.seized_until.max())
+        if number < self._free_from:
+            return (number < self.seized_until) | self.stuck
+        return self.stuck if self.faulty else None
+
+    def _chances(self, number: int) -> Chances:
+        """What chance has for sample ``number`` and its neighbours, made by the block."""
+        block = number // BLOCK
+        if self._block is None or self._block[0] != block:
+            numbers = np.arange(block * BLOCK, (block + 1) * BLOCK, dtype=np.int64)[:, None]
+            none = np.zeros((BLOCK, 0), dtype=bool)
+            noise, lost, seized = none.astype(np.float64), none, none
+            if self.noisy or self.lost.any() or self.seize.any():
+                index, loss, seizure = split(bits(self._keys[0], numbers))
+                noise = quantiles()[index] if self.noisy else noise
+                lost = loss < self.lost if self.lost.any() else none
+                seized = seizure < self.seize if self.seize.any() else none
+            self._block = (
+                block,
+                Chances(
+                    noise=noise,
+                    lost=lost, loses=[bool(row.any()) for row in lost],
+                    seized=seized, seizes=[bool(row.any()) for row in seized],
+                ),
+            )  # fmt: skip
+        return self._block[1]
+
+    # ------------------------------------------------------------------ show
+
+    def _arrive(self, now: float) -> None:
+        """Let in what was measured a latency ago."""
+        while self._pending and self._pending[0][0] + self.latency <= now + NOT_LATE:
+            time, reading, code = self._pending.popleft()
+            self._show(time, reading, code)
+            if self._end == len(self._times):
+                self._renew(self.rows - 1)
+            self._times[self._end], self._past[self._end], self._how[self._end] = time, reading, code
+            self._end += 1
+
+    def _show(self, time: float, reading: Floats, code: Codes) -> None:
+        came = code != Quality.MISSING
+        if came.all():
+            self.value, self.code = reading, code
+            self.measured.fill(time)
+        else:
+            self.value, self.code = np.where(came, reading, self.value), np.where(came, code, self.code)
+            self.measured[came] = time
+        self.serial += 1
+
+    def show(self, now: float) -> tuple[Floats, Floats, Codes]:
+        """Values, ages [s] and qualities at ``now``, each of its own."""
+        age = now - self.measured
+        quality = np.where(age > self.stale, np.int8(Quality.STALE), self.code)
+        gone = age > self.missing
+        quality[gone] = Quality.MISSING
+        value = self.value.copy()
+        value[gone & ~self.switch] = np.nan
+        return value, age, quality
+
+    def history(self) -> tuple[Floats, Floats, Codes]:
+        """Times, readings and qualities of the last rows: parts of arrays whose rows are written once."""
+        rows = slice(max(0, self._end - self.rows), self._end)
+        return self._times[rows], self._past[rows], self._how[rows]

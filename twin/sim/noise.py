@@ -1,0 +1,65 @@
+"""Noise that is looked up, not drawn in turn: one named stream per device, indexed by the number of a sample.
+
+Whoever reads how often, in whatever order, meets the same noise: two policies in one world see the same sensors. A
+stream is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014, doi 10.1145/2660193.2660195), whose n-th output is a function
+of n: ``mix(key + n γ)``; the key comes from a ``SeedSequence`` of the run's seed and the device's names.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.workload.streams import sequence
+
+Keys = NDArray[np.uint64]
+Floats = NDArray[np.float64]
+
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_11, _27, _28, _30, _31, _48 = (np.uint64(n) for n in (11, 27, 28, 30, 31, 48))
+_20_BITS, _28_BITS = np.uint64(2**20 - 1), np.uint64(2**28 - 1)
+
+
+def keys(seed: int, names: Sequence[tuple[str, ...]], channels: int) -> Keys:
+    """Keys of ``channels`` streams for every device, shape (channels, N); a device's depend on its own names only."""
+    words = [sequence(seed, *name).generate_state(channels, np.uint64) for name in names]
+    return np.array(words, dtype=np.uint64).reshape(len(names), channels).T.copy()
+
+
+def bits(key: Keys, number: int | NDArray[np.int64]) -> Keys:
+    """64 random bits, sample ``number`` (any whole number) of every stream; shapes broadcast."""
+    with np.errstate(over="ignore"):
+        z = key + GAMMA * np.asarray(number, dtype=np.int64).astype(np.uint64)
+        z = (z ^ (z >> _30)) * _FIRST
+        z = (z ^ (z >> _27)) * _SECOND
+        return np.asarray(z ^ (z >> _31), dtype=np.uint64)
+
+
+def uniform(key: Keys, number: int | NDArray[np.int64]) -> Floats:
+    """Uniform on [0, 1), sample ``number`` of every stream."""
+    return np.asarray((bits(key, number) >> _11) * 2.0**-53, dtype=np.float64)
+
+
+def normal(first: Keys, second: Keys, number: int | NDArray[np.int64]) -> Floats:
+    """Standard normal, sample ``number``, by the transform of Box and Muller (1958) from two streams."""
+    radius = np.sqrt(-2.0 * np.log1p(-uniform(first, number)))
+    return np.asarray(radius * np.cos(2.0 * np.pi * uniform(second, number)), dtype=np.float64)
+
+
+def split(word: Keys) -> tuple[NDArray[np.uint16], Floats, Floats]:
+    """64 bits as three independent numbers: 16 bits for :func:`quantiles`, and uniforms of 20 and of 28 bits."""
+    middle, low = ((word >> _28) & _20_BITS).astype(np.float64), (word & _28_BITS).astype(np.float64)
+    return (word >> _48).astype(np.uint16), middle * 2.0**-20, low * 2.0**-28
+
+
+@cache
+def quantiles() -> Floats:
+    """Standard normal at the middles of 65,536 equal shares of probability: noise by looking up 16 bits, within 4.4 σ.
+
+    Readings are noisy by the thousand, and a look-up costs a fifth of logarithm and cosine.
+    """
+    half = np.array([NormalDist().inv_cdf((k + 0.5) / 65_536.0) for k in range(32_768)])
+    return np.concatenate([half, -half[::-1]])
