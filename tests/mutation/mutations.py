@@ -26,9 +26,6 @@ class Mutation(NamedTuple):
     tests: tuple[str, ...]
 
 
-#: files without kernels: what was compiled before the mutation is still right after it
-PLAIN = ("plant/arrays.py", "plant/plant.py")
-
 MUTATIONS = (
     Mutation(
         "drop leakage",
