@@ -26,9 +26,6 @@ class Mutation(NamedTuple):
     tests: tuple[str, ...]
 
 
-#: files without kernels: what was compiled before the mutation is still right after it
-PLAIN = ("plant/arrays.py", "plant/plant.py")
-
 MUTATIONS = (
     Mutation(
         "drop leakage",
@@ -40,9 +37,8 @@ MUTATIONS = (
     Mutation(
         "swap two branches' flows",
         "plant/pumps.py",
-        r"flow\[c\.loop_idx\[lo \+ j\]\] = branch_flow\(pressure, quadratic\[j\], linear\[j\]\)",
-        r"flow[c.loop_idx[lo + (j + 1 - 2 * (j % 2) if n > 1 and j < n - n % 2 else j)]] = "
-        r"branch_flow(pressure, quadratic[j], linear[j])",
+        r"flow\[c\.loop_idx\[lo \+ j\]\] = branch_flow\(",
+        r"flow[c.loop_idx[lo + (j ^ 1 if j < n - n % 2 else j)]] = branch_flow(",
         (FLOWS, f"{TELLS}[a valve half shut]"),
     ),
     Mutation(
@@ -118,8 +114,8 @@ MUTATIONS = (
     Mutation(
         "fouling forgotten",
         "plant/coolant.py",
-        r"1\.0 / film2 \+ fouling\)",
-        r"1.0 / film2)",
+        r"(def heat_per_kelvin(?:(?!def )(?s:.))*)1\.0 / film2 \+ fouling\)",
+        r"\g<1>1.0 / film2)",
         (f"{COOLANT}::test_exchanger_agrees_with_ht_at_any_flow",),
     ),
     Mutation(
@@ -170,6 +166,20 @@ MUTATIONS = (
         r"\(1\.0 - linear_share\) \* clock \* clock \* clock\)",
         r"(1.0 - linear_share) * clock)",
         (POWERS, f"{TELLS}[caps]"),
+    ),
+    Mutation(
+        "a broken line goes on carrying",
+        "plant/power.py",
+        r"return weights\[0\] \* float\(a \* b\), weights\[1\] \* float\(b \* c\), weights\[2\] \* float\(c \* a\)",
+        r"return weights[0], weights[1], weights[2]",
+        (POWERS,),
+    ),
+    Mutation(
+        "a weak pump at full speed",
+        "plant/pumps.py",
+        r"out\[k\] = \(u\.pump_health\[loop, k\] \* command - speeds\[k\]\)",
+        r"out[k] = (command - speeds[k])",
+        (f"{TELLS}[a filter clogs, a pump weakens]",),
     ),
     Mutation(
         "feed failover lost",

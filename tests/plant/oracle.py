@@ -55,12 +55,18 @@ class Oracle:
             np.arange(loop.cdu.pumps) < (loop.cdu.pumps_needed if loop.cdu.mode == "standby" else loop.cdu.pumps)
             for loop in hall.loops
         ]
+        self.pump_health = [np.ones(loop.cdu.pumps) for loop in hall.loops]
+        self.pressure_set = np.array([loop.cdu.pressure_setpoint for loop in hall.loops])
+        self.fouling = np.array([loop.cdu.hx_fouling_resistance for loop in hall.loops])
+        self.main_factor, self.water_factor = np.ones(len(hall.loops)), np.ones(len(hall.loops))
         self.crah = np.ones(len(hall.zones))
         self.water_set, self.water_available = hall.facility.setpoint, 1.0
-        # power: nodes in the plant's order, so that breakers are numbered alike
         self.resistance = resistance * np.array([kinds[r].conduction_resistance for r in self.rack_of_tray])
+        self.built = self.resistance.copy()
         self.node = {node.name: node for node in hall.nodes}
         self.source = dict.fromkeys(self.node, True)
+        self.broken: dict[str, set[int]] = {name: set() for name in self.node}  # lines, by node
+        self.nodes: tuple[str, ...] = ()
         self.breakers: tuple[str, ...] = ()
         self.rating_factor = rating_factor
         # of racks, for sums over them
@@ -90,9 +96,9 @@ class Oracle:
         }  # fmt: skip
         self._pressure = [0.0] * len(hall.loops)  # last found, where to look first
 
-    def number_breakers(self, names: Iterable[str]) -> None:
-        """Take the plant's order of breakers (and of its rating factors)."""
-        self.breakers = tuple(names)
+    def number(self, nodes: Iterable[str], breakers: Iterable[str]) -> None:
+        """Take the plant's order of nodes and breakers, so that a number means one thing to both."""
+        self.nodes, self.breakers = tuple(nodes), tuple(breakers)
         devices = [self.node[name].breaker for name in self.breakers]
         self.device = devices
         self.closed = dict.fromkeys(self.breakers, True)
@@ -115,8 +121,11 @@ class Oracle:
     def set_breaker(self, breaker: int, closed: bool) -> None:
         self.closed[self.breakers[breaker]] = closed
 
-    def set_source(self, node: str, on: bool) -> None:
-        self.source[node] = on
+    def set_source(self, node: int, on: bool) -> None:
+        self.source[self.nodes[node]] = on
+
+    def set_phase(self, node: int, phase: int, on: bool) -> None:
+        (self.broken[self.nodes[node]].discard if on else self.broken[self.nodes[node]].add)(phase)
 
     def set_pump(self, loop: int, pump: int, on: bool) -> None:
         self.pumps[loop][pump] = on
@@ -126,6 +135,33 @@ class Oracle:
 
     def set_supply(self, loop: int, celsius: float) -> None:
         self.supply_set[loop] = celsius
+
+    def set_pressure(self, loop: int, pascals: float) -> None:
+        self.pressure_set[loop] = pascals
+
+    def set_health(self, loop: int, pump: int, share: float) -> None:
+        self.pump_health[loop][pump] = share
+
+    def set_fouling(self, loop: int, resistance: float) -> None:
+        self.fouling[loop] = resistance
+
+    def set_main(self, loop: int, factor: float) -> None:
+        self.main_factor[loop] = factor
+
+    def set_water(self, loop: int, share: float) -> None:
+        self.water_factor[loop] = share
+
+    def set_facility_water(self, celsius: float) -> None:
+        self.water_set = celsius
+
+    def set_rejection(self, share: float) -> None:
+        self.water_available = share
+
+    def set_crah(self, zone: int, share: float) -> None:
+        self.crah[zone] = share
+
+    def set_interface(self, trays: np.ndarray, factor: float) -> None:
+        self.resistance[trays] = self.built[trays] * factor
 
     def darken(self, rack: int) -> None:
         self.dark[rack], self.fans[rack] = True, 0.0
@@ -192,7 +228,7 @@ class Oracle:
 
         def surplus(p: float) -> float:
             total = branches(p).sum()
-            lift = p + cdu.main_resistance * total**2
+            lift = p + self.main_factor[loop] * cdu.main_resistance * total**2
             return float(np.sqrt(np.maximum(head - lift, 0.0) / cdu.pump_resistance).sum() - total)
 
         top = float(head.max())
@@ -208,13 +244,14 @@ class Oracle:
     def exchanger(self, loop: int, flow: float, rate: float, valve: float) -> float:
         """ε Cmin [W/K] by the counterflow relation."""
         cdu = self.loops[loop].cdu
-        rate2 = valve * cdu.facility_flow * WATER
+        opening = valve * self.water_factor[loop]
+        rate2 = opening * cdu.facility_flow * WATER
         if flow <= 0.0 or rate2 <= 0.0:
             return 0.0
         ua = 1.0 / (
             1.0 / (cdu.hx_secondary_conductance * (flow / cdu.hx_secondary_flow) ** 0.7)
-            + 1.0 / (cdu.hx_facility_conductance * valve**0.7)
-            + cdu.hx_fouling_resistance
+            + 1.0 / (cdu.hx_facility_conductance * opening**0.7)
+            + self.fouling[loop]
         )
         least, most = min(rate, rate2), max(rate, rate2)
         ratio, ntu = least / most, ua / least
@@ -228,11 +265,28 @@ class Oracle:
         node = self.node[name]
         return self.source[name] and self.closed.get(name, True) and (node.parent is None or self.live(node.parent))
 
+    def lines(self, name: str) -> set[int]:
+        """Lines of a node that have voltage; a UPS makes three of its own."""
+        node = self.node[name]
+        if not self.live(name):
+            return set()
+        given = {0, 1, 2} if node.parent is None or node.kind is NodeKind.UPS else self.lines(node.parent)
+        return given - self.broken[name]
+
+    def pairs(self, name: str, weights: tuple[float, ...]) -> np.ndarray:
+        """What is left of a load's weights on A–B, B–C and C–A, both of whose lines must be live."""
+        there = self.lines(name)
+        return np.array([w if {k, (k + 1) % 3} <= there else 0.0 for k, w in enumerate(weights)])
+
     def feed(self) -> None:
-        """Find what is live; a rack's power is shared by its live feeds."""
+        """Find what is live, and how each rack's power is shared: equal parts to every shelf that is left."""
         self.on_now = {name: self.live(name) for name in self.node}
-        self.feeds = [[f for f in rack.feeds if self.on_now[f]] for rack in self.racks]
-        self.powered = np.array([bool(f) for f in self.feeds])
+        self.feeds: list[dict[str, np.ndarray]] = []  # of each rack: weights of its power by feed and pair of lines
+        for rack in self.racks:
+            left = {f: self.pairs(f, rack.rack_class.phase_weights) for f in rack.feeds}
+            total = sum(float(weights.sum()) for weights in left.values())
+            self.feeds.append({f: weights / total for f, weights in left.items() if weights.any()})
+        self.powered = np.array([bool(feeds) for feeds in self.feeds])
         self.children: dict[str, list[str]] = {name: [] for name in self.node}
         for node in self.node.values():
             if node.parent is not None:
@@ -243,26 +297,23 @@ class Oracle:
         turn = np.exp(-2j * np.pi * np.arange(3) / 3.0)  # of a, b, c
         pairs = turn * np.exp(1j * np.pi / 6.0)  # of V_ab, V_bc, V_ca
 
-        def lines(watts: float, factor: float, weights: tuple[float, ...], volts: float) -> np.ndarray:
-            apparent = watts * np.array(weights) * (1.0 + 1j * np.sqrt(1.0 / factor**2 - 1.0))
+        def lines(watts: np.ndarray, factor: float, volts: float) -> np.ndarray:
+            apparent = watts * (1.0 + 1j * np.sqrt(1.0 / factor**2 - 1.0))
             delta = np.conj(apparent / (volts * pairs))
             return delta - np.roll(delta, 1)
 
         watts = dict.fromkeys(self.node, 0.0)
         amperes = {name: np.zeros(3, dtype=complex) for name in self.node}
         for r, rack in enumerate(self.racks):
-            kind = rack.rack_class
-            for f in self.feeds[r]:
-                watts[f] += rack_watts[r] / len(self.feeds[r])
-                amperes[f] += lines(
-                    rack_watts[r] / len(self.feeds[r]), kind.power_factor, kind.phase_weights, self.node[f].voltage
-                )
+            for f, weights in self.feeds[r].items():
+                watts[f] += rack_watts[r] * weights.sum()
+                amperes[f] += lines(rack_watts[r] * weights, rack.rack_class.power_factor, self.node[f].voltage)
         for load in self.hall.auxiliary:
-            if self.on_now[load.node]:
+            weights = self.pairs(load.node, load.phase_weights)
+            if weights.any():  # it draws all of its power through what is left
                 watts[load.node] += load.power_watts
-                amperes[load.node] += lines(
-                    load.power_watts, load.power_factor, load.phase_weights, self.node[load.node].voltage
-                )
+                through = load.power_watts * weights / weights.sum()
+                amperes[load.node] += lines(through, load.power_factor, self.node[load.node].voltage)
 
         def gather(name: str) -> None:
             for child in self.children[name]:
@@ -327,7 +378,7 @@ class Oracle:
             heat = volumetric_heat(0.5 * (supply + ret))
             w = flow[racks] * heat
             inlet[racks], rate[racks] = supply, w
-            pump = (pressure + cdu.main_resistance * total**2) * total / cdu.pump_efficiency
+            pump = (pressure + self.main_factor[j] * cdu.main_resistance * total**2) * total / cdu.pump_efficiency
             rejected = self.exchanger(j, total, total * heat, valve) * (ret - tank)
             to_water += rejected
             error = supply - self.supply_set[j]
@@ -339,10 +390,12 @@ class Oracle:
                 (command - valve) / cdu.valve_seconds,
                 (cdu.temperature_gain * error + command - raw) / cdu.temperature_integral_seconds,
             )
-            error = cdu.pressure_setpoint - pressure
+            error = self.pressure_set[j] - pressure
             raw = cdu.pressure_gain * error + pi
             command = min(max(raw, cdu.minimum_speed), 1.0)
-            rate_of[where] = np.where(self.pumps[j], (command - speeds) / cdu.ramp_seconds, -speeds / cdu.coast_seconds)
+            rate_of[where] = np.where(
+                self.pumps[j], (self.pump_health[j] * command - speeds) / cdu.ramp_seconds, -speeds / cdu.coast_seconds
+            )
             rate_of[at["pi"]][j] = (cdu.pressure_gain * error + command - raw) / cdu.pressure_integral_seconds
 
         # air: each rack draws a share of its inlet from each neighbour's exhaust

@@ -67,7 +67,7 @@ def oracle_of(plant: Plant) -> Oracle:
     kinds = [hall.racks[r].rack_class for r in plant.c.tray_rack]
     nominal = np.array([kind.conduction_resistance for kind in kinds])
     oracle = Oracle(hall, resistance=1.0 / (plant.c.ir * nominal))
-    oracle.number_breakers(plant.topology.breaker_names)
+    oracle.number(plant.topology.node_names, plant.topology.breaker_names)
     oracle.rating = plant.c.breaker["rating"].copy()
     u = plant.u
     oracle.load[:], oracle.cap[:], oracle.linear[:] = u.tray["load"], u.tray["cap"], u.tray["linear"]
@@ -75,6 +75,8 @@ def oracle_of(plant: Plant) -> Oracle:
     oracle.valve[:] = u.rack["valve"]
     oracle.closed = {name: bool(u.closed[b]) for b, name in enumerate(oracle.breakers)}
     oracle.source = {name: bool(u.source_on[n]) for n, name in enumerate(plant.topology.node_names)}
+    for n, name in enumerate(plant.topology.node_names):
+        oracle.broken[name] = set(np.flatnonzero(u.phase_on[n] == 0).tolist())
     oracle.pumps = [u.pump_on[j, : len(pumps)] == 1 for j, pumps in enumerate(oracle.pumps)]
     oracle.supply_set[:] = u.loop["supply_set"]
     oracle.crah[:] = u.zone["factor"]
@@ -99,35 +101,6 @@ def state_of(plant: Plant) -> dict[str, np.ndarray]:
 def mark(plant: Plant) -> tuple[tuple[float, ...], float]:
     """Ledger and stored heat, from which the plant's ``residuals`` are counted."""
     return plant._ledger(), float(meters.stored_joules(plant.c, plant.x, plant.cur))
-
-
-def set_water(it: Plant | Oracle, celsius: float) -> None:
-    """Move the set point of facility water."""
-    if isinstance(it, Oracle):
-        it.water_set = celsius
-    else:
-        it.u.facility[0] = celsius
-
-
-def set_rejection(it: Plant | Oracle, available: float) -> None:
-    """Leave a share of the facility's heat rejection."""
-    if isinstance(it, Oracle):
-        it.water_available = available
-    else:
-        it.u.facility[1] = available
-
-
-def set_crah(it: Plant | Oracle, zone: int, factor: float) -> None:
-    """Leave a share of a zone's CRAHs."""
-    if isinstance(it, Oracle):
-        it.crah[zone] = factor
-    else:
-        it.u.zone["factor"][zone] = factor
-
-
-def set_source(it: Plant | Oracle, name: str, on: bool) -> None:
-    """Give or take the supply of a power node."""
-    it.set_source(name if isinstance(it, Oracle) else it.topology.node_names.index(name), on)  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- told by the plant

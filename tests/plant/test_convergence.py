@@ -75,7 +75,7 @@ def test_halving_the_step_quarters_the_error_in_a_loop(change, steady):
 AIR: dict[str, Callable[[Plant], object]] = {
     "load": lambda plant: plant.set_load(np.arange(4, 12), 0.95),
     "some trays": lambda plant: plant.set_load(np.array([0, 5]), 1.0),
-    "CRAHs": lambda plant: plant.u.zone["factor"].fill(0.7),
+    "CRAHs": lambda plant: plant.set_crah(0, 0.7),
 }
 
 

@@ -11,8 +11,10 @@ from twin.plant.coolant import (
     branch_flow,
     effectiveness,
     exchanger_conductance,
+    exchanger_film,
     exchanger_heat_per_kelvin,
     film_conductance,
+    heat_and_slope,
     manifold_pressure,
     pump_flow,
 )
@@ -154,6 +156,16 @@ def test_exchanger_agrees_with_ht_at_any_flow(flow, valve, fouling):
     found = exchanger_heat_per_kelvin(flow1, capacity1, nominal1, h1, flow2, nominal2, h2, fouling) * (51.0 - 35.0)
     assert found == pytest.approx(solved["Q"], rel=1e-9)
 
+    def by_water(share: float) -> tuple[float, float]:
+        film1, film2 = exchanger_film(flow1, nominal1, h1), exchanger_film(share * flow2, nominal2, h2)
+        return heat_and_slope(film1, capacity1, film2, share * flow2 * WATER_VOLUMETRIC_HEAT, fouling)
+
+    assert by_water(1.0)[0] * (51.0 - 35.0) == pytest.approx(solved["Q"], rel=1e-6)
+    # its slope over the logarithm of the water's flow, against a difference
+    step = 1e-4
+    difference = (by_water(1.0 + step)[0] - by_water(1.0 - step)[0]) / np.log((1.0 + step) / (1.0 - step))
+    assert by_water(1.0)[1] == pytest.approx(difference, rel=1e-4, abs=1e-9 * by_water(1.0)[0])
+
 
 def test_published_selection_point():
     """1250 kW: water 35 → 46 °C, PG25 51 → 37 °C gives ε 0.875 at Cr 0.786 and NTU 4.28."""
@@ -182,6 +194,15 @@ def test_exchanger_heat_is_effectiveness_times_smaller_capacity():
     ours = exchanger_heat_per_kelvin(0.02, capacity1, 0.02, 8e5, flow2, 0.025, 8e5, 0.0) * (51.0 - 35.0)
     assert ours == pytest.approx(solved["Q"], rel=1e-9)
     assert exchanger_heat_per_kelvin(0.0, 0.0, 0.02, 8e5, flow2, 0.025, 8e5, 0.0) == 0.0
+
+
+@pytest.mark.parametrize("least", [1e-3, 1e-9, 1e-15, 1e-160])
+def test_next_to_no_water_takes_all_that_it_can(least):
+    """As a side's flow goes to nothing ε goes to 1, and the heat with that side's capacity rate."""
+    film = exchanger_film(least, 1.0, 8e5)
+    assert heat_and_slope(8e5, 9e4, film, least, 0.0) == pytest.approx((least, least), rel=1e-2)
+    assert heat_and_slope(film, least, 8e5, 9e4, 0.0)[0] == pytest.approx(least, rel=1e-2)
+    assert abs(heat_and_slope(film, least, 8e5, 9e4, 0.0)[1]) <= 1e-2 * least
 
 
 def test_film_law():

@@ -20,10 +20,6 @@ from tests.plant.telling import (
     compare,
     duplicate,
     oracle_of,
-    set_crah,
-    set_rejection,
-    set_source,
-    set_water,
     state_of,
     tell_oracle,
     tell_plant,
@@ -129,7 +125,27 @@ def breaker(name: str, closed: bool):
 
 
 def source(name: str, on: bool):
-    return lambda it: set_source(it, name, on)
+    def change(it: Plant | Oracle) -> None:
+        names = it.nodes if isinstance(it, Oracle) else it.topology.node_names
+        it.set_source(names.index(name), on)
+
+    return change
+
+
+def line(node: str, phase: int, on: bool):
+    def change(it: Plant | Oracle) -> None:
+        names = it.nodes if isinstance(it, Oracle) else it.topology.node_names
+        it.set_phase(names.index(node), phase, on)
+
+    return change
+
+
+def water(celsius: float):
+    return lambda it: it.set_facility_water(celsius)
+
+
+def interface(factor: float, rack: int, trays: int):
+    return lambda it: it.set_interface(of(it, rack)[:trays], factor)
 
 
 def restart(rack: int):
@@ -207,9 +223,28 @@ STORIES = {
         "small", [(0.0, lambda it: it.set_supply(0, 44.0)), (100.0, lambda it: it.set_supply(0, 35.0))], 300.0
     ),
     "facility water warmer, then cold": Told(
-        "small", [(0.0, lambda it: set_water(it, 40.0)), (900.0, lambda it: set_water(it, 30.0))], 1500.0
+        "small", [(0.0, water(40.0)), (900.0, water(30.0))], 1500.0
     ),
-    "heat rejection lost": Told("small", [(0.0, lambda it: set_rejection(it, 0.0))], 1800.0, (ON,)),
+    "heat rejection lost": Told("small", [(0.0, lambda it: it.set_rejection(0.0))], 1800.0, (ON,)),
+    "pressure set point": Told(
+        "small", [(0.0, lambda it: it.set_pressure(0, 40e3)), (60.0, lambda it: it.set_pressure(0, 90e3))], 120.0
+    ),
+    # wear and faults
+    "a filter clogs, a pump weakens": Told(
+        "unlike racks",
+        [(0.0, lambda it: it.set_main(0, 4.0)), (60.0, lambda it: it.set_health(0, 1, 0.7)),
+         (120.0, lambda it: it.set_main(0, 1.0)), (121.0, pumps(False, 0))], 180.0,
+    ),
+    "an exchanger fouls and loses most of its water": Told(
+        "small",
+        [(0.0, lambda it: it.set_fouling(0, 4e-6)), (100.0, lambda it: it.set_water(0, 0.4)),
+         (200.0, lambda it: it.set_water(0, 0.0)), (230.0, lambda it: it.set_water(0, 1.0))], 400.0,
+    ),
+    "thermal interfaces go bad": Told(
+        "small",
+        [(0.0, interface(1.8, 1, 2)), (20.0, interface(2.6, 1, 3)), (60.0, interface(1.0, 1, 3))], 120.0,
+        (ON, RELEASE),
+    ),
     # air
     "loads in air": Told("air", [(0.0, load(1.0, 1, 2)), (100.0, load(0.1, 0, 1))], 250.0),
     "some trays in air": Told(
@@ -218,13 +253,13 @@ STORIES = {
          (60.0, lambda it: it.set_on(of(it, 3), False))], 200.0,
     ),
     "CRAHs beyond their capacity": Told(
-        "air", [(0.0, lambda it: set_crah(it, 0, 0.6)), (600.0, lambda it: set_crah(it, 0, 1.0))], 900.0
+        "air", [(0.0, lambda it: it.set_crah(0, 0.6)), (600.0, lambda it: it.set_crah(0, 1.0))], 900.0
     ),
     "CRAHs lost and back": Told(
-        "air", [(0.0, lambda it: set_crah(it, 0, 0.0)), (300.0, lambda it: set_crah(it, 0, 1.0))], 540.0, (ON, RELEASE)
+        "air", [(0.0, lambda it: it.set_crah(0, 0.0)), (300.0, lambda it: it.set_crah(0, 1.0))], 540.0, (ON, RELEASE)
     ),
     "CRAHs of a room with both": Told(
-        "unlike racks", [(0.0, lambda it: set_crah(it, 0, 0.0)), (200.0, lambda it: set_crah(it, 0, 1.0))], 400.0,
+        "unlike racks", [(0.0, lambda it: it.set_crah(0, 0.0)), (200.0, lambda it: it.set_crah(0, 1.0))], 400.0,
         (ON, RELEASE),
     ),
     # power
@@ -237,6 +272,11 @@ STORIES = {
         "table breakers",
         [(0.0, breaker("A-02/feed A", False)), (40.0, breaker("A-02/feed A", True)),
          (300.0, breaker("A-02/feed A", False))], 500.0, (TRIP, DARK),
+    ),
+    "lines lost, breakers heat": Told(
+        "unlike racks",
+        [(0.0, line("pdu A/feed A", 0, False)), (40.0, line("row B/feed B", 2, False)),
+         (60.0, line("row B/feed A", 1, False)), (100.0, line("pdu A/feed A", 0, True))], 160.0,
     ),
     "a side lost and back": Told(
         "unlike racks",
@@ -364,3 +404,7 @@ def test_power_of_large_halls_is_what_the_oracle_says(name):
         y = oracle.pack(state_of(plant))
         np.testing.assert_allclose(plant.rack_power, oracle.servers(y[oracle.at["td"]])[2], rtol=1e-9)
         np.testing.assert_allclose(plant.breaker_ratio, oracle.ratios(plant.rack_power), rtol=1e-9)
+    for node, phase in (("pdu AB/feed A" if name == "reference" else "pdu D/feed B", 1), ("row A/feed A", 0)):
+        plant.set_phase(top.node_names.index(node), phase, False)
+        plant.settle(0.0)
+        np.testing.assert_allclose(plant.breaker_ratio, oracle_of(plant).ratios(plant.rack_power), rtol=1e-9)

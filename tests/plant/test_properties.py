@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.plant.telling import duplicate, mark, set_crah, set_rejection, set_water, state_of, tell_plant
+from tests.plant.telling import duplicate, mark, state_of, tell_plant
 from twin.hall.parts import Hall
 from twin.hall.reader import load_hall
 from twin.hall.topology import compile_topology
@@ -59,6 +59,10 @@ def _source(name: str, on: bool) -> Callable[[Plant], object]:
     return lambda plant: plant.set_source(plant.topology.node_names.index(name), on)
 
 
+def _line(name: str, phase: int, on: bool) -> Callable[[Plant], object]:
+    return lambda plant: plant.set_phase(plant.topology.node_names.index(name), phase, on)
+
+
 def _relight(rack: int) -> Callable[[Plant], object]:
     def change(plant: Plant) -> None:
         plant.settle(plant.time)
@@ -80,12 +84,18 @@ changes = st.one_of(
     st.builds(lambda: lambda plant: [plant.set_pump(0, k, False) for k in range(3)]),
     st.builds(lambda r, x: lambda plant: plant.set_valve(r, x if x > 0.1 else 0.0), liquid, share),
     st.builds(lambda t: lambda plant: plant.set_supply(0, 34.0 + 10.0 * t), share),
-    st.builds(lambda t: lambda plant: set_water(plant, 28.0 + 10.0 * t), share),
-    st.builds(lambda s: lambda plant: set_rejection(plant, s), share),
-    st.builds(lambda s: lambda plant: set_crah(plant, 0, s), share),
+    st.builds(lambda t: lambda plant: plant.set_facility_water(28.0 + 10.0 * t), share),
+    st.builds(lambda s: lambda plant: plant.set_rejection(s), share),
+    st.builds(lambda s: lambda plant: plant.set_crah(0, s), share),
     st.builds(lambda n, side, on: _switch(f"{n}/feed {side}", on), feeds, sides, flag),
     st.builds(lambda side, on: _source(f"utility {side}", on), sides, flag),
     st.builds(_relight, racks),
+    st.builds(lambda f: lambda plant: plant.set_main(0, 1.0 + 9.0 * f), share),
+    st.builds(lambda f: lambda plant: plant.set_fouling(0, 2e-5 * f), share),
+    st.builds(lambda k, f: lambda plant: plant.set_health(0, k, f), pumps, share),
+    st.builds(lambda f: lambda plant: plant.set_water(0, f), share),
+    st.builds(lambda r, f: lambda plant: plant.set_interface(trays_of(plant, r)[:1], 1.0 + 2.0 * f), racks, share),
+    st.builds(lambda n, side, k, on: _line(f"{n}/feed {side}", k, on), feeds, sides, pumps, flag),
 )
 stories = st.lists(st.tuples(changes, st.floats(0.0, 60.0)), min_size=1, max_size=6)
 

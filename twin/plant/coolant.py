@@ -157,8 +157,11 @@ def heat_and_slope(
     """
     if capacity1 <= 0.0 or capacity2 <= 0.0:
         return 0.0, 0.0
+    least, most = min(capacity1, capacity2), max(capacity1, capacity2)
+    if least < 1e-12 * most:  # all that so little can take; the squares below would leave the range of numbers
+        return least, capacity2 if capacity2 <= capacity1 else 0.0
     ua = in_series(film1, film2, fouling)
-    a, b = 1.0 / min(capacity1, capacity2), 1.0 / max(capacity1, capacity2)
+    a, b = 1.0 / least, 1.0 / most
     by_film = FILM_EXPONENT * ua * ua / film2  # dUA/d ln Q₂
     if a - b < 1e-6 * a:
         share = ua * a / (1.0 + ua * a)
