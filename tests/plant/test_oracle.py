@@ -225,6 +225,9 @@ STORIES = {
     "facility water warmer, then cold": Told(
         "small", [(0.0, water(40.0)), (900.0, water(30.0))], 1500.0
     ),
+    "facility water within its band": Told("air", [(0.0, water(30.9))], 240.0),
+    "facility water within its band, under a loop": Told("small", [(0.0, water(30.9))], 240.0),
+    "facility water within its band, under unlike racks": Told("unlike racks", [(44.0, water(30.9))], 240.0),
     "heat rejection lost": Told("small", [(0.0, lambda it: it.set_rejection(0.0))], 1800.0, (ON,)),
     "pressure set point": Told(
         "small", [(0.0, lambda it: it.set_pressure(0, 40e3)), (60.0, lambda it: it.set_pressure(0, 90e3))], 120.0
@@ -258,6 +261,11 @@ STORIES = {
     "CRAHs lost and back": Told(
         "air", [(0.0, lambda it: it.set_crah(0, 0.0)), (300.0, lambda it: it.set_crah(0, 1.0))], 540.0, (ON, RELEASE)
     ),
+    "a room that comes back into its CRAHs' band": Told(
+        "air", [(0.0, lambda it: it.set_crah(0, 0.0)), (15.0, lambda it: it.set_crah(0, 1.0))], 90.0
+    ),
+    "a room that leaves its CRAHs' band": Told("air", [(0.0, lambda it: it.set_crah(0, 0.406))], 90.0),
+    "a room that nears the end of its CRAHs' band": Told("air", [(0.0, lambda it: it.set_crah(0, 0.506))], 90.0),
     "CRAHs of a room with both": Told(
         "unlike racks", [(0.0, lambda it: it.set_crah(0, 0.0)), (200.0, lambda it: it.set_crah(0, 1.0))], 400.0,
         (ON, RELEASE),
@@ -331,11 +339,22 @@ def supply(celsius: float):
     return lambda it: it.set_supply(0, celsius)
 
 
+def rejection(available: float):
+    return lambda it: it.set_rejection(available)
+
+
+def crahs(available: float):
+    return lambda it: it.set_crah(0, available)
+
+
 share, liquid = st.floats(0.0, 1.0), st.integers(0, 2)
 in_any_hall = st.one_of(
     st.builds(load, share, st.integers(0, 3)),
     st.builds(cap, st.floats(0.2, 1.0), st.integers(0, 3)),
     st.builds(some_off, st.integers(0, 3), st.integers(1, 4)),
+    st.builds(water, st.floats(28.0, 42.0)),
+    st.builds(rejection, share),
+    st.builds(crahs, share),
 )
 in_a_loop = st.one_of(
     in_any_hall,

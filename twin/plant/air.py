@@ -22,6 +22,7 @@ from twin.plant.racks import (
 from twin.plant.thermal import GAMMA
 from twin.plant.tiles import load, unload
 
+KINK = 5.0  # what the estimate of a step over a kink counts for
 STILL_AIR = 0.05  # share of nominal air flow through a rack whose fans stand still (assumption)
 
 
@@ -167,6 +168,9 @@ def zone_step(
             total += t
     w.zone[z].zone_new = room + h * (1.5 * k_room + 0.5 * k2_room)
     error = max(error, abs(0.5 * h * (k_room + k2_room)))
+    # where CRAHs reach a limit within the step their heat has a kink, and the result is no better than its estimate
+    bend = abs(taken2 - taken1 - slope * (room2 - room))
+    error = max(error, KINK * 0.5 * h * bend / c.zone[z].capacity)
     w.zone[z].step_crah = 0.5 * h * (taken1 + s * slope * k_room + taken2 + s * slope * k2_room)
     return error, past, total + w.zone[z].zone_new
 

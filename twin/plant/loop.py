@@ -28,6 +28,7 @@ from twin.plant.racks import (
 from twin.plant.thermal import GAMMA
 from twin.plant.tiles import load, unload
 
+KINK = 5.0  # what the estimate of a step over a kink counts for
 VALVE_WEIGHT = 2.0  # K of step error for a unit of facility valve
 SPEED_WEIGHT = 20.0  # K of step error for a unit of pump speed
 
@@ -142,7 +143,9 @@ def loop_step(
     heat_out1 = by_return * (ret - water0)
     pump1 = pump_watts(c, loop, total1, pressure1, main)
     raw, command, free = controller(ask.supply_set, supply, cdu.t_gain, integral, cdu.valve_min, -1.0)
-    f_supply = big1 * (ret - supply) - heat_out1 + pump1
+    # facility water as one more state, of constant slope: the exchanger follows it faster than a long step
+    drag = GAMMA * by_return * (water1 - water0)
+    f_supply = big1 * (ret - supply) - heat_out1 + pump1 + drag
     f_return = sum_wc - big1 * ret
     f_valve = (command - valve) / cdu.valve_time
     f_integral = (cdu.t_gain * (supply - ask.supply_set) + (command - raw)) / cdu.t_time
@@ -191,8 +194,12 @@ def loop_step(
     heat_out2 = heat_per_kelvin(film1, big2, film2, rate2, ask.fouling) * (ret2 - water1)
     pump2 = pump_watts(c, loop, total2, pressure2, main)
     integral2 = integral + h * k_integral
+    raw1, command1 = raw, command
     raw, command, _ = controller(ask.supply_set, supply2, cdu.t_gain, integral2, cdu.valve_min, -1.0)
-    f_supply = big2 * (ret2 - supply2) - heat_out2 + pump2 - 2.0 * cdu.supply_capacity * k_supply
+    # where the valve's command reaches a limit within the step the result is no better than its estimate
+    bend = abs(command - command1 - free * (raw - raw1))
+    error = max(error, KINK * VALVE_WEIGHT * 0.5 * h * bend / (cdu.valve_time * (1.0 + v)))
+    f_supply = big2 * (ret2 - supply2) - heat_out2 + pump2 - 2.0 * cdu.supply_capacity * k_supply - drag
     f_return = sum_wc - big2 * ret2 - 2.0 * cdu.return_capacity * k_return
     f_valve = (command - valve2) / cdu.valve_time - 2.0 * k_valve
     f_integral = (cdu.t_gain * (supply2 - ask.supply_set) + (command - raw)) / cdu.t_time - 2.0 * k_integral
