@@ -1,7 +1,7 @@
 """A bank of sensors: every device of the signals that share a period and a latency, measured at once.
 
-``reading = saturated(rounded(gain × truth + bias + noise))``. Sample n is taken at n periods, and its noise depends on
-n and the device's name only. A stuck sensor repeats its last reading and does not know it; a lost reading never comes.
+Sample n is taken at n periods, and what chance has for it depends on n and the device's name only. A stuck sensor
+repeats its last reading and does not know it; a lost reading never comes.
 """
 
 import math
@@ -19,9 +19,20 @@ from twin.sim.measured import SIGNALS
 from twin.sim.noise import bits, keys, normal, quantiles, split
 from twin.sim.readings import READ, Truth, names_of
 from twin.sim.sensor_settings import SensorSpec
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int8]
+from twin.sim.transducer import (
+    BIAS,
+    GAIN,
+    HIGHEST,
+    LOWEST,
+    NOISE,
+    NOISE_FRACTION,
+    OFFSET,
+    STEP,
+    Codes,
+    Floats,
+    arrive,
+    measure,
+)
 
 HISTORY_SECONDS = 900.0
 BLOCK = 32  # samples whose noise is made at once
@@ -41,13 +52,12 @@ class SensorFault:
 
 
 class Chances(NamedTuple):
-    """What is random about BLOCK samples: a row each, and whether the row has any."""
+    """What is random about BLOCK samples, a row each."""
 
     noise: Floats  # standard normal
     lost: NDArray[np.bool_]
-    loses: list[bool]
     seized: NDArray[np.bool_]
-    seizes: list[bool]
+    seizes: list[bool]  # whether the row has any
 
 
 class Bank:
@@ -69,30 +79,27 @@ class Bank:
         def each(attribute: str) -> Floats:
             return np.repeat([float(getattr(spec, attribute)) for spec in specs], counts)
 
-        self.noise, self.noise_fraction = each("noise"), each("noise_fraction")
-        self.noisy = bool((self.noise + self.noise_fraction).any())
-        resolution = each("resolution")
-        self.stepped = resolution > 0.0
-        self.stepwise = bool(self.stepped.any())
-        self.step = np.where(self.stepped, resolution, 1.0)
-        self.lowest, self.highest = each("lowest"), each("highest")
-        self.limited = bool(np.isfinite(self.lowest).any() or np.isfinite(self.highest).any())
+        self._names, self._seed = names, seed
+        self.stale, self.missing = each("stale_seconds"), each("missing_seconds")
         self.dropout = each("dropout_probability")
         self.seize = -np.expm1(-each("stuck_per_hour") * self.period / 3_600.0)  # probability per sample
         self.seized_samples = np.ceil(each("stuck_seconds") / max(self.period, 1.0))
-        self.stale, self.missing = each("stale_seconds"), each("missing_seconds")
-        self.bias, self.gain = np.zeros(size), np.ones(size)
+        self.errors = np.zeros((8, size))
+        for row, attribute in ((NOISE, "noise"), (NOISE_FRACTION, "noise_fraction"), (STEP, "resolution"),
+                               (LOWEST, "lowest"), (HIGHEST, "highest")):  # fmt: skip
+            self.errors[row] = each(attribute)
+        self.noisy = bool((self.errors[NOISE] + self.errors[NOISE_FRACTION]).any())
+        self.errors[GAIN] = 1.0
         bias, gain = each("bias"), each("gain_fraction")
-        self._names, self._seed = names, seed
         if bias.any():
-            self.bias = bias * normal(self._keys[1], self._keys[2], 0)
+            self.errors[BIAS] = bias * normal(self._keys[1], self._keys[2], 0)
         if gain.any():
-            self.gain = 1.0 + gain * normal(self._keys[1], self._keys[2], 1)
+            self.errors[GAIN] += gain * normal(self._keys[1], self._keys[2], 1)
+        self._truth = np.empty(size)
+        self._reads = [(READ[name], self._truth[part]) for name, part in self.parts.items()]
         # set from outside
         self.stuck = np.zeros(size, dtype=bool)
-        self.offset = np.zeros(size)
         self.lost = self.dropout.copy()
-        self.faulty = False
         self.silent = np.zeros(size, dtype=bool)
         # readings
         self.rows = math.ceil(HISTORY_SECONDS / self.period) + 1 if self.period > 0.0 else 0
@@ -136,14 +143,13 @@ class Bank:
 
     def break_down(self, faults: list[SensorFault]) -> None:
         """Have these faults and no others."""
-        self.stuck[:], self.offset[:], self.lost[:] = False, 0.0, self.dropout
+        self.stuck[:], self.errors[OFFSET], self.lost[:] = False, 0.0, self.dropout
         for fault in faults:
             if fault.signal in self.parts:
                 at = self.parts[fault.signal].start + fault.device
                 self.stuck[at] |= fault.stuck
-                self.offset[at] += fault.offset
+                self.errors[OFFSET, at] += fault.offset
                 self.lost[at] = 1.0 - (1.0 - self.lost[at]) * (1.0 - fault.lost)
-        self.faulty = bool(faults)
         self._block = None
 
     # ------------------------------------------------------------------ measure
@@ -177,10 +183,9 @@ class Bank:
         self._show(now, *self._sample(self._exact(truth), self.number))
 
     def _exact(self, truth: Truth) -> Floats:
-        exact = np.empty(len(self._names))
-        for name, part in self.parts.items():
-            exact[part] = READ[name](truth)
-        return exact
+        for read, place in self._reads:
+            place[:] = read(truth)
+        return self._truth
 
     def _measure(self, exact: Floats, number: int) -> None:
         """Take sample ``number`` and send it off."""
@@ -189,62 +194,29 @@ class Bank:
 
     def _sample(self, exact: Floats, number: int) -> tuple[Floats, Codes]:
         """Readings of sample ``number`` and what is known of them; what is lost on its way is NaN and MISSING."""
-        chance = self._chances(number)
-        row = number % BLOCK
-        reading = self.gain * exact + self.bias
-        if self.noisy:
-            reading += (self.noise + self.noise_fraction * np.abs(exact)) * chance.noise[row]
-        if self.faulty:
-            reading += self.offset
-        if self.stepwise:
-            np.copyto(reading, np.rint(reading / self.step) * self.step, where=self.stepped)
-        code = np.zeros(len(reading), dtype=np.int8)
-        if self.limited:
-            within = np.minimum(np.maximum(reading, self.lowest), self.highest)
-            code[within != reading] = Quality.OUT_OF_RANGE
-            reading = within
-        held = self._held(number, chance.seized[row] if chance.seizes[row] else None)
-        if held is not None:
-            reading = np.where(held & ~np.isnan(self.last), self.last, reading)
-        self.last = reading
-        gone = np.isnan(reading) | self.silent
-        if chance.loses[row]:
-            gone |= chance.lost[row]
-        if gone.any():
-            code[gone] = Quality.MISSING
-            reading = np.where(gone, np.nan, reading)
-        return reading, code
-
-    def _held(self, number: int, seized: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-        """Which sensors repeat their last reading, None for none; ``seized`` get stuck now unless they are."""
-        if seized is not None:
-            begins = seized & (number >= self.seized_until)
+        chance, row = self._chances(number), number % BLOCK
+        if chance.seizes[row]:
+            begins = chance.seized[row] & (number >= self.seized_until)
             self.seized_until[begins] = number + self.seized_samples[begins]
             self._free_from = float(self.seized_until.max())
-        if number < self._free_from:
-            return (number < self.seized_until) | self.stuck
-        return self.stuck if self.faulty else None
+        held = self.stuck if number >= self._free_from else self.stuck | (number < self.seized_until)
+        reading, code = np.empty(len(exact)), np.empty(len(exact), dtype=np.int8)
+        measure(exact, self.errors, chance.noise[row], held, chance.lost[row], self.silent, self.last, reading, code)
+        return reading, code
 
     def _chances(self, number: int) -> Chances:
         """What chance has for sample ``number`` and its neighbours, made by the block."""
         block = number // BLOCK
         if self._block is None or self._block[0] != block:
-            numbers = np.arange(block * BLOCK, (block + 1) * BLOCK, dtype=np.int64)[:, None]
-            none = np.zeros((BLOCK, 0), dtype=bool)
-            noise, lost, seized = none.astype(np.float64), none, none
+            shape = (BLOCK, len(self._names))
+            noise, lost, seized = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
             if self.noisy or self.lost.any() or self.seize.any():
+                numbers = np.arange(block * BLOCK, (block + 1) * BLOCK, dtype=np.int64)[:, None]
                 index, loss, seizure = split(bits(self._keys[0], numbers))
-                noise = quantiles()[index] if self.noisy else noise
-                lost = loss < self.lost if self.lost.any() else none
-                seized = seizure < self.seize if self.seize.any() else none
-            self._block = (
-                block,
-                Chances(
-                    noise=noise,
-                    lost=lost, loses=[bool(row.any()) for row in lost],
-                    seized=seized, seizes=[bool(row.any()) for row in seized],
-                ),
-            )  # fmt: skip
+                lost, seized = loss < self.lost, seizure < self.seize
+                if self.noisy:
+                    noise = quantiles()[index]
+            self._block = (block, Chances(noise, lost, seized, [bool(row.any()) for row in seized]))
         return self._block[1]
 
     # ------------------------------------------------------------------ show
@@ -260,13 +232,7 @@ class Bank:
             self._end += 1
 
     def _show(self, time: float, reading: Floats, code: Codes) -> None:
-        came = code != Quality.MISSING
-        if came.all():
-            self.value, self.code = reading, code
-            self.measured.fill(time)
-        else:
-            self.value, self.code = np.where(came, reading, self.value), np.where(came, code, self.code)
-            self.measured[came] = time
+        arrive(reading, code, float(time), self.value, self.code, self.measured)
         self.serial += 1
 
     def show(self, now: float) -> tuple[Floats, Floats, Codes]:

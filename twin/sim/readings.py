@@ -24,14 +24,14 @@ class Truth:
         self.plant = plant
         self.nodes = phase_nodes(topology)
         self.liquid = topology.rack_loop >= 0
-        self.nowhere = np.full(len(topology.rack_names), np.nan)
+        self.all_liquid = bool(self.liquid.all())
 
     @cached_property
-    def _air(self) -> tuple[Ints, Floats, Floats]:
-        """Neighbours (0 for none), their share of a rack's inlet air, shape (R, 2), and what is left for the room's."""
-        neighbour = self.plant.c.neighbour
-        share = np.where(neighbour >= 0, self.plant.c.rack["recirculation"][:, None], 0.0)
-        return np.maximum(neighbour, 0), share, 1.0 - share.sum(axis=1)
+    def _air(self) -> tuple[Ints, Floats]:
+        """Neighbours of every rack (itself for none), and shares of room and neighbours in its inlet air, (3, R)."""
+        racks, neighbour = np.arange(len(self.liquid)), self.plant.c.neighbour.T
+        share = np.where(neighbour >= 0, self.plant.c.rack["recirculation"], 0.0)
+        return np.where(neighbour >= 0, neighbour, racks), np.vstack([1.0 - share.sum(axis=0), share])
 
     def rack_power(self) -> Floats:
         return self.plant.rack_power
@@ -44,27 +44,29 @@ class Truth:
     def inlet_air(self) -> Floats:
         """``(1 − Σφ) T_room + Σ φ T_neighbour``, as the plant has it."""
         x, cur = self.plant.x, self.plant.cur
-        beside, share, rest = self._air
-        return np.asarray(rest * x.zone[cur][self.topology.rack_zone] + (share * x.ta[cur][beside]).sum(axis=1))
+        air, (left, right), (room, from_left, from_right) = x.ta[cur], *self._air
+        return np.asarray(room * x.zone[cur][self.topology.rack_zone] + from_left * air[left] + from_right * air[right])
 
     def rack_supply(self) -> Floats:
         if not self.liquid.any():
             return self.inlet_air()
         supply = self.plant.x.loop[self.plant.cur, self.topology.rack_loop, 0]
-        return supply if self.liquid.all() else np.where(self.liquid, supply, self.inlet_air())
+        return supply if self.all_liquid else np.where(self.liquid, supply, self.inlet_air())
 
     def rack_return(self) -> Floats:
         x, cur = self.plant.x, self.plant.cur
-        return np.where(self.liquid, x.tc[cur], x.ta[cur])
+        return x.tc[cur] if self.all_liquid else np.where(self.liquid, x.tc[cur], x.ta[cur])
 
     def device(self) -> Floats:
         return self.plant.device_temperature
 
     def rack_flow(self) -> Floats:
-        return np.where(self.liquid, litres_per_minute(1.0) * self.plant.x.flow[self.plant.cur], np.nan)
+        flow = litres_per_minute(1.0) * self.plant.x.flow[self.plant.cur]
+        return flow if self.all_liquid else np.where(self.liquid, flow, np.nan)
 
     def rack_valve(self) -> Floats:
-        return np.where(self.liquid, self.plant.u.rack["valve"], np.nan)
+        valve = self.plant.u.rack["valve"]
+        return valve if self.all_liquid else np.where(self.liquid, valve, np.nan)
 
     def phase_current(self) -> Floats:
         """Magnitudes of the line currents, node by node."""
@@ -89,7 +91,7 @@ class Truth:
         return np.asarray(litres_per_minute(1.0) * np.bincount(loop, flow, minlength=loops))
 
     def pump_speed(self) -> Floats:
-        return np.asarray(self.plant.x.speed[self.plant.cur].max(axis=1, initial=0.0))
+        return np.asarray(self.plant.x.speed[self.plant.cur].max(axis=1))
 
     def loop_valve(self) -> Floats:
         return self.plant.x.loop[self.plant.cur, :, 2]

@@ -23,6 +23,7 @@ from twin.sim.clock import HybridEnvironment
 from twin.sim.measured import SIGNALS
 from twin.sim.readings import Truth, names_of, places_of
 from twin.sim.sensor_settings import SensorSpec, error_unit
+from twin.sim.transducer import BIAS, GAIN
 
 AFTER_ALL = EventPriority(
     2
@@ -182,7 +183,7 @@ class Sensors:
                 error = error_unit(signal)
                 for index, device in enumerate(names_of(self.topology, signal.kind)):
                     if spec.bias > 0.0:
-                        rows.append((device, f"{name}_bias", error, float(bank.bias[part.start + index])))
+                        rows.append((device, f"{name}_bias", error, float(bank.errors[BIAS, part.start + index])))
                     if spec.gain_fraction > 0.0:
-                        rows.append((device, f"{name}_gain_factor", "1", float(bank.gain[part.start + index])))
+                        rows.append((device, f"{name}_gain_factor", "1", float(bank.errors[GAIN, part.start + index])))
         return rows
