@@ -1,11 +1,11 @@
 """Plants at equilibrium, made once and copied for each test."""
 
-import copy
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from tests.plant.telling import duplicate
 from twin.hall.reader import load_hall
 from twin.hall.topology import Topology, compile_topology
 from twin.plant.plant import Plant
@@ -18,11 +18,6 @@ LOADS = (0.5, 0.7, 0.6, 0.4)
 @pytest.fixture(scope="session")
 def small() -> Topology:
     return compile_topology(load_hall("small"))
-
-
-def duplicate(plant: Plant) -> Plant:
-    """An independent plant in the same state; hall and constants are shared."""
-    return copy.deepcopy(plant, {id(plant.topology): plant.topology, id(plant.c): plant.c})
 
 
 @pytest.fixture(scope="session")

@@ -129,6 +129,32 @@ def test_effectiveness_agrees_with_ht(ntu, ratio):
     assert effectiveness(ntu, ratio) == pytest.approx(ht.effectiveness_from_NTU(ntu, ratio, "counterflow"), rel=1e-9)
 
 
+@given(st.floats(1e-3, 50.0), st.one_of(st.just(1.0), st.floats(0.0, 0.999)))
+def test_effectiveness_agrees_with_ht_anywhere(ntu, ratio):
+    assert effectiveness(ntu, ratio) == pytest.approx(ht.effectiveness_from_NTU(ntu, ratio, "counterflow"), rel=1e-9)
+
+
+@given(st.floats(1e-3, 50.0), st.floats(1e-16, 1e-3))
+def test_effectiveness_near_equal_rates_lies_beside_that_of_equal_ones(ntu, off):
+    """Where the general formula loses its digits; another's loses them altogether."""
+    assert effectiveness(ntu, 1.0 - off) == pytest.approx(ntu / (1.0 + ntu), rel=2.0 * ntu * off + 1e-6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(0.05, 1.5), st.floats(0.05, 1.0), st.floats(0.0, 2e-5))
+def test_exchanger_agrees_with_ht_at_any_flow(flow, valve, fouling):
+    """Films by their power of flow, fouling in series, then another's ε-NTU for the whole exchanger."""
+    nominal1, nominal2, h1, h2 = 0.02, 0.025, 8e5, 9e5
+    flow1, flow2, capacity1 = flow * nominal1, valve * nominal2, flow * nominal1 * 4.0e6
+    ua = 1.0 / (1.0 / (h1 * flow**0.7) + 1.0 / (h2 * valve**0.7) + fouling)
+    solved = ht.effectiveness_NTU_method(
+        mh=capacity1 / 4000.0, mc=flow2 * WATER_VOLUMETRIC_HEAT / 4180.0, subtype="counterflow", Cph=4000.0,
+        Cpc=4180.0, Thi=51.0, Tci=35.0, UA=ua,
+    )  # fmt: skip
+    found = exchanger_heat_per_kelvin(flow1, capacity1, nominal1, h1, flow2, nominal2, h2, fouling) * (51.0 - 35.0)
+    assert found == pytest.approx(solved["Q"], rel=1e-9)
+
+
 def test_published_selection_point():
     """1250 kW: water 35 → 46 °C, PG25 51 → 37 °C gives ε 0.875 at Cr 0.786 and NTU 4.28."""
     assert effectiveness(4.28, 11.0 / 14.0) == pytest.approx(0.875, abs=0.005)

@@ -517,6 +517,17 @@ def test_sensor_ticks_change_no_event_and_hardly_a_temperature(lived, story, slo
     assert np.nanmax(np.abs(first[warmth].to_numpy() - second[warmth].to_numpy())) < 0.05
 
 
+def test_a_telemetry_outage_of_a_story_ages_what_is_behind_it_and_ends_with_its_repair(lived):
+    outage = {"at": 1_000, "do": "telemetry_outage", "rack": "A-03", "repair": "5 min"}
+    sound_file, _, _ = lived("sound", ideal())
+    silent_file, silent, _ = lived("silent", ideal(), [outage])
+    assert sound_file.read_bytes() == silent_file.read_bytes()
+    during, after = silent.at(1_210.0), silent.at(1_510.0)
+    assert during.ages["rack_power_watts"].tolist() == [0.0, 0.0, 220.0, 0.0]
+    assert during.qualities["rack_power_watts"].tolist() == [0, 0, Quality.STALE, 0]
+    assert not after.ages["rack_power_watts"].any()
+
+
 def test_a_telemetry_outage_of_the_world_reaches_the_snapshot(bench):
     stage = bench(settings=Settings(sensors=ideal()))
     world = stage.world

@@ -7,7 +7,7 @@ over the rating; trips at ``θ ≥ level``. For a constant overload from preload
 Table device (the Dynamo breakers, doi 10.1109/ISCA.2016.48): damage ``dD/dt = 1/t_trip(r)``, trip at D ≥ 1.
 """
 
-from math import exp, expm1, inf, log
+from math import expm1, inf, log
 
 import numpy as np
 
@@ -49,18 +49,25 @@ def weights(a: float) -> tuple[float, float, float]:
 
 
 @kernel
+def relaxed(
+    theta: float, start: float, mean: float, end: float, x: float, a: float, zero: float, one: float, two: float
+) -> float:
+    """θ of :func:`heated` at the share ``x`` of a span, from the :func:`weights` of a = t/τ; e^{−a} = 1 − a zero."""
+    c = 3.0 * (start + end - 2.0 * mean)
+    b = end - start - c
+    return theta * (1.0 - a * zero) + a * (start * zero + b * x * one + c * x * x * two)
+
+
+@kernel
 def heated(theta: float, start: float, mean: float, end: float, span: float, time: float, tau: float) -> float:
     """θ [-] after ``time`` [s] of a step of ``span`` [s] whose drive r² is the parabola with these start, mean, end.
 
     Exact for the parabola ``q(x) = s + b x + c x²``, x = t/span, with c = 3 (s + e − 2 m), b = e − s − c:
     ``θ(t) = θ e^{−a} + a Σ coefficients × ∫ yᵏ e^{−a(1−y)} dy``, a = t/τ.
     """
-    c = 3.0 * (start + end - 2.0 * mean)
-    b = end - start - c
-    x = time / span
     a = time / tau
     zero, one, two = weights(a)
-    return theta * exp(-a) + a * (start * zero + b * x * one + c * x * x * two)
+    return relaxed(theta, start, mean, end, time / span, a, zero, one, two)
 
 
 @kernel

@@ -26,7 +26,7 @@ _INNER: Final[dict[str, Any]] = {**_KERNEL, "no_cpython_wrapper": True}
 
 @cache
 def kernel_folder() -> str:
-    """Where compiled kernels of these very sources are kept: below NUMBA_CACHE_DIR, or the user's cache folder.
+    """Where compiled kernels of these very sources are kept: below NUMBA_CACHE_DIR, or beside the sources.
 
     Numba looks only at the file of the function that it compiles, not at those of the functions that this calls:
     after a change to one of those it would go on with the old physics.
@@ -35,10 +35,7 @@ def kernel_folder() -> str:
     sources = sorted([*here.glob("*.py"), here.parent / "hall" / "fluids.py"])
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     base = os.environ.get("NUMBA_CACHE_DIR")
-    if not base:
-        home = os.environ.get("XDG_CACHE_HOME")
-        base = str((Path(home) if home else Path.home() / ".cache") / "data-hall-twin")
-    folder = Path(base) / f"kernels-{digest}"
+    folder = (Path(base) if base else here / "__pycache__") / f"kernels-{digest}"
     try:
         if not folder.exists():
             folder.mkdir(parents=True)

@@ -121,13 +121,19 @@ def exchanger_film(flow: float, nominal: float, conductance: float) -> float:
 
 
 @kernel
+def in_series(film1: float, film2: float, fouling: float) -> float:
+    """UA [W/K] of two films [W/K] and the fouling [K/W] between them."""
+    return 1.0 / (1.0 / film1 + 1.0 / film2 + fouling)
+
+
+@kernel
 def exchanger_conductance(
     flow1: float, nominal1: float, h1: float, flow2: float, nominal2: float, h2: float, fouling: float
 ) -> float:
     """UA [W/K]: ``1/UA = 1/h₁(Q₁) + 1/h₂(Q₂) + R_foul`` with films ∝ Q^0.7. Zero at zero flow."""
     if flow1 <= 0.0 or flow2 <= 0.0:
         return 0.0
-    return 1.0 / (1.0 / exchanger_film(flow1, nominal1, h1) + 1.0 / exchanger_film(flow2, nominal2, h2) + fouling)
+    return in_series(exchanger_film(flow1, nominal1, h1), exchanger_film(flow2, nominal2, h2), fouling)
 
 
 @kernel
@@ -135,7 +141,7 @@ def heat_per_kelvin(film1: float, capacity1: float, film2: float, capacity2: flo
     """ε·Cmin [W/K] of an exchanger with films [W/K] and capacity rates [W/K] of its two sides, fouling [K/W]."""
     if capacity1 <= 0.0 or capacity2 <= 0.0:
         return 0.0
-    ua = 1.0 / (1.0 / film1 + 1.0 / film2 + fouling)
+    ua = in_series(film1, film2, fouling)
     smallest = min(capacity1, capacity2)
     return effectiveness(ua / smallest, smallest / max(capacity1, capacity2)) * smallest
 
@@ -151,7 +157,7 @@ def heat_and_slope(
     """
     if capacity1 <= 0.0 or capacity2 <= 0.0:
         return 0.0, 0.0
-    ua = 1.0 / (1.0 / film1 + 1.0 / film2 + fouling)
+    ua = in_series(film1, film2, fouling)
     a, b = 1.0 / min(capacity1, capacity2), 1.0 / max(capacity1, capacity2)
     by_film = FILM_EXPONENT * ua * ua / film2  # dUA/d ln Q₂
     if a - b < 1e-6 * a:

@@ -10,7 +10,7 @@ from typing import Any
 from twin.hall.topology import Bools
 from twin.plant.air import crah_heat, mean_air_watts
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State, Work
-from twin.plant.breakers import TABLE, crossing_seconds, damaged, weights
+from twin.plant.breakers import TABLE, crossing_seconds, damaged, relaxed, weights
 from twin.plant.compiled import inner, kernel
 from twin.plant.coolant import exchanger_film, heat_per_kelvin
 from twin.plant.facility import tank_after
@@ -73,7 +73,7 @@ def _breakers(
     best = span
     guard = -1
     index = -1
-    tau, decay, zero, one, two = 0.0, 1.0, 0.0, 0.0, 0.0
+    tau, zero, one, two = 0.0, 0.0, 0.0, 0.0
     for b in range(c.breaker.size):
         start, mean, end = w.breaker_r[0, b] ** 2, mean_r[b] ** 2, w.breaker_r[1, b] ** 2
         theta = x.theta[cur, b]
@@ -92,9 +92,7 @@ def _breakers(
             if c.breaker[b].tau != tau:  # of which a hall has a few
                 tau = c.breaker[b].tau
                 zero, one, two = weights(span / tau)
-                decay = 1.0 - span / tau * zero
-            curve = 3.0 * (start + end - 2.0 * mean)
-            new = theta * decay + span / tau * (start * zero + (end - start - curve) * one + curve * two)
+            new = relaxed(theta, start, mean, end, 1.0, span / tau, zero, one, two)
             if watch and u.closed[b] and max(start, end, mean) > c.breaker[b].level:
                 t = crossing_seconds(theta, start, mean, end, span, c.breaker[b].tau, c.breaker[b].level)
                 if t >= 0.0 and (t < best or guard < 0):
