@@ -125,14 +125,14 @@ def _currents(axes: Axes, phases: Grid, breakers: pd.DataFrame) -> None:
     if rated:
         hottest *= 100.0 / limits
     axes.set_title(
-        "Highest phase current of each row feed, " + ("% of its breaker's rating (line at 100)" if rated else "A")
+        "Highest phase current of each feed, " + ("% of its breaker's rating (line at 100)" if rated else "A")
     )
     axes.set_ylabel("% of rating" if rated else "A")
     peaks = np.fmax.reduce(hottest, axis=0, initial=-np.inf)
     highest = sorted(range(len(feeds)), key=lambda at: (-peaks[at], feeds[at]))[:NAMED]
     if len(feeds) > MOST_LINES:
         low, high = np.fmin.reduce(hottest, axis=1), np.fmax.reduce(hottest, axis=1)
-        axes.fill_between(phases.times, low, high, color=PALE, lw=0, label="all row feeds")
+        axes.fill_between(phases.times, low, high, color=PALE, lw=0, label="all feeds")
     else:
         for i, at in enumerate(at for at in range(len(feeds)) if at not in highest):
             label = "the others" if i == 0 else None
