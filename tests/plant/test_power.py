@@ -7,6 +7,7 @@ import pytest
 
 from twin.hall.reader import load_hall
 from twin.hall.topology import Topology, compile_topology
+from twin.plant.meters import AUXILIARY
 from twin.plant.plant import Plant
 from twin.plant.power import line_currents
 from twin.plant.swings import smoothed_swing
@@ -216,3 +217,22 @@ def test_every_tree_balances_with_phasors_on_mixed_halls():
         phases = volts * np.exp(-1j * (np.pi / 6 + 2 * np.pi * np.arange(3) / 3))
         real = (phases * np.conj(current[n, 0::2] + 1j * current[n, 1::2])).sum().real
         assert real == pytest.approx(power[n], rel=1e-9)
+
+
+def test_a_load_between_lost_lines_draws_nothing():
+    """Line 1 of the panel breaks: what hangs on A–B and on C–A is off, what hangs on B–C draws as before."""
+    top = compile_topology(load_hall("mixed"))
+    plant = Plant(top)
+    plant.settle(0.0)
+    node = _node(top, top.hall.auxiliary[0].node)
+    assert all(load.node == top.hall.auxiliary[0].node for load in top.hall.auxiliary)
+    left = sum(load.power_watts for load in top.hall.auxiliary if load.phase_weights[1] == 1.0)
+    assert 0.0 < left < plant.w.node_p[node] == pytest.approx(sum(load.power_watts for load in top.hall.auxiliary))
+    plant.set_phase(node, 0, False)
+    plant.settle(0.0)
+    assert plant.w.node_p[node] == pytest.approx(left, rel=1e-12)
+    plant.flow(0.0, 60.0)
+    assert plant.m.total[AUXILIARY] == pytest.approx(60.0 * left, rel=1e-12)
+    plant.set_phase(node, 0, True)
+    plant.settle(60.0)
+    assert plant.w.node_p[node] == pytest.approx(sum(load.power_watts for load in top.hall.auxiliary))

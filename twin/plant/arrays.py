@@ -154,6 +154,7 @@ class Derived(NamedTuple):
     metered: Ints  # R, 1 when a tray is slowed, braked or capped
     share: Floats  # R×2, share of rack power on each feed
     node_on: Ints  # N
+    aux_on: Ints  # A, 1 while an auxiliary load draws
     live: Ints  # N×3, 1 for a line with supply
     cv2: Floats  # B, relative variance of the current
     gang: Records  # T: name, hertz, watts of the gangs that swing in a rack, from its first tray's place on
@@ -409,6 +410,7 @@ def derived(c: Constants) -> Derived:
         metered=np.zeros(racks, dtype=np.int64),
         share=np.zeros((racks, 2)),
         node_on=np.ones(len(c.node), dtype=np.int64),
+        aux_on=np.ones(len(c.aux), dtype=np.int64),
         live=np.ones((len(c.node), 3), dtype=np.int64),
         cv2=np.zeros(len(c.breaker)),
         gang=_records(len(c.idle), "hertz watts", "name"),
@@ -433,7 +435,7 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
         rack=_records(
             racks,
             "sum_x sum_e film1 alpha beta kc1 over q1 plate1 air1 loss1 gk1 q2 plate2 air2 loss2 new_fluid "
-            "hottest hottest_new step_rack step_air rack_joules air_joules air_rate air_drawn air_out film_air",
+            "hottest step_rack step_air rack_joules air_joules air_rate air_drawn air_out film_air",
         ),
         loop=_records(loops, "hx_joules pump_joules step_hx step_pump", "rest_new"),
         loop_new=one((loops, 4)), speed_new=one((loops, pumps)), pressure_new=one((loops, 2)),

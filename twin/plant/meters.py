@@ -230,7 +230,7 @@ def commit(
     cooling = cooling_watts(c, u, totals[2] / span)
     auxiliary = 0.0
     for a in range(c.aux.size):
-        if d.node_on[c.aux[a].node]:
+        if d.aux_on[a]:
             auxiliary += c.aux[a].watts
     m.total[SOURCE] += totals[0]
     m.total[CONVERSION] += totals[1]

@@ -87,7 +87,8 @@ def energise(c: Constants, u: Inputs, x: State, d: Derived, row: int, unit: Floa
         aux_unit[a, :] = 0.0
         node = c.aux[a].node
         ab, bc, ca = live_weights(d, node, c.aux_phase[a])
-        if ab + bc + ca > 0.0:
+        d.aux_on[a] = 1 if ab + bc + ca > 0.0 else 0
+        if d.aux_on[a]:
             # a motor or a three-phase supply draws all of its power through what is left
             watts = c.aux[a].watts / (ab + bc + ca)
             line_currents(watts, c.aux[a].pf, (ab, bc, ca), c.node[node].voltage, aux_unit[a])
@@ -112,8 +113,8 @@ def tree(
                 for k in range(6):
                     node_i[n, k] += unit[r, f, k] * rack_power[r]
     for a in range(c.aux.size):
-        n = c.aux[a].node
-        if d.node_on[n]:
+        if d.aux_on[a]:
+            n = c.aux[a].node
             node_p[n] += c.aux[a].watts
             for k in range(6):
                 node_i[n, k] += aux_unit[a, k]
