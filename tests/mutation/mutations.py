@@ -114,8 +114,8 @@ MUTATIONS = (
     Mutation(
         "fouling forgotten",
         "plant/coolant.py",
-        r"(def heat_per_kelvin(?:(?!def )(?s:.))*)1\.0 / film2 \+ fouling\)",
-        r"\g<1>1.0 / film2)",
+        r"1\.0 / film2 \+ fouling\)",
+        r"1.0 / film2)",
         (f"{COOLANT}::test_exchanger_agrees_with_ht_at_any_flow",),
     ),
     Mutation(

@@ -10,11 +10,11 @@ from scipy.optimize import root
 from twin.plant.coolant import (
     branch_flow,
     effectiveness,
-    exchanger_conductance,
     exchanger_film,
-    exchanger_heat_per_kelvin,
     film_conductance,
     heat_and_slope,
+    heat_per_kelvin,
+    in_series,
     manifold_pressure,
     pump_flow,
 )
@@ -22,6 +22,17 @@ from twin.plant.fluids import WATER_VOLUMETRIC_HEAT
 
 LITRES = 60_000.0  # L/min in a m³/s
 A, B = 0.0048e3 * LITRES**2, 0.0617e3 * LITRES  # the published rack curve, Δp[kPa] = 0.0048 Q² + 0.0617 Q
+
+
+def exchanger_conductance(flow1, nominal1, h1, flow2, nominal2, h2, fouling):
+    """UA [W/K] of the pieces that a step puts together."""
+    return in_series(exchanger_film(flow1, nominal1, h1), exchanger_film(flow2, nominal2, h2), fouling)
+
+
+def exchanger_heat_per_kelvin(flow1, capacity1, nominal1, h1, flow2, nominal2, h2, fouling):
+    """ε·Cmin [W/K] of the pieces that a step puts together."""
+    films = exchanger_film(flow1, nominal1, h1), exchanger_film(flow2, nominal2, h2)
+    return heat_per_kelvin(films[0], capacity1, films[1], flow2 * WATER_VOLUMETRIC_HEAT, fouling)
 
 
 @given(st.floats(1e-3, 1e6), st.floats(0.0, 1e12), st.floats(1.0, 1e9))

@@ -7,7 +7,6 @@ valves, one common main ``Δp = K Q²``. The single unknown is the pressure acro
 from math import exp, sqrt
 
 from twin.plant.compiled import kernel
-from twin.plant.fluids import WATER_VOLUMETRIC_HEAT
 from twin.plant.tiles import Floats
 
 FILM_EXPONENT = 0.7  # of plate heat-exchanger films and of cold plates against flow (physics reference, section 3)
@@ -127,16 +126,6 @@ def in_series(film1: float, film2: float, fouling: float) -> float:
 
 
 @kernel
-def exchanger_conductance(
-    flow1: float, nominal1: float, h1: float, flow2: float, nominal2: float, h2: float, fouling: float
-) -> float:
-    """UA [W/K]: ``1/UA = 1/h₁(Q₁) + 1/h₂(Q₂) + R_foul`` with films ∝ Q^0.7. Zero at zero flow."""
-    if flow1 <= 0.0 or flow2 <= 0.0:
-        return 0.0
-    return in_series(exchanger_film(flow1, nominal1, h1), exchanger_film(flow2, nominal2, h2), fouling)
-
-
-@kernel
 def heat_per_kelvin(film1: float, capacity1: float, film2: float, capacity2: float, fouling: float) -> float:
     """ε·Cmin [W/K] of an exchanger with films [W/K] and capacity rates [W/K] of its two sides, fouling [K/W]."""
     if capacity1 <= 0.0 or capacity2 <= 0.0:
@@ -171,23 +160,6 @@ def heat_and_slope(
     left = (a - b) * ua
     by_capacity = a * (1.0 - e - left * e) if capacity2 <= capacity1 else b * e * (left - (1.0 - e))
     return (1.0 - e) * over, ((a - b) ** 2 * e * by_film + by_capacity) * over * over
-
-
-@kernel
-def exchanger_heat_per_kelvin(
-    flow1: float, capacity1: float, nominal1: float, h1: float, flow2: float, nominal2: float, h2: float, fouling: float
-) -> float:
-    """ε·Cmin [W/K] of the CDU's exchanger; heat = this × (hot in − cold in).
-
-    flow1 [m³/s] and capacity1 [W/K] secondary, flow2 [m³/s] facility water.
-    """
-    return heat_per_kelvin(
-        exchanger_film(flow1, nominal1, h1),
-        capacity1,
-        exchanger_film(flow2, nominal2, h2),
-        flow2 * WATER_VOLUMETRIC_HEAT,
-        fouling,
-    )
 
 
 @kernel
