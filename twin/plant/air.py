@@ -92,7 +92,7 @@ def zone_step(
     room = x.zone[src, z]
     air = x.ta[src]
     after = w.air_new
-    m, v = w.m, w.v
+    m = w.m
     fans = c.zone[z].fan_watts * u.zone[z].factor
     error = 0.0
     sum_x = 0.0
@@ -113,8 +113,8 @@ def zone_step(
             if d.slowed[r] > 0:
                 linearise(c, u, d, m, r)
             rack_forward(
-                m, c.tile0[r], v, c.seat[r], c.tray0[r + 1] - c.tray0[r], s, k.film_air, k.air_rate, k.air_out,
-                k.air_drawn, own, inlet_heat, 1.0, part, k, d.shelf[r], d.plate_sum[r], d.air_sum[r],
+                m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], s, k.film_air, k.air_rate, k.air_out, k.air_drawn, own,
+                inlet_heat, 1.0, part, k, d.shelf[r], d.plate_sum[r], d.air_sum[r],
             )  # fmt: skip
         sum_x += k.air_out * own
         sum_a += k.air_out * k.alpha
@@ -140,11 +140,9 @@ def zone_step(
             k.kc1 = k1
             k.alpha = residual / (part.air_capacity + s * k.air_out)
         else:
-            rack_middle(
-                m, c.tile0[r], v, c.seat[r], c.tray0[r + 1] - c.tray0[r], s, h, k.film_air, air[r], k_room, part, k
-            )
+            rack_middle(m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], s, h, k.film_air, air[r], k_room, part, k)
             if d.slowed[r] > 0:
-                correct_slowed(c, u, m, v, k, r, s, h)
+                correct_slowed(c, u, m, k, r, s, h)
             rack_close(s, h, k.air_rate, air[r], inlet_heat, 1.0, part, k, d.shelf[r])
         sum_x += k.air_out * after[r]
         sum_a += k.air_out * k.alpha
@@ -162,7 +160,7 @@ def zone_step(
             total += after[r]
         else:
             e, p, t = rack_backward(
-                m, c.tile0[r], v, c.seat[r], c.tray0[r + 1] - c.tray0[r], s, h, air[r], k2_room, 1.0, c.rack[r], k
+                m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], s, h, air[r], k2_room, 1.0, c.rack[r], k
             )
             after[r] = k.new_fluid
             error = max(error, e)
@@ -203,7 +201,7 @@ def zone_accept(c: Constants, u: Inputs, x: State, d: Derived, w: Work, z: int, 
         if not c.rack[r].liquid:
             if d.metered[r]:
                 meter_trays(c, u, d, w, r, h)
-            rack_accept(w.m, c.tile0[r], w.v, c.seat[r], c.tray0[r + 1] - c.tray0[r], x.ta[src, r], k, w.seen[r], h)
+            rack_accept(w.m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], x.ta[src, r], k, w.seen[r], h)
             k.rack_joules += k.step_rack
             k.air_joules += k.step_rack
         x.ta[nxt, r] = w.air_new[r]

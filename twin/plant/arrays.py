@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from twin.hall.parts import BreakerKind, Cooling, PumpMode
 from twin.hall.topology import Topology
-from twin.plant.tiles import TILE, Floats, Ints, first_tiles, seats
+from twin.plant.tiles import TILE, Floats, Ints, first_tiles
 from twin.units import AIR_DENSITY, AIR_HEAT_CAPACITY
 
 Records = NDArray[np.void]
@@ -86,7 +86,6 @@ class Constants(NamedTuple):
     tray0: Ints  # R+1
     tray_rack: Ints  # T
     tile0: Ints  # R+1, first tile of every rack
-    seat: Ints  # R, first of the tiles that the racks of a loop or zone share
     idle: Floats  # T, W
     span: Floats  # T, W
     ir: Floats  # T, 1/(K/W) die to plate, as built
@@ -168,7 +167,6 @@ class Derived(NamedTuple):
 
 class Work(NamedTuple):
     m: Floats  # every rack's tiles
-    v: Floats  # the tiles that the racks of a loop or zone share
     meter: Records  # T: lag, slow_s, brake_s, cap_s in this stretch
     rack: Records  # R: the columns of racks.py, new states and the step's energies
     loop: Records  # L: joules and new states
@@ -297,16 +295,10 @@ def constants(
     aux["pf"] = [load.power_factor for load in hall.auxiliary]
     aux["node"] = [index[load.node] for load in hall.auxiliary]
     facility = hall.facility
-    tile0 = first_tiles(topology.rack_tray0)
-    ptr, idx = topology.loop_rack_ptr, topology.loop_rack_idx
-    groups = [idx[ptr[k] : ptr[k + 1]] for k in range(len(cdus))]
-    ptr, idx = topology.zone_rack_ptr, topology.zone_rack_idx
-    groups += [each[~liquid[each]] for each in (idx[ptr[z] : ptr[z + 1]] for z in range(len(zone)))]
     return Constants(
         tray0=topology.rack_tray0,
         tray_rack=topology.tray_rack,
-        tile0=tile0,
-        seat=seats(tile0, groups),
+        tile0=first_tiles(topology.rack_tray0),
         idle=tray("tray_idle_watts"),
         span=(tray("tray_max_watts") - tray("tray_idle_watts")) * (1.0 if span_factor is None else span_factor),
         ir=1.0 / (tray("conduction_resistance") * (1.0 if resistance_factor is None else resistance_factor)),
@@ -439,9 +431,7 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
         return np.zeros(size, dtype=np.int64)
 
     return Work(
-        m=one(int(c.tile0[-1]) * TILE),
-        v=one(int((c.seat + np.diff(c.tile0)).max(initial=1)) * TILE),
-        meter=_records(trays, "lag slow_s brake_s cap_s"),
+        m=one(int(c.tile0[-1]) * TILE), meter=_records(trays, "lag slow_s brake_s cap_s"),
         rack=_records(
             racks,
             "sum_x sum_e film1 alpha beta kc1 over q1 plate1 air1 loss1 gk1 q2 plate2 air2 loss2 new_fluid "

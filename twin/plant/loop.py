@@ -91,7 +91,7 @@ def loop_step(
     cdu = c.loop[loop]
     ask = u.loop[loop]
     note = w.loop[loop]
-    m, v = w.m, w.v
+    m = w.m
     lo, hi = c.loop_ptr[loop], c.loop_ptr[loop + 1]
     supply = x.loop[src, loop, 0]
     ret = x.loop[src, loop, 1]
@@ -121,14 +121,14 @@ def loop_step(
         r = c.loop_idx[j]
         k = w.rack[r]
         part = c.rack[r]
-        first, seat, trays = c.tile0[r], c.seat[r], c.tray0[r + 1] - c.tray0[r]
+        first, trays = c.tile0[r], c.tray0[r + 1] - c.tray0[r]
         fluid = x.tc[src, r]
         rate = flow1[r] * heat1
         film = _film(part, flow1[r]) if moving else d.film[r]
         if d.slowed[r] > 0:
             linearise(c, u, d, m, r)
         rack_forward(
-            m, first, v, seat, trays, s, film, rate, rate, rate, fluid, rate * supply, part.overhead_liquid, part, k,
+            m, first, trays, s, film, rate, rate, rate, fluid, rate * supply, part.overhead_liquid, part, k,
             d.shelf[r], d.plate_sum[r], d.air_sum[r],
         )  # fmt: skip
         sum_wc += rate * fluid
@@ -149,17 +149,17 @@ def loop_step(
     f_return = sum_wc - big1 * ret
     f_valve = (command - valve) / cdu.valve_time
     f_integral = (cdu.t_gain * (supply - ask.supply_set) + (command - raw)) / cdu.t_time
-    lag = s / cdu.valve_time
+    v = s / cdu.valve_time
     q = s / cdu.t_time
     idiv = 1.0 / (1.0 + (1.0 - free) * q)
     i1 = free * q * cdu.t_gain * idiv
-    v1 = lag * free * (cdu.t_gain + i1) / (1.0 + lag)
+    v1 = v * free * (cdu.t_gain + i1) / (1.0 + v)
     below = 1.0 / (cdu.return_capacity + s * big1)
     r1 = s * sum_wb * below
     across = s * by_return - s * big1
     diagonal = cdu.supply_capacity + s * big1 + across * r1 + s * by_valve * v1
     i0 = f_integral * idiv
-    v0 = (f_valve + lag * free * i0) / (1.0 + lag)
+    v0 = (f_valve + v * free * i0) / (1.0 + v)
     r0 = (f_return + s * sum_wa) * below
     k_supply = (f_supply - across * r0 - s * by_valve * v0) / diagonal
     k_return = r0 + r1 * k_supply
@@ -178,13 +178,13 @@ def loop_step(
         r = c.loop_idx[j]
         k = w.rack[r]
         part = c.rack[r]
-        first, seat, trays = c.tile0[r], c.seat[r], c.tray0[r + 1] - c.tray0[r]
+        first, trays = c.tile0[r], c.tray0[r + 1] - c.tray0[r]
         fluid = x.tc[src, r]
         rate = flow2[r] * heat2
         film = _film(part, flow2[r]) if moving else d.film[r]
-        rack_middle(m, first, v, seat, trays, s, h, film, fluid, k_supply, part, k)
+        rack_middle(m, first, trays, s, h, film, fluid, k_supply, part, k)
         if d.slowed[r] > 0:
-            correct_slowed(c, u, m, v, k, r, s, h)
+            correct_slowed(c, u, m, k, r, s, h)
         rack_close(s, h, rate, fluid, rate * supply2, part.overhead_liquid, part, k, d.shelf[r])
         sum_wc += rate * (fluid + h * k.kc1)
         sum_wa += flow1[r] * heat1 * k.alpha
@@ -198,13 +198,13 @@ def loop_step(
     raw, command, _ = controller(ask.supply_set, supply2, cdu.t_gain, integral2, cdu.valve_min, -1.0)
     # where the valve's command reaches a limit within the step the result is no better than its estimate
     bend = abs(command - command1 - free * (raw - raw1))
-    error = max(error, KINK * VALVE_WEIGHT * 0.5 * h * bend / (cdu.valve_time * (1.0 + lag)))
+    error = max(error, KINK * VALVE_WEIGHT * 0.5 * h * bend / (cdu.valve_time * (1.0 + v)))
     f_supply = big2 * (ret2 - supply2) - heat_out2 + pump2 - 2.0 * cdu.supply_capacity * k_supply - drag
     f_return = sum_wc - big2 * ret2 - 2.0 * cdu.return_capacity * k_return
     f_valve = (command - valve2) / cdu.valve_time - 2.0 * k_valve
     f_integral = (cdu.t_gain * (supply2 - ask.supply_set) + (command - raw)) / cdu.t_time - 2.0 * k_integral
     i0 = f_integral * idiv
-    v0 = (f_valve + lag * free * i0) / (1.0 + lag)
+    v0 = (f_valve + v * free * i0) / (1.0 + v)
     r0 = (f_return + s * sum_wa) * below
     k2_supply = (f_supply - across * r0 - s * by_valve * v0) / diagonal
     k2_return = r0 + r1 * k2_supply
@@ -217,10 +217,8 @@ def loop_step(
     for j in range(lo, hi):
         r = c.loop_idx[j]
         part = c.rack[r]
-        first, seat, trays = c.tile0[r], c.seat[r], c.tray0[r + 1] - c.tray0[r]
-        e, p, t = rack_backward(
-            m, first, v, seat, trays, s, h, x.tc[src, r], k2_supply, part.overhead_liquid, part, w.rack[r]
-        )
+        first, trays = c.tile0[r], c.tray0[r + 1] - c.tray0[r]
+        e, p, t = rack_backward(m, first, trays, s, h, x.tc[src, r], k2_supply, part.overhead_liquid, part, w.rack[r])
         error = max(error, e)
         past += p
         total += t
@@ -263,7 +261,7 @@ def loop_accept(
         k = w.rack[r]
         if d.metered[r]:
             meter_trays(c, u, d, w, r, h)
-        rack_accept(w.m, c.tile0[r], w.v, c.seat[r], c.tray0[r + 1] - c.tray0[r], x.tc[src, r], k, w.seen[r], h)
+        rack_accept(w.m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], x.tc[src, r], k, w.seen[r], h)
         x.tc[nxt, r] = k.new_fluid
         k.rack_joules += k.step_rack
         k.air_joules += k.step_air

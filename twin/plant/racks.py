@@ -99,8 +99,6 @@ def rack_watts(c: Constants, d: Derived, m: Floats, r: int) -> float:
 def rack_forward(
     m: Floats,
     first: int,
-    v: Floats,
-    seat: int,
     trays: int,
     s: float,
     film: float,
@@ -123,7 +121,7 @@ def rack_forward(
     temperature [W]; to_fluid: share of shelf losses that the fluid takes; plate and air [W]: heats of all trays. An
     air-cooled rack's fluid also takes the trays' air heat.
     """
-    sum_x, sum_b, sum_e, sum_q = forward(m, first, v, seat, trays, s, film, fluid, part.cd, part.cp)
+    sum_x, sum_b, sum_e, sum_q = forward(m, first, trays, s, film, fluid, part.cd, part.cp)
     loss = shelf_loss(part, shelf, sum_q + plate + air)
     direct = to_fluid * loss + (0.0 if part.liquid else air)
     diagonal = part.fluid_capacity + s * own_rate + s * trays * film - s * s * film * film * sum_b
@@ -139,7 +137,7 @@ def rack_forward(
 
 
 @inner
-def correct_slowed(c: Constants, u: Inputs, m: Floats, v: Floats, k: Any, r: int, s: float, h: float) -> None:
+def correct_slowed(c: Constants, u: Inputs, m: Floats, k: Any, r: int, s: float, h: float) -> None:
     """Stage-two residuals of trays in software slowdown: the law at the new temperature against its tangent.
 
     Adds to the sums of stage two in the rack's record ``k``: Σ k_p, device heat, plate heat and air heat.
@@ -150,18 +148,18 @@ def correct_slowed(c: Constants, u: Inputs, m: Floats, v: Floats, k: Any, r: int
     for i in range(i0, c.tray0[r + 1]):
         if u.tray[i].mode != SLOWED or u.tray[i].on == 0:
             continue
-        o, q = place(c.tile0[r], i - i0), place(c.seat[r], i - i0)
+        o = place(c.tile0[r], i - i0)
         t1 = m[o + TD]
-        t2 = t1 + h * v[q + KD]
+        t2 = t1 + h * m[o + KD]
         f1 = slowed_clock(t1, level, part.slow_gain, part.slow_min, u.tray[i].cap)
         f2 = slowed_clock(t2, level, part.slow_gain, part.slow_min, u.tray[i].cap)
         p1 = tray_power(c.idle[i], c.span[i], u.tray[i].load, u.tray[i].linear, f1)
         p2 = tray_power(c.idle[i], c.span[i], u.tray[i].load, u.tray[i].linear, f2)
         device = part.die_share * (p2 - p1) - (m[o + G] - c.leak[i]) * (t2 - t1)
         plate = part.plate_share * (p2 - p1)
-        v[q + RD] += device
-        v[q + RY] += plate
-        k.sum_x += v[q + BB] * plate + s * m[o + IR] * v[q + INV] * device
+        m[o + RD] += device
+        m[o + RY] += plate
+        k.sum_x += m[o + BB] * plate + s * m[o + IR] * m[o + INV] * device
         k.q2 += device
         k.plate2 += plate
         k.air2 += part.air_share * (p2 - p1)
@@ -171,8 +169,6 @@ def correct_slowed(c: Constants, u: Inputs, m: Floats, v: Floats, k: Any, r: int
 def rack_middle(
     m: Floats,
     first: int,
-    v: Floats,
-    seat: int,
     trays: int,
     s: float,
     h: float,
@@ -185,7 +181,7 @@ def rack_middle(
     """Back substitution of stage one and elimination of stage two; its sums are left in the rack's record."""
     k_fluid = k.alpha + k.beta * k_inlet
     sum_x, sum_e, sum_q, sum_gk = middle(
-        m, first, v, seat, trays, s, h, k.film1, film2, k_fluid, fluid + h * k_fluid, part.cd, part.cp
+        m, first, trays, s, h, k.film1, film2, k_fluid, fluid + h * k_fluid, part.cd, part.cp
     )
     k.kc1 = k_fluid
     k.sum_x = sum_x
@@ -221,8 +217,6 @@ def rack_close(
 def rack_backward(
     m: Floats,
     first: int,
-    v: Floats,
-    seat: int,
     trays: int,
     s: float,
     h: float,
@@ -234,8 +228,8 @@ def rack_backward(
 ) -> tuple[float, int, float]:
     """Back substitution of stage two. Leaves new temperatures and the step's energies; returns error, past, total."""
     k_fluid = k.alpha + k.beta * k_inlet
-    past, sum_gk, total = backward(m, first, v, seat, trays, s, h, k.film1, k_fluid, part.cp)
-    error = largest(v, seat, trays, RY)
+    past, sum_gk, total = backward(m, first, trays, s, h, k.film1, k_fluid, part.cp)
+    error = largest(m, first, trays, RY)
     new = fluid + h * (1.5 * k.kc1 + 0.5 * k_fluid)
     k.new_fluid = new
     device = 0.5 * (k.q1 + s * k.gk1 + k.q2 + s * sum_gk)
@@ -263,9 +257,7 @@ def meter_trays(c: Constants, u: Inputs, d: Derived, w: Work, r: int, h: float) 
         o = place(c.tile0[r], i - i0)
         cap = u.tray[i].cap
         before = tray_clock(mode, w.m[o + TD], k.t_slow, k.release, k.slow_gain, k.slow_min, k.brake_clock, cap)
-        after = tray_clock(
-            mode, w.v[place(c.seat[r], i - i0) + TDN], k.t_slow, k.release, k.slow_gain, k.slow_min, k.brake_clock, cap
-        )
+        after = tray_clock(mode, w.m[o + TDN], k.t_slow, k.release, k.slow_gain, k.slow_min, k.brake_clock, cap)
         speed = 0.0 if mode == OFF else 0.5 * (before ** u.tray[i].beta + after ** u.tray[i].beta)
         w.meter[i].lag += h * (1.0 - speed)
         w.meter[i].slow_s += h
@@ -300,12 +292,10 @@ def rack_begin(m: Floats, first: int, trays: int, k: Any, seen: Floats) -> None:
 
 
 @inner
-def rack_accept(
-    m: Floats, first: int, v: Floats, seat: int, trays: int, fluid: float, k: Any, seen: Floats, h: float
-) -> None:
+def rack_accept(m: Floats, first: int, trays: int, fluid: float, k: Any, seen: Floats, h: float) -> None:
     """Take a rack's step that was tried: tiles, and what was seen of its hottest device and its fluid."""
-    hottest = largest(v, seat, trays, TDN)
+    hottest = largest(m, first, trays, TDN)
     see(seen, 0, k.hottest, hottest, h)
     see(seen, 1, fluid, k.new_fluid, h)
     k.hottest = hottest
-    accept(m, first, v, seat, trays)
+    accept(m, first, trays)

@@ -27,7 +27,7 @@ GAMMA = 1.0 - 1.0 / sqrt(2.0)
 
 @fast_inner
 def forward(
-    m: Floats, first: int, v: Floats, seat: int, trays: int, s: float, film: float, fluid: float, cd: float, cp: float
+    m: Floats, first: int, trays: int, s: float, film: float, fluid: float, cd: float, cp: float
 ) -> tuple[float, float, float, float]:
     """First stage, elimination. Returns Σ k_p at k_c = 0, Σ dk_p/d(sG k_c), Σ heat to fluid [W], Σ device heat [W]."""
     sum_x = 0.0
@@ -39,7 +39,6 @@ def forward(
     while trays > 0:
         n = min(trays, WIDTH)
         t = m[tile * TILE : (tile + 1) * TILE]
-        o = v[seat * TILE : (seat + 1) * TILE]
         for i in range(n):
             r = t[IR + i]
             g = t[G + i]
@@ -54,17 +53,16 @@ def forward(
             d = q - j
             y = t[QP + i] + j - e
             b = (die + sr) * inverse
-            o[INV + i] = inverse
-            o[BB + i] = b
-            o[RD + i] = d
-            o[RY + i] = y
+            t[INV + i] = inverse
+            t[BB + i] = b
+            t[RD + i] = d
+            t[RY + i] = y
             sum_x += b * y + sr * inverse * d
             sum_b += b
             sum_e += e
             sum_q += q
         trays -= n
         tile += 1
-        seat += 1
     return sum_x, sum_b, sum_e, sum_q
 
 
@@ -72,8 +70,6 @@ def forward(
 def middle(
     m: Floats,
     first: int,
-    v: Floats,
-    seat: int,
     trays: int,
     s: float,
     h: float,
@@ -95,14 +91,13 @@ def middle(
     while trays > 0:
         n = min(trays, WIDTH)
         t = m[tile * TILE : (tile + 1) * TILE]
-        o = v[seat * TILE : (seat + 1) * TILE]
         for i in range(n):
             r = t[IR + i]
             g = t[G + i]
-            inverse = o[INV + i]
-            b = o[BB + i]
-            d = o[RD + i]
-            y = o[RY + i] + push
+            inverse = t[INV + i]
+            b = t[BB + i]
+            d = t[RD + i]
+            y = t[RY + i] + push
             w = s * r * inverse
             kp = b * y + w * d
             kd = (plate * inverse + w) * d + w * y
@@ -113,23 +108,22 @@ def middle(
             e = film2 * (tp - fluid2)
             d = q - j - 2.0 * cd * kd
             y = t[QP + i] + j - e - 2.0 * cp * kp
-            o[KD + i] = kd
-            o[KP + i] = kp
-            o[RD + i] = d
-            o[RY + i] = y
+            t[KD + i] = kd
+            t[KP + i] = kp
+            t[RD + i] = d
+            t[RY + i] = y
             sum_x += b * y + w * d
             sum_e += e
             sum_q += q
             sum_gk += g * kd
         trays -= n
         tile += 1
-        seat += 1
     return sum_x, sum_e, sum_q, sum_gk
 
 
 @fast_inner
 def backward(
-    m: Floats, first: int, v: Floats, seat: int, trays: int, s: float, h: float, film: float, k_fluid: float, cp: float
+    m: Floats, first: int, trays: int, s: float, h: float, film: float, k_fluid: float, cp: float
 ) -> tuple[int, float, float]:
     """Second stage, back substitution and update; leaves the error estimate [K] of each tray in field RY.
 
@@ -145,27 +139,25 @@ def backward(
     while trays > 0:
         n = min(trays, WIDTH)
         t = m[tile * TILE : (tile + 1) * TILE]
-        o = v[seat * TILE : (seat + 1) * TILE]
         for i in range(n):
-            inverse = o[INV + i]
-            d = o[RD + i]
-            y = o[RY + i] + push
+            inverse = t[INV + i]
+            d = t[RD + i]
+            y = t[RY + i] + push
             w = s * t[IR + i] * inverse
-            kp = o[BB + i] * y + w * d
+            kp = t[BB + i] * y + w * d
             kd = (plate * inverse + w) * d + w * y
-            kd1 = o[KD + i]
-            kp1 = o[KP + i]
+            kd1 = t[KD + i]
+            kp1 = t[KP + i]
             ed = abs(0.5 * h * (kd1 + kd))
             ep = abs(0.5 * h * (kp1 + kp))
             td = t[TD + i] + h * (1.5 * kd1 + 0.5 * kd)
             tp = t[TP + i] + h * (1.5 * kp1 + 0.5 * kp)
-            o[TDN + i] = td
-            o[TPN + i] = tp
-            o[RY + i] = ed if ed > ep else ep
+            t[TDN + i] = td
+            t[TPN + i] = tp
+            t[RY + i] = ed if ed > ep else ep
             past += (td >= t[UP + i]) | (td <= t[DOWN + i])
             sum_gk += t[G + i] * kd
             total += td + tp
         trays -= n
         tile += 1
-        seat += 1
     return past, sum_gk, total

@@ -4,10 +4,8 @@ A tile holds up to ``WIDTH`` trays of one rack; a rack has as many tiles as it n
 distances that are known when kernels are compiled: without that a compiler must prove anew in every rack that no two
 arrays overlap, which costs more than the arithmetic. Tiles are scratch: a stretch loads them from the state and puts
 the trays back, except for the linear laws (IR to QP), which :func:`twin.plant.racks.linearise` writes when inputs
-change. The tiles of a step's own (``v``) are shared by all loops and so stay in the fastest memory.
+change.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,40 +16,29 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 WIDTH = 32  # trays
-# what a stretch begins with and a step takes on
 TD = 0 * WIDTH  # device temperature, °C
 TP = 1 * WIDTH  # plate temperature, °C
-IR = 2 * WIDTH  # conductance from device to plate, W/K
-G = 3 * WIDTH  # slope of device heat against device temperature, W/K
-QD = 4 * WIDTH  # device heat at 0 °C by that slope, W
-QP = 5 * WIDTH  # plate heat, W
-UP = 6 * WIDTH  # guard level above, °C
-DOWN = 7 * WIDTH  # guard level below, °C
-# what a step makes: in tiles that the racks of one loop (or zone) use and those of the next use again
-TDN = 0 * WIDTH  # device temperature after the step that was tried
-TPN = 1 * WIDTH  # plate temperature after it
-INV = 2 * WIDTH  # 1/determinant of the tray's two equations
-BB = 3 * WIDTH  # plate against plate heat, K/J
-RD = 4 * WIDTH  # residual of the device, W
-RY = 5 * WIDTH  # residual of the plate, W
-KD = 6 * WIDTH  # dT/dt of the device, first stage, K/s
-KP = 7 * WIDTH  # dT/dt of the plate, first stage, K/s
-FIELDS = 8
+TDN = 2 * WIDTH  # device temperature after the step that was tried
+TPN = 3 * WIDTH  # plate temperature after it
+IR = 4 * WIDTH  # conductance from device to plate, W/K
+G = 5 * WIDTH  # slope of device heat against device temperature, W/K
+QD = 6 * WIDTH  # device heat at 0 °C by that slope, W
+QP = 7 * WIDTH  # plate heat, W
+INV = 8 * WIDTH  # 1/determinant of the tray's two equations
+BB = 9 * WIDTH  # plate against plate heat, K/J
+RD = 10 * WIDTH  # residual of the device, W
+RY = 11 * WIDTH  # residual of the plate, W
+KD = 12 * WIDTH  # dT/dt of the device, first stage, K/s
+KP = 13 * WIDTH  # dT/dt of the plate, first stage, K/s
+UP = 14 * WIDTH  # guard level above, °C
+DOWN = 15 * WIDTH  # guard level below, °C
+FIELDS = 16
 TILE = FIELDS * WIDTH
 
 
 def first_tiles(tray0: Ints) -> Ints:
     """First tile of every rack, and their number last: shape (R+1,)."""
     return np.concatenate([[0], np.cumsum(-(-np.diff(tray0) // WIDTH))]).astype(np.int64)
-
-
-def seats(first: Ints, groups: Sequence[Ints]) -> Ints:
-    """First tile of every rack among those that its group, a loop or zone, shares with the others: shape (R,)."""
-    size = np.diff(first)
-    seat = np.zeros(len(size), dtype=np.int64)
-    for racks in groups:
-        seat[racks] = np.cumsum(size[racks]) - size[racks]
-    return seat
 
 
 @inner
@@ -91,19 +78,17 @@ def unload(m: Floats, first: int, i0: int, i1: int, td: Floats, tp: Floats) -> N
 
 
 @fast_inner
-def accept(m: Floats, first: int, v: Floats, seat: int, trays: int) -> None:
+def accept(m: Floats, first: int, trays: int) -> None:
     """Take the step that was tried."""
     tile = first
     while trays > 0:
         n = min(trays, WIDTH)
         t = m[tile * TILE : (tile + 1) * TILE]
-        o = v[seat * TILE : (seat + 1) * TILE]
         for i in range(n):
-            t[TD + i] = o[TDN + i]
-            t[TP + i] = o[TPN + i]
+            t[TD + i] = t[TDN + i]
+            t[TP + i] = t[TPN + i]
         trays -= n
         tile += 1
-        seat += 1
 
 
 @largest_inner
