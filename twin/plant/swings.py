@@ -48,7 +48,12 @@ def list_gangs(c: Constants, u: Inputs, d: Derived, r: int) -> None:
 @inner
 def swing_variances(c: Constants, d: Derived, w: Work, cv2: Floats) -> None:
     """Relative variance of every breaker's current into ``cv2``, from the racks' lists of gangs and node powers."""
-    table = w.gang_table.size  # a power of two, more than twice as many places as there are trays
+    entries = 0
+    for r in range(c.tray0.size - 1):
+        entries += d.gangs[r]
+    table = 1  # places of the hash table: a power of two, more than twice as many as there are entries
+    while table <= 2 * entries:
+        table *= 2
     for place in range(table):
         w.gang_table[place] = -1
     # gather the racks of each gang into a chain, gangs in order of their first rack
