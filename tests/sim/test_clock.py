@@ -18,7 +18,7 @@ from twin.plant.breakers import trip_seconds
 from twin.plant.guards import Crossing, Guard
 from twin.plant.plant import Plant
 from twin.plant.start import equilibrate
-from twin.sim.clock import HybridEnvironment, ZenoError
+from twin.sim.clock import Aside, HybridEnvironment, ZenoError
 
 TAU = 7.3  # s, of the stub's exponential
 LEVEL = 0.8
@@ -39,6 +39,7 @@ class Exponential:
     x: float = 0.0
     levels: dict[str, float] = field(default_factory=lambda: {"level": LEVEL})
     log: list[tuple[float, str]] = field(default_factory=list)
+    window_end: float = math.inf
 
     def settle(self, now: float) -> Found | None:
         self.log.append((now, "settle"))
@@ -87,6 +88,44 @@ def test_settle_precedes_flow():
     env.timeout(6.0)
     env.run()
     assert plant.log == [(0.0, "settle"), (0.0, "flow to 4"), (4.0, "settle"), (4.0, "flow to 6")]
+
+
+def test_the_plant_runs_past_an_event_that_leaves_it_alone_but_not_past_what_comes_of_it():
+    plant = Exponential(levels={})
+    env = _clock(plant, [])
+    seen: list[float] = []
+
+    def arrive() -> Any:
+        for delay in (3.0, 1.0, 4.0):
+            yield Aside(env, delay, felt=10.0 * math.ceil((env.now + delay) / 10.0))
+            seen.append(env.now)
+
+    env.process(arrive())
+    env.timeout(7.0)
+    env.timeout(25.0)
+    env.run()
+    assert seen == [3.0, 4.0, 8.0]
+    assert [what for _, what in plant.log if what != "settle"] == ["flow to 7", "flow to 10", "flow to 25"]
+
+
+def test_the_plant_stops_for_such_an_event_before_the_end_of_a_window():
+    plant = Exponential(levels={}, window_end=6.0)
+    env = _clock(plant, [])
+    Aside(env, 3.0, felt=10.0)
+    env.timeout(25.0)
+    env.run()
+    assert [what for _, what in plant.log if what != "settle"] == ["flow to 3", "flow to 25"]
+
+
+def test_a_crossing_stands_before_such_events_that_come_later():
+    log: list[tuple[float, str]] = []
+    plant = Exponential()
+    env = _clock(plant, log)
+    for time in (11.0, 12.0):
+        Aside(env, time, felt=20.0).callbacks.append(lambda _: log.append((env.now, "aside")))
+    env.timeout(30.0)
+    env.run()
+    assert [(round(time, 3), what) for time, what in log] == [(11.0, "aside"), (11.749, "level"), (12.0, "aside")]
 
 
 def test_an_instant_with_several_events_flows_once():

@@ -365,6 +365,11 @@ class Plant:
 
     # ------------------------------------------------------------------ windows and balance
 
+    @property
+    def window_end(self) -> float:
+        """When the window being recorded ends [s]."""
+        return float((math.floor(self.time / self.window_seconds + 1e-9) + 1.0) * self.window_seconds)
+
     def _ledger(self) -> tuple[float, ...]:
         m = self.m
         _add_up(m.rack_joules, m.pump, m.fan, m.hx, m.crah, m.total, self._energies)

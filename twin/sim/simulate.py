@@ -21,7 +21,7 @@ from twin.results.store import RunStore
 from twin.results.tables import event_frame
 from twin.sim import capping
 from twin.sim.chance import as_actions, draw_faults
-from twin.sim.clock import HybridEnvironment
+from twin.sim.clock import Aside, HybridEnvironment
 from twin.sim.expectations import Outcome, evaluate
 from twin.sim.faults import Story
 from twin.sim.log import EventLog
@@ -259,7 +259,7 @@ def _arrivals(
     """Submit each job at its time."""
     for job in jobs:
         if job.submit_seconds > world.env.now:
-            yield world.env.timeout(job.submit_seconds - world.env.now)
+            yield Aside(world.env, job.submit_seconds - world.env.now, scheduler.tick_after(job.submit_seconds))
         run = JobRun(world, job, len(world.runs), gpus_per_tray)
         if job.service is not None:
             services[job.service].enlist(run)
