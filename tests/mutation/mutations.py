@@ -149,8 +149,8 @@ MUTATIONS = (
     Mutation(
         "hysteresis removed",
         "plant/plant.py",
-        r'(self\.u\.down\[tray\] = self\.c\.rack\["t_slow"\]\[rack\]) - self\.c\.rack\["release"\]\[rack\]',
-        r"\1",
+        r'level - part\["release"\]',
+        r"level",
         (f"{TELLS}[throttled, then released]",),
     ),
     Mutation(

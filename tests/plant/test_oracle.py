@@ -413,7 +413,7 @@ def test_power_of_large_halls_is_what_the_oracle_says(name):
     slowed = trays[1::5]
     plant.u.tray["mode"][slowed] = rng.integers(SLOWED, OFF, len(slowed))
     plant.x.td[plant.cur, slowed] = rng.uniform(84.0, 90.0, len(slowed))
-    plant.u.up[:] = np.inf
+    plant.set_guards(np.arange(len(plant.c.idle)), np.inf, -np.inf)
     plant.settle(0.0)
     for lost in (None, "ups A", "row B/feed B"):
         if lost is not None:

@@ -296,8 +296,8 @@ def test_four_identical_racks_that_cross_together_give_four_events():
     plant = _copy(0.5)
     env, log = _with_log(plant)
     first = plant.c.tray0[:-1]
-    plant.u.up[:] = np.inf
-    plant.u.up[first] = plant.x.td[plant.cur, first] + 5.0
+    plant.set_guards(np.arange(len(plant.c.idle)), np.inf, -np.inf)
+    plant.set_guards(first, plant.x.td[plant.cur, first] + 5.0, -np.inf)
     plant.set_load(np.arange(len(plant.c.idle)), 0.9)
     env.timeout(60.0)
     env.run()
@@ -310,8 +310,8 @@ def test_racks_that_cross_apart_give_their_own_times_in_order():
     plant = _copy(0.5)
     env, log = _with_log(plant)
     first = plant.c.tray0[:-1]
-    plant.u.up[:] = np.inf
-    plant.u.up[first] = plant.x.td[plant.cur, first] + np.array([6.0, 3.0, 5.0, 4.0])
+    plant.set_guards(np.arange(len(plant.c.idle)), np.inf, -np.inf)
+    plant.set_guards(first, plant.x.td[plant.cur, first] + np.array([6.0, 3.0, 5.0, 4.0]), -np.inf)
     plant.set_load(np.arange(len(plant.c.idle)), 0.9)
     env.timeout(60.0)
     env.run()
@@ -360,8 +360,8 @@ def test_a_breaker_and_a_device_that_cross_in_one_stretch_come_in_the_order_of_t
             rest = (1.96 - 1.44) * math.exp(trip / plant.c.breaker["tau"][first])
             plant.x.theta[:, first] = 1.96 - rest
             plant._dirty_feeds = True
-        plant.u.up[:] = np.inf
-        plant.u.up[tray] = plant.x.td[plant.cur, tray] + 3.0
+        plant.set_guards(np.arange(len(plant.c.idle)), np.inf, -np.inf)
+        plant.set_guards(tray, plant.x.td[plant.cur, tray] + 3.0, -np.inf)
         plant.set_load(np.arange(plant.c.tray0[2], plant.c.tray0[3]), 0.7)
         env.timeout(60.0)
         env.run()
@@ -384,8 +384,8 @@ def _eventful(plant: Plant) -> None:
         plant.c.breaker["rating"][breaker] *= plant.breaker_ratio[breaker] / 0.7
         plant.x.theta[:, breaker] = 0.49
     plant.set_breaker(b, False)
-    plant.u.up[:] = np.inf
-    plant.u.up[plant.c.tray0[2]] = plant.x.td[plant.cur, plant.c.tray0[2]] + 3.0
+    plant.set_guards(np.arange(len(plant.c.idle)), np.inf, -np.inf)
+    plant.set_guards(plant.c.tray0[2], plant.x.td[plant.cur, plant.c.tray0[2]] + 3.0, -np.inf)
     plant.set_load(np.arange(plant.c.tray0[2], plant.c.tray0[3]), 0.7)
     plant.set_pump(0, 0, False)
 

@@ -12,6 +12,7 @@ from twin.plant.racks import (
     correct_slowed,
     linearise,
     meter_trays,
+    power_at_end,
     rack_accept,
     rack_backward,
     rack_begin,
@@ -20,7 +21,7 @@ from twin.plant.racks import (
     rack_middle,
 )
 from twin.plant.thermal import GAMMA
-from twin.plant.tiles import load, unload
+from twin.plant.tiles import count_past, load, unload
 
 KINK = 5.0  # what the estimate of a step over a kink counts for
 STILL_AIR = 0.05  # share of nominal air flow through a rack whose fans stand still (assumption)
@@ -160,8 +161,11 @@ def zone_step(
             total += after[r]
         else:
             e, p, t = rack_backward(
-                m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], s, h, air[r], k2_room, 1.0, c.rack[r], k
-            )
+                m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], s, h, air[r], k2_room, 1.0, c.rack[r], k, u.guard[r, 0],
+                u.guard[r, 1],
+            )  # fmt: skip
+            if p > 0:
+                p = count_past(m, c.tile0[r], c.tray0[r], c.tray0[r + 1], u.up, u.down)
             after[r] = k.new_fluid
             error = max(error, e)
             past += p
@@ -176,7 +180,7 @@ def zone_step(
 
 
 @inline
-def zone_begin(c: Constants, u: Inputs, x: State, w: Work, z: int, row: int) -> None:
+def zone_begin(c: Constants, u: Inputs, x: State, d: Derived, w: Work, z: int, row: int) -> None:
     """Begin a stretch: rates of air, trays of air-cooled racks into tiles, meters of the stretch at nothing."""
     for j in range(c.zone_ptr[z], c.zone_ptr[z + 1]):
         r = c.zone_idx[j]
@@ -187,7 +191,7 @@ def zone_begin(c: Constants, u: Inputs, x: State, w: Work, z: int, row: int) -> 
         k.air_out = to_room(c, u, r)
         if not c.rack[r].liquid:
             k.film_air = film_conductance(c.rack[r].film, rate, c.rack[r].air_flow, c.rack[r].film_floor)
-            load(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[row], x.tp[row], u.up, u.down)
+            load(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[row], x.tp[row], u.ir, d.law)
             rack_begin(w.m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], k, w.seen[r])
     w.zone[z].crah_joules = 0.0
 
@@ -210,12 +214,13 @@ def zone_accept(c: Constants, u: Inputs, x: State, d: Derived, w: Work, z: int, 
 
 
 @inline
-def zone_end(c: Constants, x: State, w: Work, z: int, row: int) -> None:
-    """End a stretch: trays of air-cooled racks out of tiles into row ``row``."""
+def zone_end(c: Constants, u: Inputs, x: State, d: Derived, w: Work, z: int, row: int) -> None:
+    """End a stretch: trays of air-cooled racks out of tiles into row ``row``, and what the racks draw there."""
     for j in range(c.zone_ptr[z], c.zone_ptr[z + 1]):
         r = c.zone_idx[j]
         if not c.rack[r].liquid:
             unload(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[row], x.tp[row])
+            w.rack_power[1, r] = power_at_end(c, u, d, w.m, r)
 
 
 @inner

@@ -85,7 +85,7 @@ BREAKER_FIELDS = {
 class Constants(NamedTuple):
     tray0: Ints  # R+1
     tray_rack: Ints  # T
-    tile0: Ints  # R+1, first tile of every rack
+    tile0: Ints  # R, first tile of every rack among those of its loop or air zone
     idle: Floats  # T, W
     span: Floats  # T, W
     ir: Floats  # T, 1/(K/W) die to plate, as built
@@ -114,6 +114,7 @@ class Inputs(NamedTuple):
     ir: Floats  # T, 1/(K/W) die to plate at present
     up: Floats  # T, °C guard levels of the present mode
     down: Floats  # T
+    guard: Floats  # R×2, °C: the lowest level above and the highest below of a rack's trays
     rack: Records  # R: valve, air_on
     loop: Records  # L: supply_set °C, pressure_set Pa, fouling K/W, main_factor, water_factor
     pump_on: Ints  # L×K
@@ -150,6 +151,7 @@ class Derived(NamedTuple):
     air_sum: Floats  # R, W
     powered: Floats  # R, 1 with a live feed or ride-through, else 0
     shelf: Floats  # R, 1 while shelves and switches draw: powered, and not switched off with the last tray
+    law: Floats  # 3×T, device heat as a line: slope W/K, W at 0 °C; and plate heat W
     slowed: Ints  # R, trays in software slowdown
     metered: Ints  # R, 1 when a tray is slowed, braked or capped
     share: Floats  # R×2, share of rack power on each feed
@@ -166,7 +168,7 @@ class Derived(NamedTuple):
 
 
 class Work(NamedTuple):
-    m: Floats  # every rack's tiles
+    m: Floats  # tiles of the loop or air zone that is being stepped
     meter: Records  # T: lag, slow_s, brake_s, cap_s in this stretch
     rack: Records  # R: the columns of racks.py, new states and the step's energies
     loop: Records  # L: joules and new states
@@ -298,7 +300,7 @@ def constants(
     return Constants(
         tray0=topology.rack_tray0,
         tray_rack=topology.tray_rack,
-        tile0=first_tiles(topology.rack_tray0),
+        tile0=first_tiles(topology.rack_tray0, _stepped_with(rack))[0],
         idle=tray("tray_idle_watts"),
         span=(tray("tray_max_watts") - tray("tray_idle_watts")) * (1.0 if span_factor is None else span_factor),
         ir=1.0 / (tray("conduction_resistance") * (1.0 if resistance_factor is None else resistance_factor)),
@@ -332,6 +334,11 @@ def constants(
     )
 
 
+def _stepped_with(rack: Records) -> Ints:
+    """A number for each loop and, below 0, each air zone that steps a rack, shape (R,)."""
+    return np.where(rack["liquid"] == 1, rack["loop"], -1 - rack["zone"])
+
+
 def inputs(topology: Topology, c: Constants) -> Inputs:
     """Inputs at rest: every tray on and idle, every breaker closed, every pump that should run running."""
     hall = topology.hall
@@ -355,6 +362,7 @@ def inputs(topology: Topology, c: Constants) -> Inputs:
         ir=c.ir.copy(),
         up=c.rack["t_slow"][c.tray_rack],
         down=np.full(len(c.idle), -np.inf),
+        guard=np.stack([c.rack["t_slow"], np.full(len(c.rack), -np.inf)], axis=1),
         rack=rack,
         loop=loop,
         pump_on=pump_on,
@@ -406,6 +414,7 @@ def derived(c: Constants) -> Derived:
         air_sum=np.zeros(racks),
         powered=np.ones(racks),
         shelf=np.ones(racks),
+        law=np.zeros((3, len(c.idle))),
         slowed=np.zeros(racks, dtype=np.int64),
         metered=np.zeros(racks, dtype=np.int64),
         share=np.zeros((racks, 2)),
@@ -431,7 +440,7 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
         return np.zeros(size, dtype=np.int64)
 
     return Work(
-        m=one(int(c.tile0[-1]) * TILE), meter=_records(trays, "lag slow_s brake_s cap_s"),
+        m=one(first_tiles(c.tray0, _stepped_with(c.rack))[1] * TILE), meter=_records(trays, "lag slow_s brake_s cap_s"),
         rack=_records(
             racks,
             "sum_x sum_e film1 alpha beta kc1 over q1 plate1 air1 loss1 gk1 q2 plate2 air2 loss2 new_fluid "

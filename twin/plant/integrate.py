@@ -19,7 +19,6 @@ from twin.plant.march import march
 from twin.plant.meters import Meters, commit
 from twin.plant.power import UPS, breaker_ratios, tree
 from twin.plant.pumps import settle_loop
-from twin.plant.racks import linearise, rack_watts
 
 DONE, REFUSED, BROKEN, CROSSED = 0, 1, 2, 3
 INSTANTANEOUS, SHORT_TIME, THERMAL, RACK_DARK, BATTERY, DEVICE = range(6)  # Guard values
@@ -53,15 +52,6 @@ def rejected_now(c: Constants, u: Inputs, x: State, d: Derived, row: int) -> flo
     for z in range(c.zone.size):
         heat += crah_heat(c, u, z, x.zone[row, z])[0]
     return heat
-
-
-@inner
-def rack_powers(c: Constants, u: Inputs, d: Derived, m: Floats, out: Floats) -> None:
-    """AC power [W] of every rack at the temperatures in its tiles ``m`` into ``out``."""
-    for r in range(out.size):
-        if d.slowed[r] > 0:
-            linearise(c, u, d, m, r)
-        out[r] = rack_watts(c, d, m, r)
 
 
 @inner
@@ -178,7 +168,6 @@ def advance(
         parent = c.node[n].parent
         if c.node[n].kind == UPS and d.node_on[n] and parent >= 0 and not d.node_on[parent]:
             spent[n] = (w.node_p[n] + c.node[n].fixed) / c.node[n].eta
-    rack_powers(c, u, d, w.m, w.rack_power[1])
     if others and span > 0.5:
         for r in range(racks):
             # a slowed rack's heat moves within the stretch, of which its air sees the mean

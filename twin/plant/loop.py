@@ -17,6 +17,7 @@ from twin.plant.racks import (
     correct_slowed,
     linearise,
     meter_trays,
+    power_at_end,
     rack_accept,
     rack_backward,
     rack_begin,
@@ -26,7 +27,7 @@ from twin.plant.racks import (
     see,
 )
 from twin.plant.thermal import GAMMA
-from twin.plant.tiles import load, unload
+from twin.plant.tiles import count_past, load, unload
 
 KINK = 5.0  # what the estimate of a step over a kink counts for
 VALVE_WEIGHT = 2.0  # K of step error for a unit of facility valve
@@ -218,7 +219,12 @@ def loop_step(
         r = c.loop_idx[j]
         part = c.rack[r]
         first, trays = c.tile0[r], c.tray0[r + 1] - c.tray0[r]
-        e, p, t = rack_backward(m, first, trays, s, h, x.tc[src, r], k2_supply, part.overhead_liquid, part, w.rack[r])
+        e, p, t = rack_backward(
+            m, first, trays, s, h, x.tc[src, r], k2_supply, part.overhead_liquid, part, w.rack[r], u.guard[r, 0],
+            u.guard[r, 1],
+        )  # fmt: skip
+        if p > 0:
+            p = count_past(m, first, c.tray0[r], c.tray0[r + 1], u.up, u.down)
         error = max(error, e)
         past += p
         total += t
@@ -237,11 +243,11 @@ def loop_step(
 
 
 @inline
-def loop_begin(c: Constants, u: Inputs, x: State, w: Work, loop: int, row: int) -> None:
+def loop_begin(c: Constants, u: Inputs, x: State, d: Derived, w: Work, loop: int, row: int) -> None:
     """Begin a stretch: trays of row ``row`` into tiles, meters of the stretch at nothing."""
     for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
         r = c.loop_idx[j]
-        load(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[row], x.tp[row], u.up, u.down)
+        load(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[row], x.tp[row], u.ir, d.law)
         rack_begin(w.m, c.tile0[r], c.tray0[r + 1] - c.tray0[r], w.rack[r], w.seen[r])
     clear(w.seen_loop[loop])
     w.loop[loop].hx_joules = 0.0
@@ -295,8 +301,9 @@ def loop_accept(
 
 
 @inline
-def loop_end(c: Constants, x: State, w: Work, loop: int, row: int) -> None:
-    """End a stretch: trays out of tiles into row ``row``."""
+def loop_end(c: Constants, u: Inputs, x: State, d: Derived, w: Work, loop: int, row: int) -> None:
+    """End a stretch: trays out of tiles into row ``row``, and what the racks draw there."""
     for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
         r = c.loop_idx[j]
         unload(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[row], x.tp[row])
+        w.rack_power[1, r] = power_at_end(c, u, d, w.m, r)

@@ -60,10 +60,10 @@ def march(
     tolerance = c.tolerance[0]
     if airy:
         h = x.h_zone[cur, index]
-        zone_begin(c, u, x, w, index, cur)
+        zone_begin(c, u, x, d, w, index, cur)
     else:
         h = x.h_loop[cur, index]
-        loop_begin(c, u, x, w, index, cur)
+        loop_begin(c, u, x, d, w, index, cur)
     mode = TRYING
     low, high = 0.0, 0.0
     found = -1
@@ -117,11 +117,11 @@ def march(
         grown = step * min(4.0, 0.9 * sqrt(tolerance / max(error, 1e-12)))
         h = min(c.tolerance[1], max(h, grown) if clipped else grown)
     if airy:
-        zone_end(c, x, w, index, nxt)
+        zone_end(c, u, x, d, w, index, nxt)
         x.h_zone[nxt, index] = h
         racks = c.zone_idx[c.zone_ptr[index] : c.zone_ptr[index + 1]]
     else:
-        loop_end(c, x, w, index, nxt)
+        loop_end(c, u, x, d, w, index, nxt)
         x.h_loop[nxt, index] = h
         racks = c.loop_idx[c.loop_ptr[index] : c.loop_ptr[index + 1]]
     if found == 0:
@@ -144,9 +144,9 @@ def fixed_steps(
     water = x.tank[cur, 0]
     worst = 0.0
     if airy:
-        zone_begin(c, u, x, w, index, cur)
+        zone_begin(c, u, x, d, w, index, cur)
     else:
-        loop_begin(c, u, x, w, index, cur)
+        loop_begin(c, u, x, d, w, index, cur)
     for _ in range(count):
         if airy:
             error, _, _ = zone_step(c, u, x, d, w, index, src, h, w.mean_air)
@@ -157,7 +157,7 @@ def fixed_steps(
         src = nxt
         worst = max(worst, error)
     if airy:
-        zone_end(c, x, w, index, nxt)
+        zone_end(c, u, x, d, w, index, nxt)
     else:
-        loop_end(c, x, w, index, nxt)
+        loop_end(c, u, x, d, w, index, nxt)
     return worst

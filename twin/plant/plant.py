@@ -165,10 +165,15 @@ class Plant:
         rack = self.c.tray_rack[trays]
         u.tray["on"][trays] = 1 if on else 0
         u.tray["mode"][trays] = NORMAL if on else OFF
-        u.up[trays] = self.c.rack["t_slow"][rack] if on else np.inf
-        u.down[trays] = -np.inf
-        self._check_devices = True
+        self.set_guards(trays, self.c.rack["t_slow"][rack] if on else np.inf, -np.inf)
         self._touch_trays(trays)
+
+    def set_guards(self, trays: Ints | int, up: float | Floats, down: float | Floats) -> None:
+        """Arm the devices of ``trays`` at levels above and below [°C]; an infinite level is none."""
+        u, first = self.u, self.c.tray0[:-1]
+        u.up[trays], u.down[trays] = up, down
+        u.guard[:, 0], u.guard[:, 1] = np.minimum.reduceat(u.up, first), np.maximum.reduceat(u.down, first)
+        self._check_devices = True
 
     def set_breaker(self, breaker: int, closed: bool) -> None:
         self.u.closed[breaker] = 1 if closed else 0
@@ -269,22 +274,20 @@ class Plant:
         rising = u.up[tray] - temperature <= temperature - u.down[tray]
         new = old + 1 if rising else old - 1
         u.tray["mode"][tray] = new
-        u.up[tray] = (c.rack["t_slow"][rack], c.rack["t_brake"][rack], c.rack["t_off"][rack], np.inf)[new]
-        u.down[tray] = -np.inf
+        levels = (c.rack["t_slow"][rack], c.rack["t_brake"][rack], c.rack["t_off"][rack], np.inf)
+        self.set_guards(tray, levels[new], -np.inf)
         if new == OFF:
             u.tray["on"][tray] = 0
-        self._check_devices = True
         self._touch_trays(np.array([tray]))
         return old, new
 
     def arm_release(self, tray: int) -> None:
         """Arm the lower level of a slowed or braked device, its dwell being over."""
         mode = int(self.u.tray["mode"][tray])
-        rack = int(self.c.tray_rack[tray])
-        if mode == SLOWED:
-            self.u.down[tray] = self.c.rack["t_slow"][rack] - self.c.rack["release"][rack]
-        elif mode == BRAKED:
-            self.u.down[tray] = self.c.rack["t_brake"][rack] - self.c.rack["release"][rack]
+        part = self.c.rack[int(self.c.tray_rack[tray])]
+        if mode in (SLOWED, BRAKED):
+            level = part["t_slow"] if mode == SLOWED else part["t_brake"]
+            self.set_guards(tray, self.u.up[tray], level - part["release"])
         self._check_devices = True
 
     # ------------------------------------------------------------------ settle

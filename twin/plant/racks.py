@@ -91,6 +91,14 @@ def rack_watts(c: Constants, d: Derived, m: Floats, r: int) -> float:
     return total + shelf_loss(c.rack[r], d.shelf[r], total)
 
 
+@inner
+def power_at_end(c: Constants, u: Inputs, d: Derived, m: Floats, r: int) -> float:
+    """AC power [W] of rack ``r`` at the temperatures in its tiles, with the laws of slowed trays taken there."""
+    if d.slowed[r] > 0:
+        linearise(c, u, d, m, r)
+    return rack_watts(c, d, m, r)
+
+
 # The functions below take a rack's records (part = Constants.rack[r], k = Work.rack[r]) and its tiles rather than the
 # groups of arrays: they are called for every rack and stage, and a call copies everything that it is given.
 
@@ -225,10 +233,15 @@ def rack_backward(
     to_fluid: float,
     part: Any,
     k: Any,
+    up: float,
+    down: float,
 ) -> tuple[float, int, float]:
-    """Back substitution of stage two. Leaves new temperatures and the step's energies; returns error, past, total."""
+    """Back substitution of stage two. Leaves new temperatures and the step's energies; returns error, past, total.
+
+    past: devices that are not between ``down`` and ``up`` [°C], which no guard level of the rack's lies between.
+    """
     k_fluid = k.alpha + k.beta * k_inlet
-    past, sum_gk, total = backward(m, first, trays, s, h, k.film1, k_fluid, part.cp)
+    past, sum_gk, total = backward(m, first, trays, s, h, k.film1, k_fluid, part.cp, up, down)
     error = largest(m, first, trays, RY)
     new = fluid + h * (1.5 * k.kc1 + 0.5 * k_fluid)
     k.new_fluid = new

@@ -7,7 +7,7 @@ from twin.plant.power import breaker_ratios, energise, tree
 from twin.plant.pumps import AFTER_CHANGE
 from twin.plant.racks import linearise, rack_watts, tray_clock
 from twin.plant.swings import list_gangs, swing_variances
-from twin.plant.tiles import load
+from twin.plant.tiles import keep_law, load
 
 
 @inner
@@ -59,8 +59,9 @@ def resolve(
         if not dirty[r]:
             continue
         dirty[r] = False
-        load(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[cur], x.tp[cur], u.up, u.down)
+        load(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[cur], x.tp[cur], u.ir, d.law)
         linearise(c, u, d, w.m, r)
+        keep_law(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], d.law)
         w.rack_power[0, r] = rack_watts(c, d, w.m, r)
         list_gangs(c, u, d, r)
         loop = c.rack[r].loop

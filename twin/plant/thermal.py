@@ -20,7 +20,7 @@ from math import sqrt
 
 from twin.plant.arrays import Floats
 from twin.plant.compiled import fast_inner
-from twin.plant.tiles import BB, DOWN, INV, IR, KD, KP, QD, QP, RD, RY, TD, TDN, TILE, TP, TPN, UP, WIDTH, G
+from twin.plant.tiles import BB, INV, IR, KD, KP, QD, QP, RD, RY, TD, TDN, TILE, TP, TPN, WIDTH, G
 
 GAMMA = 1.0 - 1.0 / sqrt(2.0)
 
@@ -123,12 +123,12 @@ def middle(
 
 @fast_inner
 def backward(
-    m: Floats, first: int, trays: int, s: float, h: float, film: float, k_fluid: float, cp: float
+    m: Floats, first: int, trays: int, s: float, h: float, film: float, k_fluid: float, cp: float, up: float, down: float
 ) -> tuple[int, float, float]:
     """Second stage, back substitution and update; leaves the error estimate [K] of each tray in field RY.
 
-    Returns the number of devices past a guard level, Σ g k_d of stage 2, and the sum of the new temperatures (not
-    finite if any is not).
+    Returns the number of devices that are not between ``down`` and ``up`` [°C], Σ g k_d of stage 2, and the sum of the
+    new temperatures (not finite if any is not).
     """
     past = 0
     sum_gk = 0.0
@@ -155,7 +155,7 @@ def backward(
             t[TDN + i] = td
             t[TPN + i] = tp
             t[RY + i] = ed if ed > ep else ep
-            past += (td >= t[UP + i]) | (td <= t[DOWN + i])
+            past += (td >= up) | (td <= down)
             sum_gk += t[G + i] * kd
             total += td + tp
         trays -= n

@@ -2,9 +2,9 @@
 
 A tile holds up to ``WIDTH`` trays of one rack; a rack has as many tiles as it needs. Its fields stand in one array at
 distances that are known when kernels are compiled: without that a compiler must prove anew in every rack that no two
-arrays overlap, which costs more than the arithmetic. Tiles are scratch: a stretch loads them from the state and puts
-the trays back, except for the linear laws (IR to QP), which :func:`twin.plant.racks.linearise` writes when inputs
-change.
+arrays overlap, which costs more than the arithmetic. Tiles are scratch, used again for every loop and air zone so that
+they stay in a processor's nearest cache: a stretch loads them from the state and from the linear laws, and puts the
+trays back.
 """
 
 import numpy as np
@@ -30,15 +30,21 @@ RD = 10 * WIDTH  # residual of the device, W
 RY = 11 * WIDTH  # residual of the plate, W
 KD = 12 * WIDTH  # dT/dt of the device, first stage, K/s
 KP = 13 * WIDTH  # dT/dt of the plate, first stage, K/s
-UP = 14 * WIDTH  # guard level above, °C
-DOWN = 15 * WIDTH  # guard level below, °C
-FIELDS = 16
+FIELDS = 14
 TILE = FIELDS * WIDTH
 
 
-def first_tiles(tray0: Ints) -> Ints:
-    """First tile of every rack, and their number last: shape (R+1,)."""
-    return np.concatenate([[0], np.cumsum(-(-np.diff(tray0) // WIDTH))]).astype(np.int64)
+def first_tiles(tray0: Ints, place: Ints) -> tuple[Ints, int]:
+    """First tile of every rack, shape (R,), counted from 0 in its ``place``, and how many the largest place needs.
+
+    place: shape (R,), a number for each loop and air zone whose racks are stepped together.
+    """
+    needs = -(-np.diff(tray0) // WIDTH)
+    first = np.zeros(len(needs), dtype=np.int64)
+    for each in np.unique(place):
+        racks = np.flatnonzero(place == each)
+        first[racks[1:]] = np.cumsum(needs[racks])[:-1]
+    return first, int((first + needs).max(initial=0))
 
 
 @inner
@@ -48,8 +54,11 @@ def place(first: int, k: int) -> int:
 
 
 @inner
-def load(m: Floats, first: int, i0: int, i1: int, td: Floats, tp: Floats, up: Floats, down: Floats) -> None:
-    """Put temperatures and guard levels of trays ``i0`` to ``i1`` into their rack's tiles."""
+def load(m: Floats, first: int, i0: int, i1: int, td: Floats, tp: Floats, ir: Floats, law: Floats) -> None:
+    """Put temperatures and linear laws of trays ``i0`` to ``i1`` into their rack's tiles.
+
+    law: shape (3, T), slope, device heat at 0 °C and plate heat.
+    """
     tile = first
     while i0 < i1:
         n = min(i1 - i0, WIDTH)
@@ -57,8 +66,10 @@ def load(m: Floats, first: int, i0: int, i1: int, td: Floats, tp: Floats, up: Fl
         for i in range(n):
             t[TD + i] = td[i0 + i]
             t[TP + i] = tp[i0 + i]
-            t[UP + i] = up[i0 + i]
-            t[DOWN + i] = down[i0 + i]
+            t[IR + i] = ir[i0 + i]
+            t[G + i] = law[0, i0 + i]
+            t[QD + i] = law[1, i0 + i]
+            t[QP + i] = law[2, i0 + i]
         i0 += n
         tile += 1
 
@@ -75,6 +86,26 @@ def unload(m: Floats, first: int, i0: int, i1: int, td: Floats, tp: Floats) -> N
             tp[i0 + i] = t[TP + i]
         i0 += n
         tile += 1
+
+
+@inner
+def keep_law(m: Floats, first: int, i0: int, i1: int, law: Floats) -> None:
+    """Take the linear laws of trays ``i0`` to ``i1`` out of their rack's tiles."""
+    for i in range(i0, i1):
+        o = place(first, i - i0)
+        law[0, i] = m[o + G]
+        law[1, i] = m[o + QD]
+        law[2, i] = m[o + QP]
+
+
+@inner
+def count_past(m: Floats, first: int, i0: int, i1: int, up: Floats, down: Floats) -> int:
+    """How many of the trays ``i0`` to ``i1`` have stepped to or past a guard level of theirs [°C], shape (T,)."""
+    past = 0
+    for i in range(i0, i1):
+        t = m[place(first, i - i0) + TDN]
+        past += 1 if t >= up[i] or t <= down[i] else 0
+    return past
 
 
 @fast_inner
