@@ -32,7 +32,8 @@ def kernel_folder() -> str:
     after a change to one of those it would go on with the old physics.
     """
     here = Path(__file__).parent
-    sources = sorted([*here.glob("*.py"), here.parent / "hall" / "fluids.py"])
+    others = ("hall/fluids.py", "sim/noise.py", "sim/transducer.py")
+    sources = sorted([*here.glob("*.py"), *(here.parent / other for other in others)])
     # Numba keeps kernels by their place too: two installations of the same sources do not share them
     parts = [str(here).encode(), *(path.read_bytes() for path in sources)]
     digest = hashlib.sha256(b"".join(parts)).hexdigest()[:16]
@@ -41,8 +42,8 @@ def kernel_folder() -> str:
     try:
         if not folder.exists():
             folder.mkdir(parents=True)
-            others = sorted(folder.parent.glob("kernels-*"), key=lambda path: path.stat().st_mtime)
-            for path in others[:-KEPT]:
+            kept = sorted(folder.parent.glob("kernels-*"), key=lambda path: path.stat().st_mtime)
+            for path in kept[:-KEPT]:
                 shutil.rmtree(path, ignore_errors=True)
     except OSError:
         return ""  # numba then looks for a place of its own

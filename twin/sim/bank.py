@@ -8,7 +8,6 @@ import math
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from twin.hall.topology import Topology
 from twin.policy.snapshot import Quality
 from twin.sim.measured import SIGNALS
-from twin.sim.noise import bits, keys, normal, quantiles, split
+from twin.sim.noise import counter, keys, normal, quantiles
 from twin.sim.readings import READ, Truth, names_of
 from twin.sim.sensor_settings import SensorSpec
 from twin.sim.transducer import (
@@ -35,7 +34,6 @@ from twin.sim.transducer import (
 )
 
 HISTORY_SECONDS = 900.0
-BLOCK = 32  # samples whose noise is made at once
 NOT_LATE = 1e-9
 CHANNELS = 3  # streams per device: of what chance has for every sample, and two of constant errors
 
@@ -49,15 +47,6 @@ class SensorFault:
     stuck: bool = False
     offset: float = 0.0
     lost: float = 0.0  # probability of losing a reading
-
-
-class Chances(NamedTuple):
-    """What is random about BLOCK samples, a row each."""
-
-    noise: Floats  # standard normal
-    lost: NDArray[np.bool_]
-    seized: NDArray[np.bool_]
-    seizes: list[bool]  # whether the row has any
 
 
 class Bank:
@@ -88,7 +77,6 @@ class Bank:
         for row, attribute in ((NOISE, "noise"), (NOISE_FRACTION, "noise_fraction"), (STEP, "resolution"),
                                (LOWEST, "lowest"), (HIGHEST, "highest")):  # fmt: skip
             self.errors[row] = each(attribute)
-        self.noisy = bool((self.errors[NOISE] + self.errors[NOISE_FRACTION]).any())
         self.errors[GAIN] = 1.0
         bias, gain = each("bias"), each("gain_fraction")
         if bias.any():
@@ -101,16 +89,21 @@ class Bank:
         self.stuck = np.zeros(size, dtype=bool)
         self.lost = self.dropout.copy()
         self.silent = np.zeros(size, dtype=bool)
+        self._chance = self._streams()
         # readings
         self.rows = math.ceil(HISTORY_SECONDS / self.period) + 1 if self.period > 0.0 else 0
         self.switch = np.repeat([not SIGNALS[spec.signal].unit for spec in specs], counts)
         self.serial = 0  # of what has been shown
-        self._block: tuple[int, Chances] | None = None
         self._forget()
 
     @cached_property
     def _keys(self) -> NDArray[np.uint64]:
         return keys(self._seed, self._names, CHANNELS)
+
+    def _streams(self) -> NDArray[np.uint64]:
+        """Keys of what chance has for the samples; where it has nothing, any key will do."""
+        at_all = (self.errors[NOISE] + self.errors[NOISE_FRACTION] + self.lost + self.seize).any()
+        return self._keys[0] if at_all else np.zeros(len(self._names), dtype=np.uint64)
 
     def _forget(self) -> None:
         size = len(self._names)
@@ -123,7 +116,6 @@ class Bank:
         )
         self.last = np.full(size, np.nan)  # what the sensor itself showed last
         self.seized_until = np.full(size, -np.inf)  # sample number
-        self._free_from = -math.inf  # sample from which none is stuck by chance
         self.value = np.full(size, np.nan)  # the latest that arrived
         self.code = np.full(size, Quality.MISSING, dtype=np.int8)
         self.measured = np.full(size, -np.inf)  # s
@@ -150,7 +142,7 @@ class Bank:
                 self.stuck[at] |= fault.stuck
                 self.errors[OFFSET, at] += fault.offset
                 self.lost[at] = 1.0 - (1.0 - self.lost[at]) * (1.0 - fault.lost)
-        self._block = None
+        self._chance = self._streams()
 
     # ------------------------------------------------------------------ measure
 
@@ -194,30 +186,12 @@ class Bank:
 
     def _sample(self, exact: Floats, number: int) -> tuple[Floats, Codes]:
         """Readings of sample ``number`` and what is known of them; what is lost on its way is NaN and MISSING."""
-        chance, row = self._chances(number), number % BLOCK
-        if chance.seizes[row]:
-            begins = chance.seized[row] & (number >= self.seized_until)
-            self.seized_until[begins] = number + self.seized_samples[begins]
-            self._free_from = float(self.seized_until.max())
-        held = self.stuck if number >= self._free_from else self.stuck | (number < self.seized_until)
         reading, code = np.empty(len(exact)), np.empty(len(exact), dtype=np.int8)
-        measure(exact, self.errors, chance.noise[row], held, chance.lost[row], self.silent, self.last, reading, code)
+        measure(
+            exact, self.errors, self._chance, counter(number)[()], number, quantiles(), self.stuck, self.lost,
+            self.seize, self.seized_samples, self.seized_until, self.silent, self.last, reading, code,
+        )  # fmt: skip
         return reading, code
-
-    def _chances(self, number: int) -> Chances:
-        """What chance has for sample ``number`` and its neighbours, made by the block."""
-        block = number // BLOCK
-        if self._block is None or self._block[0] != block:
-            shape = (BLOCK, len(self._names))
-            noise, lost, seized = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-            if self.noisy or self.lost.any() or self.seize.any():
-                numbers = np.arange(block * BLOCK, (block + 1) * BLOCK, dtype=np.int64)[:, None]
-                index, loss, seizure = split(bits(self._keys[0], numbers))
-                lost, seized = loss < self.lost, seizure < self.seize
-                if self.noisy:
-                    noise = quantiles()[index]
-            self._block = (block, Chances(noise, lost, seized, [bool(row.any()) for row in seized]))
-        return self._block[1]
 
     # ------------------------------------------------------------------ show
 

@@ -8,6 +8,7 @@ of n: ``mix(key + n γ)``; the key comes from a ``SeedSequence`` of the run's se
 from collections.abc import Sequence
 from functools import cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +30,23 @@ def keys(seed: int, names: Sequence[tuple[str, ...]], channels: int) -> Keys:
     return np.array(words, dtype=np.uint64).reshape(len(names), channels).T.copy()
 
 
-def bits(key: Keys, number: int | NDArray[np.int64]) -> Keys:
-    """64 random bits, sample ``number`` (any whole number) of every stream; shapes broadcast."""
+def mixed(z: Any) -> Any:
+    """The finalizer of SplitMix64, of one word or an array of them. Kernels compile it, and :func:`split` too."""
+    z = (z ^ (z >> _30)) * _FIRST
+    z = (z ^ (z >> _27)) * _SECOND
+    return z ^ (z >> _31)
+
+
+def counter(number: int | NDArray[np.int64]) -> Any:
+    """What sample ``number`` (any whole number) adds to a key."""
     with np.errstate(over="ignore"):
-        z = key + GAMMA * np.asarray(number, dtype=np.int64).astype(np.uint64)
-        z = (z ^ (z >> _30)) * _FIRST
-        z = (z ^ (z >> _27)) * _SECOND
-        return np.asarray(z ^ (z >> _31), dtype=np.uint64)
+        return GAMMA * np.asarray(number, dtype=np.int64).astype(np.uint64)
+
+
+def bits(key: Keys, number: int | NDArray[np.int64]) -> Keys:
+    """64 random bits, sample ``number`` of every stream; shapes broadcast."""
+    with np.errstate(over="ignore"):
+        return np.asarray(mixed(key + counter(number)), dtype=np.uint64)
 
 
 def uniform(key: Keys, number: int | NDArray[np.int64]) -> Floats:
@@ -49,10 +60,9 @@ def normal(first: Keys, second: Keys, number: int | NDArray[np.int64]) -> Floats
     return np.asarray(radius * np.cos(2.0 * np.pi * uniform(second, number)), dtype=np.float64)
 
 
-def split(word: Keys) -> tuple[NDArray[np.uint16], Floats, Floats]:
+def split(word: Any) -> tuple[Any, Any, Any]:
     """64 bits as three independent numbers: 16 bits for :func:`quantiles`, and uniforms of 20 and of 28 bits."""
-    middle, low = ((word >> _28) & _20_BITS).astype(np.float64), (word & _28_BITS).astype(np.float64)
-    return (word >> _48).astype(np.uint16), middle * 2.0**-20, low * 2.0**-28
+    return word >> _48, ((word >> _28) & _20_BITS) * 2.0**-20, (word & _28_BITS) * 2.0**-28
 
 
 @cache
