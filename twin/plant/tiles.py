@@ -54,38 +54,42 @@ def place(first: int, k: int) -> int:
 
 
 @inner
+def _copy(source: Floats, start: int, to: Floats, at: int, n: int) -> None:
+    """Copy ``n`` values. One field at a time: of two arrays a processor's wide registers copy several values at once."""
+    s, t = source[start : start + n], to[at : at + n]
+    for i in range(n):
+        t[i] = s[i]
+
+
+@inner
 def load(m: Floats, first: int, i0: int, i1: int, td: Floats, tp: Floats, ir: Floats, law: Floats) -> None:
     """Put temperatures and linear laws of trays ``i0`` to ``i1`` into their rack's tiles.
 
     law: shape (3, T), slope, device heat at 0 °C and plate heat.
     """
-    tile = first
+    tile = first * TILE
     while i0 < i1:
         n = min(i1 - i0, WIDTH)
-        t = m[tile * TILE : (tile + 1) * TILE]
-        for i in range(n):
-            t[TD + i] = td[i0 + i]
-            t[TP + i] = tp[i0 + i]
-            t[IR + i] = ir[i0 + i]
-            t[G + i] = law[0, i0 + i]
-            t[QD + i] = law[1, i0 + i]
-            t[QP + i] = law[2, i0 + i]
+        _copy(td, i0, m, tile + TD, n)
+        _copy(tp, i0, m, tile + TP, n)
+        _copy(ir, i0, m, tile + IR, n)
+        _copy(law[0], i0, m, tile + G, n)
+        _copy(law[1], i0, m, tile + QD, n)
+        _copy(law[2], i0, m, tile + QP, n)
         i0 += n
-        tile += 1
+        tile += TILE
 
 
 @inner
 def unload(m: Floats, first: int, i0: int, i1: int, td: Floats, tp: Floats) -> None:
     """Take the temperatures of trays ``i0`` to ``i1`` out of their rack's tiles."""
-    tile = first
+    tile = first * TILE
     while i0 < i1:
         n = min(i1 - i0, WIDTH)
-        t = m[tile * TILE : (tile + 1) * TILE]
-        for i in range(n):
-            td[i0 + i] = t[TD + i]
-            tp[i0 + i] = t[TP + i]
+        _copy(m, tile + TD, td, i0, n)
+        _copy(m, tile + TP, tp, i0, n)
         i0 += n
-        tile += 1
+        tile += TILE
 
 
 @inner
