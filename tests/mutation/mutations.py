@@ -72,8 +72,8 @@ MUTATIONS = (
     Mutation(
         "use mean instead of RMS current",
         "plant/power.py",
-        r"hottest \* sqrt\(1\.0 \+ d\.cv2\[b\]\)",
-        r"hottest",
+        r"sqrt\(hottest\) \* d\.swell\[b\]",
+        r"sqrt(hottest)",
         (f"{POWER}::test_one_gang_adds_deviations_and_two_add_variances",),
     ),
     Mutation(

@@ -159,6 +159,7 @@ class Derived(NamedTuple):
     aux_on: Ints  # A, 1 while an auxiliary load draws
     live: Ints  # N×3, 1 for a line with supply
     cv2: Floats  # B, relative variance of the current
+    swell: Floats  # B, RMS current over mean current that follows from it
     gang: Records  # T: name, hertz, watts of the gangs that swing in a rack, from its first tray's place on
     gangs: Ints  # R, how many
     branch_b: Floats  # R, linear branch coefficient at the present viscosity
@@ -422,6 +423,7 @@ def derived(c: Constants) -> Derived:
         aux_on=np.ones(len(c.aux), dtype=np.int64),
         live=np.ones((len(c.node), 3), dtype=np.int64),
         cv2=np.zeros(len(c.breaker)),
+        swell=np.ones(len(c.breaker)),
         gang=_records(len(c.idle), "hertz watts", "name"),
         gangs=np.zeros(racks, dtype=np.int64),
         branch_b=c.rack["branch_b"].copy(),

@@ -98,6 +98,7 @@ class Plant:
         self._check_devices = True
         self._asked = np.array([window_seconds])  # s of stretch to ask for next
         self._all_racks = np.arange(racks)
+        self.ready = (self.u.tray["on"] == 1) & (self.u.tray["mode"] == NORMAL)  # trays that are on and unhindered
         self._window_start = 0.0
         self._stored = 0.0
         self._mark: tuple[float, ...] = (0.0,) * 7
@@ -165,6 +166,7 @@ class Plant:
         rack = self.c.tray_rack[trays]
         u.tray["on"][trays] = 1 if on else 0
         u.tray["mode"][trays] = NORMAL if on else OFF
+        self.ready[trays] = on
         self.set_guards(trays, self.c.rack["t_slow"][rack] if on else np.inf, -np.inf)
         self._touch_trays(trays)
 
@@ -274,6 +276,7 @@ class Plant:
         rising = u.up[tray] - temperature <= temperature - u.down[tray]
         new = old + 1 if rising else old - 1
         u.tray["mode"][tray] = new
+        self.ready[tray] = new == NORMAL and bool(u.tray["on"][tray])
         levels = (c.rack["t_slow"][rack], c.rack["t_brake"][rack], c.rack["t_off"][rack], np.inf)
         self.set_guards(tray, levels[new], -np.inf)
         if new == OFF:

@@ -160,5 +160,5 @@ def breaker_ratios(c: Constants, d: Derived, node_i: Floats, out: Floats) -> Non
         n = c.breaker[b].node
         hottest = 0.0
         for k in range(3):
-            hottest = max(hottest, phase_amperes(node_i, n, k))
-        out[b] = hottest * sqrt(1.0 + d.cv2[b]) / c.breaker[b].rating
+            hottest = max(hottest, node_i[n, 2 * k] ** 2 + node_i[n, 2 * k + 1] ** 2)
+        out[b] = sqrt(hottest) * d.swell[b] / c.breaker[b].rating

@@ -73,7 +73,7 @@ def resolve(
         rack_clock[r] = lowest_clock(c, u, x, d, r, cur)
     tree(c, d, w.rack_power[0], unit, aux_unit, w.node_p, w.node_i)
     if feeds or swing:
-        swing_variances(c, d, w, d.cv2)
+        swing_variances(c, d, w)
     breaker_ratios(c, d, w.node_i, w.breaker_r[0])
     for n in range(c.node.size):
         for k in range(6):

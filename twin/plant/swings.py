@@ -5,7 +5,9 @@ rack's storage takes its share of a gang's swing first. Every rack keeps a short
 that a change looks at the trays of its own racks only.
 """
 
-from twin.plant.arrays import Constants, Derived, Floats, Inputs, Work
+from math import sqrt
+
+from twin.plant.arrays import Constants, Derived, Inputs, Work
 from twin.plant.compiled import inner, kernel
 
 
@@ -46,8 +48,8 @@ def list_gangs(c: Constants, u: Inputs, d: Derived, r: int) -> None:
 
 
 @inner
-def swing_variances(c: Constants, d: Derived, w: Work, cv2: Floats) -> None:
-    """Relative variance of every breaker's current into ``cv2``, from the racks' lists of gangs and node powers."""
+def swing_variances(c: Constants, d: Derived, w: Work) -> None:
+    """Relative variance of every breaker's current and what it adds, from the racks' lists of gangs and node powers."""
     entries = 0
     for r in range(c.tray0.size - 1):
         entries += d.gangs[r]
@@ -96,6 +98,7 @@ def swing_variances(c: Constants, d: Derived, w: Work, cv2: Floats) -> None:
             n = w.gang_node[k]
             variance[n] += amplitude[n] ** 2
             amplitude[n] = 0.0
-    for b in range(cv2.size):
+    for b in range(d.cv2.size):
         n = c.breaker[b].node
-        cv2[b] = variance[n] / w.node_p[n] ** 2 if w.node_p[n] > 1.0 else 0.0
+        d.cv2[b] = variance[n] / w.node_p[n] ** 2 if w.node_p[n] > 1.0 else 0.0
+        d.swell[b] = sqrt(1.0 + d.cv2[b])

@@ -34,6 +34,7 @@ from twin.sim.transducer import (
 )
 
 HISTORY_SECONDS = 900.0
+STRETCH = 4  # times that long is an array of histories, before the next one begins with the last of its rows
 NOT_LATE = 1e-9
 CHANNELS = 3  # streams per device: of what chance has for every sample, and two of constant errors
 
@@ -125,8 +126,8 @@ class Bank:
 
     def _renew(self, kept: int) -> None:
         """Begin a new stretch of history with the last rows of the old one, which stays as it is for its holders."""
-        rows, size = 2 * self.rows, len(self._names)
-        times, past, how = np.zeros(rows), np.zeros((rows, size)), np.zeros((rows, size), dtype=np.int8)
+        rows, size = STRETCH * self.rows, len(self._names)
+        times, past, how = np.empty(rows), np.empty((rows, size)), np.empty((rows, size), dtype=np.int8)
         if kept:
             times[:kept] = self._times[self._end - kept : self._end]
             past[:kept] = self._past[self._end - kept : self._end]

@@ -6,7 +6,7 @@ reads the truth whenever a policy looks: that is how the engine is by itself (:d
 """
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -50,6 +50,26 @@ class Sensed:
     ages: Mapping[str, Floats]
     qualities: Mapping[str, NDArray[np.int8]]
     histories: Mapping[str, History]
+
+
+class _Histories(Mapping[str, History]):
+    """Histories by the name of their field, taken out of their bank's when somebody asks."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[tuple[Floats, Floats, NDArray[np.int8]], slice]] = {}
+
+    def add(self, name: str, past: tuple[Floats, Floats, NDArray[np.int8]], part: slice) -> None:
+        self._found[name] = past, part
+
+    def __getitem__(self, name: str) -> History:
+        (times, values, how), part = self._found[name]
+        return History(times, values[:, part], how[:, part])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 class Sensors:
@@ -113,16 +133,16 @@ class Sensors:
         values: dict[str, Floats] = {}
         ages: dict[str, Floats] = {}
         qualities: dict[str, NDArray[np.int8]] = {}
-        histories: dict[str, History] = {}
+        histories = _Histories()
         for bank in self.banks:
             value, age, quality = bank.show(now)
-            times, past, how = bank.history()
+            past = bank.history()
             for name, part in bank.parts.items():
                 signal = SIGNALS[name]
                 shown = value[part]
                 values[signal.field] = shown if signal.decimals is None else np.round(shown, signal.decimals)
                 ages[signal.field], qualities[signal.field] = age[part], quality[part]
-                histories[signal.field] = History(times, past[:, part], how[:, part])
+                histories.add(signal.field, past, part)
         return Sensed(values, ages, qualities, histories)
 
     # ------------------------------------------------------------------ faults

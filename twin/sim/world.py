@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from twin.hall.topology import NODE_KINDS, Topology
 from twin.plant.plant import Plant
-from twin.plant.server import NORMAL
 from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
 from twin.sim.levers import Levers
@@ -213,14 +212,12 @@ class World:
         if not self.in_service[rack]:
             return np.zeros(0, dtype=np.int64)
         first, end = self.topology.rack_tray0[rack], self.topology.rack_tray0[rack + 1]
-        tray = self.plant.u.tray[first:end]
-        return first + np.flatnonzero(~self.taken[first:end] & (tray["on"] == 1) & (tray["mode"] == NORMAL))
+        return first + np.flatnonzero(self.plant.ready[first:end] & ~self.taken[first:end])
 
     def free_trays(self) -> Ints:
         """Free trays of every rack that are on, whether or not it is in service."""
-        tray = self.plant.u.tray
-        free = ~self.taken & (tray["on"] == 1) & (tray["mode"] == NORMAL)
-        return np.add.reduceat(free.astype(np.int64), self.topology.rack_tray0[:-1])
+        free = self.plant.ready & ~self.taken
+        return np.add.reduceat(free, self.topology.rack_tray0[:-1], dtype=np.int64)
 
     # ------------------------------------------------------------------ snapshot
 
