@@ -44,6 +44,7 @@ class Told:
     log: list[Event] = field(default_factory=list)
     #: by the plant: states by name at the times looked at
     seen: dict[float, dict[str, np.ndarray]] = field(default_factory=dict)
+    ahead: int = 0  # by the plant: looks while some loop was on a step ahead
     #: by the oracle: its solutions, one after another, as functions of time
     pieces: list[tuple[float, float, Callable[[float], dict[str, np.ndarray]]]] = field(default_factory=list)
 
@@ -106,8 +107,9 @@ def mark(plant: Plant) -> tuple[tuple[float, ...], float]:
 # ---------------------------------------------------------------- told by the plant
 
 
-def tell_plant(plant: Plant, story: Story, until: float, looks: Sequence[float] = ()) -> Told:
-    """Carry the plant through a story. A look is taken by a copy, so that it moves nothing."""
+def tell_plant(plant: Plant, story: Story, until: float, looks: Sequence[float] = (), *, cut: bool = False) -> Told:
+    """Carry the plant through a story. A look is taken by a copy, so that it moves nothing, or, with ``cut``, by the
+    plant itself, which then has to stop at each: the more stretches, the more of them lie on steps ahead."""
     told = Told()
     order = iter(range(10**9))
     queue: list[tuple[float, int, Change]] = [(t, next(order), change) for t, change in story]
@@ -141,10 +143,15 @@ def tell_plant(plant: Plant, story: Story, until: float, looks: Sequence[float] 
             heapq.heappop(queue)[2](plant)
         crossing = plant.settle(t)
         if crossing is None:
-            before = duplicate(plant) if looks else plant
+            before = duplicate(plant) if looks and not cut else plant
             end = min(until, (math.floor(t / 60.0 + 1e-9) + 1) * 60.0, queue[0][0] if queue else math.inf)
+            if cut and looks:
+                end = min(end, looks[0])
             crossing = plant.flow(t, end)
             now = crossing.time if crossing else end
+            if cut and looks and looks[0] == now:
+                told.seen[looks.pop(0)] = state_of(plant)
+                told.ahead += int((plant.x.age[plant.cur] > 0.0).any())
             while looks and looks[0] < now:
                 there = duplicate(before)
                 if looks[0] > t:

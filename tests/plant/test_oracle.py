@@ -5,6 +5,7 @@ within 0.05 K divided by the slope there; the same events for every device, brea
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -306,18 +307,44 @@ def told(plant: Plant, story: Story, until: float) -> Difference:
     return compare(tell_plant(plant, story, until, looks(until)), theirs, story)
 
 
-@pytest.mark.parametrize("name", STORIES)
-def test_the_plant_tells_what_the_oracle_tells(name, plant_of, record_property):
-    told_of = STORIES[name]
-    difference = told(plant_of(told_of.hall), told_of.story, told_of.until)
+@pytest.fixture(scope="module")
+def oracle_tells(plant_of):
+    """What the oracle tells of a story, by its name; told once."""
+
+    @cache
+    def tell(name):
+        plant = plant_of(STORIES[name].hall)
+        return tell_oracle(oracle_of(plant), state_of(plant), STORIES[name].story, STORIES[name].until)
+
+    return tell
+
+
+def alike(name, ours, theirs, record_property):
+    """Compare what was told of a story."""
+    difference = compare(ours, theirs, STORIES[name].story)
     record_property("difference", str(difference))
-    print(f"{name}: {difference}")
+    print(f"{name}: {difference}; on a step ahead at {ours.ahead} of {len(ours.seen)} looks")
     assert difference.kelvin < KELVIN, difference
     assert difference.share < 1.0, difference
     assert difference.theta < 2e-5, difference
-    assert set(told_of.happens) <= set(difference.modes), difference.modes
-    if not told_of.happens:
+    assert set(STORIES[name].happens) <= set(difference.modes), difference.modes
+    if not STORIES[name].happens:
         assert not difference.modes
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_plant_tells_what_the_oracle_tells(name, plant_of, oracle_tells, record_property):
+    hall, story, until, _ = STORIES[name]
+    alike(name, tell_plant(plant_of(hall), story, until, looks(until)), oracle_tells(name), record_property)
+
+
+@pytest.mark.parametrize("name", [name for name, of in STORIES.items() if of.hall != "air"])
+def test_it_tells_the_same_in_many_stretches(name, plant_of, oracle_tells, record_property):
+    """In some two hundred, of which those of a calm loop lie on its steps ahead."""
+    hall, story, until, _ = STORIES[name]
+    ours = tell_plant(plant_of(hall), story, until, looks(until), cut=True)
+    alike(name, ours, oracle_tells(name), record_property)
+    assert ours.ahead > 30 or name not in ("load up", "a whole rack off", "lines lost, breakers heat")
 
 
 # ---------------------------------------------------------------- any story

@@ -137,6 +137,7 @@ class State(NamedTuple):
     flow: Floats  # 2×R m³/s
     rest: Ints  # 2×L, 1 when the pumps are steady
     h_loop: Floats  # 2×L, s, next step to try
+    age: Floats  # 2×L, s since the loop's step ahead began, −1 where none is under way
     zone: Floats  # 2×Z °C
     h_zone: Floats  # 2×Z
     theta: Floats  # 2×B
@@ -200,6 +201,11 @@ class Work(NamedTuple):
     node_p: Floats  # N, W
     node_i: Floats  # N×6, re and im of line currents, A
     breaker_r: Floats  # 2×B
+    ahead: Records  # L: a step ahead's length s, water °C at its start and slope K/s, watts of exchanger and pumps
+    ahead_loop: Floats  # 2×L×4, State.loop at its two ends
+    ahead_rack: Records  # R: coolant, hottest device and power at its two ends, mean watts of rack and air
+    ahead_td: Floats  # 2×T, device °C at its two ends
+    ahead_tp: Floats  # 2×T, plate °C
 
 
 def _records(size: int, floats: str = "", ints: str = "") -> Records:
@@ -398,6 +404,7 @@ def state(c: Constants, u: Inputs) -> State:
         flow=np.zeros((2, racks)),
         rest=np.zeros((2, loops), dtype=np.int64),
         h_loop=np.full((2, loops), 0.1),
+        age=np.full((2, loops), -1.0),
         zone=twice(u.zone["set_point"].copy()),
         h_zone=np.full((2, len(c.zone)), 0.1),
         theta=np.zeros((2, len(c.breaker))),
@@ -457,4 +464,7 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
         air_new=one(racks), zone=_records(len(c.zone), "crah_joules step_crah zone_new"),
         seen=one((racks, 3, 2)), seen_loop=one((loops, 3, 2)), rack_power=one((2, racks)),
         node_p=one(nodes), node_i=one((nodes, 6)), breaker_r=one((2, breakers)),
+        ahead=_records(loops, "length water slope hx_watts pump_watts"), ahead_loop=one((2, loops, 4)),
+        ahead_rack=_records(racks, "fluid0 fluid1 hot0 hot1 watts0 watts1 rack_watts air_watts"),
+        ahead_td=one((2, trays)), ahead_tp=one((2, trays)),
     )  # fmt: skip

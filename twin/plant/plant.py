@@ -175,6 +175,7 @@ class Plant:
         u, first = self.u, self.c.tray0[:-1]
         u.up[trays], u.down[trays] = up, down
         u.guard[:, 0], u.guard[:, 1] = np.minimum.reduceat(u.up, first), np.maximum.reduceat(u.down, first)
+        self.x.age[self.cur] = -1.0  # steps ahead were found to cross no level that was armed then
         self._check_devices = True
 
     def set_breaker(self, breaker: int, closed: bool) -> None:

@@ -67,6 +67,7 @@ def resolve(
         loop = c.rack[r].loop
         if loop >= 0:
             x.h_loop[cur, loop] = min(x.h_loop[cur, loop], AFTER_CHANGE)
+            x.age[cur, loop] = -1.0
         else:
             zone = c.rack[r].zone
             x.h_zone[cur, zone] = min(x.h_zone[cur, zone], AFTER_CHANGE)

@@ -123,7 +123,16 @@ def middle(
 
 @fast_inner
 def backward(
-    m: Floats, first: int, trays: int, s: float, h: float, film: float, k_fluid: float, cp: float, up: float, down: float
+    m: Floats,
+    first: int,
+    trays: int,
+    s: float,
+    h: float,
+    film: float,
+    k_fluid: float,
+    cp: float,
+    up: float,
+    down: float,
 ) -> tuple[int, float, float]:
     """Second stage, back substitution and update; leaves the error estimate [K] of each tray in field RY.
 

@@ -55,7 +55,7 @@ def place(first: int, k: int) -> int:
 
 @inner
 def _copy(source: Floats, start: int, to: Floats, at: int, n: int) -> None:
-    """Copy ``n`` values. One field at a time: of two arrays a processor's wide registers copy several values at once."""
+    """Copy ``n`` values: between two arrays, and no more, a processor's wide registers take several at once."""
     s, t = source[start : start + n], to[at : at + n]
     for i in range(n):
         t[i] = s[i]
@@ -90,6 +90,14 @@ def unload(m: Floats, first: int, i0: int, i1: int, td: Floats, tp: Floats) -> N
         _copy(m, tile + TP, tp, i0, n)
         i0 += n
         tile += TILE
+
+
+@inner
+def between(ends: Floats, share: float, i0: int, i1: int, out: Floats) -> None:
+    """Values of trays ``i0`` to ``i1`` at a ``share`` of the way between two ``ends``, shape (2, T), into ``out``."""
+    a, b, to = ends[0, i0:i1], ends[1, i0:i1], out[i0:i1]
+    for i in range(i1 - i0):
+        to[i] = a[i] + share * (b[i] - a[i])
 
 
 @inner

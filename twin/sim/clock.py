@@ -3,7 +3,7 @@
 Only events create events, so nothing new can happen before ``peek()``: the plant runs to that time under frozen
 inputs. If a guard is crossed on the way, the crossing becomes an event at the head of the queue. An event that is known
 to leave the plant alone (:class:`Aside`) does not stop it: the plant runs past it, and stands ahead of the clock for a
-while. (Lookahead, as in conservative parallel simulation: Fujimoto, *Parallel and Distributed Simulation Systems*, 2000.)
+while (lookahead, as in conservative parallel simulation: Fujimoto, *Parallel and Distributed Simulation Systems*, 2000).
 """
 
 import math
