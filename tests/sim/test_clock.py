@@ -39,7 +39,22 @@ class Exponential:
     x: float = 0.0
     levels: dict[str, float] = field(default_factory=lambda: {"level": LEVEL})
     log: list[tuple[float, str]] = field(default_factory=list)
-    window_end: float = math.inf
+    now: float = 0.0
+    certain: bool = False
+    end: float | None = None
+    found: Found | None = None
+
+    def open(self, now: float, until: float) -> float:
+        self.found = self.flow(now, until)
+        self.end = until if self.found is None else self.found.time
+        return self.end
+
+    def catch_up(self) -> float | None:
+        return self.end
+
+    def close(self) -> Found | None:
+        found, self.end, self.found = self.found, None, None
+        return found
 
     def settle(self, now: float) -> Found | None:
         self.log.append((now, "settle"))
@@ -106,15 +121,6 @@ def test_the_plant_runs_past_an_event_that_leaves_it_alone_but_not_past_what_com
     env.run()
     assert seen == [3.0, 4.0, 8.0]
     assert [what for _, what in plant.log if what != "settle"] == ["flow to 7", "flow to 10", "flow to 25"]
-
-
-def test_the_plant_stops_for_such_an_event_before_the_end_of_a_window():
-    plant = Exponential(levels={}, window_end=6.0)
-    env = _clock(plant, [])
-    Aside(env, 3.0, felt=10.0)
-    env.timeout(25.0)
-    env.run()
-    assert [what for _, what in plant.log if what != "settle"] == ["flow to 3", "flow to 25"]
 
 
 def test_a_crossing_stands_before_such_events_that_come_later():

@@ -1,7 +1,7 @@
 """The arrays that the kernels work on, in five groups with one meaning each.
 
-``Constants`` never change in a run, ``Inputs`` are set between events, ``State`` is integrated (two rows: the present
-and the step under way), ``Derived`` follows from inputs when the plant settles, ``Work`` is scratch and the meters of
+``Constants`` never change in a run, ``Inputs`` are set between events, ``State`` is integrated (three rows: the present,
+the stretch under way, and MID for loops that changed within it), ``Derived`` follows from inputs when the plant settles, ``Work`` is scratch and the meters of
 the step under way. What belongs to one rack, loop, zone, node or breaker is one record of a structured array
 (``c.rack[r].film``), because kernels that take few arguments compile in a fraction of the time.
 
@@ -21,6 +21,7 @@ from twin.units import AIR_DENSITY, AIR_HEAT_CAPACITY
 Records = NDArray[np.void]
 
 TABLE_POINTS = 12
+MID = 2  # row of State
 
 #: record field → attribute of RackClass, as the kernels name it
 RACK_FIELDS = {
@@ -127,24 +128,24 @@ class Inputs(NamedTuple):
 
 
 class State(NamedTuple):
-    td: Floats  # 2×T device °C
-    tp: Floats  # 2×T plate °C
-    tc: Floats  # 2×R coolant °C
-    ta: Floats  # 2×R rack air °C
-    loop: Floats  # 2×L×4: supply °C, return °C, facility valve, its integrator
-    speed: Floats  # 2×L×K
-    pressure: Floats  # 2×L×2: integrator, manifold pressure Pa
-    flow: Floats  # 2×R m³/s
-    rest: Ints  # 2×L, 1 when the pumps are steady
-    h_loop: Floats  # 2×L, s, next step to try
-    age: Floats  # 2×L, s since the loop's step ahead began, −1 where none is under way
-    zone: Floats  # 2×Z °C
-    h_zone: Floats  # 2×Z
-    theta: Floats  # 2×B
-    timer: Floats  # 2×B, short-time s
-    tank: Floats  # 2×1 °C
-    battery: Floats  # 2×N J
-    ride: Floats  # 2×R J
+    td: Floats  # 3×T device °C
+    tp: Floats  # 3×T plate °C
+    tc: Floats  # 3×R coolant °C
+    ta: Floats  # 3×R rack air °C
+    loop: Floats  # 3×L×4: supply °C, return °C, facility valve, its integrator
+    speed: Floats  # 3×L×K
+    pressure: Floats  # 3×L×2: integrator, manifold pressure Pa
+    flow: Floats  # 3×R m³/s
+    rest: Ints  # 3×L, 1 when the pumps are steady
+    h_loop: Floats  # 3×L, s, next step to try
+    age: Floats  # 3×L, s since the loop's step ahead began, −1 where none is under way
+    zone: Floats  # 3×Z °C
+    h_zone: Floats  # 3×Z
+    theta: Floats  # 3×B
+    timer: Floats  # 3×B, short-time s
+    tank: Floats  # 3×1 °C
+    battery: Floats  # 3×N J
+    ride: Floats  # 3×R J
 
 
 class Derived(NamedTuple):
@@ -201,6 +202,12 @@ class Work(NamedTuple):
     node_p: Floats  # N, W
     node_i: Floats  # N×6, re and im of line currents, A
     breaker_r: Floats  # 2×B
+    most: Floats  # 1: the greatest current over rating that any breaker can see under the present switches
+    begin: Floats  # L, s from the start of the stretch to where a loop stands in row MID, 0 where it has no such state
+    kept: Records  # L, and
+    kept_rack: Records  # R: what the meters of the stretch had then
+    kept_seen: Floats  # R×3×2
+    kept_seen_loop: Floats  # L×3×2
     ahead: Records  # L: a step ahead's length s, water °C at its start and slope K/s, watts of exchanger and pumps
     ahead_loop: Floats  # 2×L×4, State.loop at its two ends
     ahead_rack: Records  # R: coolant, hottest device and power at its two ends, mean watts of rack and air
@@ -390,28 +397,28 @@ def state(c: Constants, u: Inputs) -> State:
     fluid = np.where(c.rack["liquid"] == 1, coolant, air)[c.tray_rack]
     loop = np.stack([u.loop["supply_set"], u.loop["supply_set"] + 10.0, np.full(loops, 0.5), np.full(loops, 0.5)], 1)
 
-    def twice(row: Any) -> NDArray[Any]:
-        return np.stack([row, row])
+    def thrice(row: Any) -> NDArray[Any]:
+        return np.stack([row, row, row])
 
     return State(
-        td=twice(fluid + 8.0),
-        tp=twice(fluid + 5.0),
-        tc=twice(coolant),
-        ta=twice(air),
-        loop=twice(loop),
-        speed=twice(0.8 * u.pump_on),
-        pressure=twice(np.stack([np.full(loops, 0.8), u.loop["pressure_set"]], 1)),
-        flow=np.zeros((2, racks)),
-        rest=np.zeros((2, loops), dtype=np.int64),
-        h_loop=np.full((2, loops), 0.1),
-        age=np.full((2, loops), -1.0),
-        zone=twice(u.zone["set_point"].copy()),
-        h_zone=np.full((2, len(c.zone)), 0.1),
-        theta=np.zeros((2, len(c.breaker))),
-        timer=np.zeros((2, len(c.breaker))),
-        tank=np.full((2, 1), u.facility[0]),
-        battery=twice(c.node["battery"].copy()),
-        ride=twice(c.rack["ride_through"].copy()),
+        td=thrice(fluid + 8.0),
+        tp=thrice(fluid + 5.0),
+        tc=thrice(coolant),
+        ta=thrice(air),
+        loop=thrice(loop),
+        speed=thrice(0.8 * u.pump_on),
+        pressure=thrice(np.stack([np.full(loops, 0.8), u.loop["pressure_set"]], 1)),
+        flow=np.zeros((3, racks)),
+        rest=np.zeros((3, loops), dtype=np.int64),
+        h_loop=np.full((3, loops), 0.1),
+        age=np.full((3, loops), -1.0),
+        zone=thrice(u.zone["set_point"].copy()),
+        h_zone=np.full((3, len(c.zone)), 0.1),
+        theta=np.zeros((3, len(c.breaker))),
+        timer=np.zeros((3, len(c.breaker))),
+        tank=np.full((3, 1), u.facility[0]),
+        battery=thrice(c.node["battery"].copy()),
+        ride=thrice(c.rack["ride_through"].copy()),
     )
 
 
@@ -464,6 +471,9 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
         air_new=one(racks), zone=_records(len(c.zone), "crah_joules step_crah zone_new"),
         seen=one((racks, 3, 2)), seen_loop=one((loops, 3, 2)), rack_power=one((2, racks)),
         node_p=one(nodes), node_i=one((nodes, 6)), breaker_r=one((2, breakers)),
+        most=np.full(1, np.inf), begin=one(loops), kept=_records(loops, "hx_joules pump_joules"),
+        kept_rack=_records(racks, "rack_joules air_joules"), kept_seen=one((racks, 3, 2)),
+        kept_seen_loop=one((loops, 3, 2)),
         ahead=_records(loops, "length water slope hx_watts pump_watts"), ahead_loop=one((2, loops, 4)),
         ahead_rack=_records(racks, "fluid0 fluid1 hot0 hot1 watts0 watts1 rack_watts air_watts"),
         ahead_td=one((2, trays)), ahead_tp=one((2, trays)),

@@ -9,16 +9,18 @@ from typing import Any
 
 from twin.hall.topology import Bools
 from twin.plant.air import crah_heat, mean_air_watts
-from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State, Work
+from twin.plant.arrays import MID, Constants, Derived, Floats, Inputs, Ints, State, Work
 from twin.plant.breakers import TABLE, crossing_seconds, damaged, relaxed, weights
 from twin.plant.compiled import inner, kernel
 from twin.plant.coolant import exchanger_film, heat_per_kelvin
 from twin.plant.facility import tank_after
 from twin.plant.fluids import WATER_VOLUMETRIC_HEAT, pg25_volumetric_heat
+from twin.plant.loop import keep
 from twin.plant.march import march
 from twin.plant.meters import Meters, commit
 from twin.plant.power import UPS, breaker_ratios, tree
 from twin.plant.pumps import settle_loop
+from twin.plant.settle import resolve_rack
 
 DONE, REFUSED, BROKEN, CROSSED = 0, 1, 2, 3
 INSTANTANEOUS, SHORT_TIME, THERMAL, RACK_DARK, BATTERY, DEVICE = range(6)  # Guard values
@@ -98,8 +100,8 @@ def _breakers(
     return False, best, guard, index
 
 
-@kernel
-def advance(
+@inner
+def balance(
     c: Constants,
     u: Inputs,
     x: State,
@@ -109,53 +111,21 @@ def advance(
     aux_unit: Floats,
     cur: int,
     span: float,
-    watch: int,
+    others: bool,
+    predicted: float,
     totals: Floats,
-    slope: float,
 ) -> tuple[int, float, int, int]:
-    """Carry the plant over ``span`` [s] from row ``cur`` into the other row. Nothing in row ``cur`` changes.
+    """Power, breakers, batteries and facility water over a stretch that loops and zones have been carried through.
 
-    watch: bit 1 for devices, bit 2 for everything else (and for refusing poor guesses).
-    slope [K/s] of facility water: NaN to predict it, or the one with which a crossing was found, so that the same
-    crossing is met again. Returns (outcome, seconds, guard, index).
-    totals: [source J, conversion loss J, rejected J, slope] of the stretch.
+    others: whether to watch for guards and to refuse poor guesses; predicted [°C]: facility water at the end, as the
+    loops had it. Returns as :func:`advance`.
     """
-    devices = (watch & 1) != 0
-    others = (watch & 2) != 0
     nxt = 1 - cur
     water = x.tank[cur, 0]
-    predicted = tank_after(c, u, water, rejected_now(c, u, x, d, cur), span)
-    if isnan(slope):
-        slope = (predicted - water) / span
-    else:
-        predicted = water + slope * span
-    totals[3] = slope
+    racks = c.tray0.size - 1
     best = span
     guard = -1
     index = -1
-    racks = c.tray0.size - 1
-    for r in range(racks):
-        if d.metered[r]:
-            for i in range(c.tray0[r], c.tray0[r + 1]):
-                w.meter[i].lag = 0.0
-                w.meter[i].slow_s = 0.0
-                w.meter[i].brake_s = 0.0
-                w.meter[i].cap_s = 0.0
-    loops = c.loop.size
-    for item in range(loops + c.zone.size):
-        airy = item >= loops
-        if item == loops:
-            mean_air_watts(w, span, w.mean_air)
-        which = item - loops if airy else item
-        t, tray = march(c, u, x, d, w, airy, which, cur, span, water, slope, w.mean_air, devices)
-        if tray == -2:
-            return BROKEN, t, DEVICE, -1 - which if airy else which
-        if tray >= 0 and (guard < 0 or t < best or (t == best and tray < index)):
-            best, guard, index = t, DEVICE, tray
-    if guard >= 0:
-        # racks of other loops are at other times: only the first crossing counts
-        return CROSSED, best, guard, index
-
     mean_power, mean_r, spent = w.mean_power, w.mean_r, w.spent
     for r in range(racks):
         mean_power[r] = w.rack[r].rack_joules / span
@@ -211,6 +181,69 @@ def advance(
     if guard >= 0:
         return CROSSED, best, guard, index
     return DONE, span, -1, -1
+
+
+@kernel
+def advance(
+    c: Constants,
+    u: Inputs,
+    x: State,
+    d: Derived,
+    w: Work,
+    unit: Floats,
+    aux_unit: Floats,
+    cur: int,
+    span: float,
+    watch: int,
+    totals: Floats,
+    slope: float,
+) -> tuple[int, float, int, int]:
+    """Carry the plant over ``span`` [s] from row ``cur`` into the other row. Nothing in row ``cur`` changes.
+
+    watch: bit 1 for devices, bit 2 for everything else (and for refusing poor guesses).
+    slope [K/s] of facility water: NaN to predict it, or the one with which a crossing was found, so that the same
+    crossing is met again. Returns (outcome, seconds, guard, index).
+    totals: [source J, conversion loss J, rejected J, slope] of the stretch.
+    """
+    devices = (watch & 1) != 0
+    others = (watch & 2) != 0
+    nxt = 1 - cur
+    water = x.tank[cur, 0]
+    predicted = tank_after(c, u, water, rejected_now(c, u, x, d, cur), span)
+    if isnan(slope):
+        slope = (predicted - water) / span
+    else:
+        predicted = water + slope * span
+    totals[3] = slope
+    best = span
+    guard = -1
+    index = -1
+    racks = c.tray0.size - 1
+    for r in range(racks):
+        if d.metered[r]:
+            for i in range(c.tray0[r], c.tray0[r + 1]):
+                w.meter[i].lag = 0.0
+                w.meter[i].slow_s = 0.0
+                w.meter[i].brake_s = 0.0
+                w.meter[i].cap_s = 0.0
+    loops = c.loop.size
+    for item in range(loops + c.zone.size):
+        airy = item >= loops
+        if item == loops:
+            mean_air_watts(w, span, w.mean_air)
+        which = item - loops if airy else item
+        begin = 0.0 if airy else w.begin[which]
+        row = MID if begin > 0.0 else cur
+        t, tray = march(c, u, x, d, w, airy, which, row, nxt, begin, span, water, slope, w.mean_air, devices)
+        if tray == -2:
+            return BROKEN, t, DEVICE, -1 - which if airy else which
+        if tray >= 0 and (guard < 0 or t < best or (t == best and tray < index)):
+            best, guard, index = t, DEVICE, tray
+    if guard >= 0:
+        # racks of other loops are at other times: only the first crossing counts
+        return CROSSED, best, guard, index
+
+    return balance(c, u, x, d, w, unit, aux_unit, cur, span, others, predicted, totals)
 
 
 @kernel
@@ -325,3 +358,106 @@ def flow(
             if abs(x.loop[cur, loop, 0] - d.viscous[loop]) > DRIFT:
                 settle_loop(c, u, x, d, w.branch, loop, cur)
     return t, cur, -1, -1
+
+
+@kernel
+def open_stretch(
+    c: Constants,
+    u: Inputs,
+    x: State,
+    d: Derived,
+    w: Work,
+    unit: Floats,
+    aux_unit: Floats,
+    totals: Floats,
+    asked: Floats,
+    cur: int,
+    t: float,
+    until: float,
+    window: float,
+) -> tuple[float, float, int, int]:
+    """Integrate one stretch from ``t`` towards ``until`` [s], not past its window, and leave it to be closed.
+
+    Returns (time, span, guard, index): the first crossing ends the stretch.
+    """
+    stop = min(until, (floor(t / window + 1e-9) + 1.0) * window)
+    span = stop - t
+    if asked[0] < 0.999 * span:
+        span = asked[0]
+        stop = t + span
+    taken, guard, index = _stretch(c, u, x, d, w, unit, aux_unit, cur, span, totals, asked)
+    if guard >= 0:
+        asked[0] = min(window, asked[0])
+        return t + taken, taken, guard, index
+    asked[0] = min(window, max(2.0 * taken, asked[0]))
+    return (stop if taken == span else t + taken), taken, guard, index
+
+
+@kernel
+def cut(
+    c: Constants, u: Inputs, x: State, d: Derived, w: Work, loop: int, cur: int, at: float, water: float, slope: float
+) -> None:
+    """Put a loop's state at ``at`` [s] of the open stretch into row MID, before its inputs change there."""
+    begin = w.begin[loop]
+    if at > begin:
+        march(c, u, x, d, w, False, loop, MID if begin > 0.0 else cur, MID, begin, at, water, slope, w.mean_air, False)
+        keep(c, w, loop)
+        w.begin[loop] = at
+
+
+@kernel
+def resume(
+    c: Constants,
+    u: Inputs,
+    x: State,
+    d: Derived,
+    w: Work,
+    loop: int,
+    cur: int,
+    span: float,
+    water: float,
+    slope: float,
+    dirty: Bools,
+    rack_clock: Floats,
+) -> tuple[float, int]:
+    """Carry a loop from row MID to the end of the open stretch under its new inputs; returns as :func:`march`."""
+    for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
+        r = c.loop_idx[j]
+        if dirty[r]:
+            dirty[r] = False
+            resolve_rack(c, u, x, d, w, r, MID, 1, rack_clock)
+    begin = w.begin[loop]
+    return march(c, u, x, d, w, False, loop, MID, 1 - cur, begin, span, water, slope, w.mean_air, True)
+
+
+@kernel
+def close_stretch(
+    c: Constants,
+    u: Inputs,
+    x: State,
+    d: Derived,
+    w: Work,
+    m: Meters,
+    row_of: Ints,
+    rack_trays: Floats,
+    rack_clock: Floats,
+    unit: Floats,
+    aux_unit: Floats,
+    start_i: Floats,
+    totals: Floats,
+    cur: int,
+    span: float,
+    changed: bool,
+) -> None:
+    """Commit the open stretch of ``span`` [s]; where loops ``changed`` within it, take its power and water again."""
+    if changed:
+        mean_air_watts(w, span, w.mean_air)
+        for zone in range(c.zone.size):
+            march(c, u, x, d, w, True, zone, cur, 1 - cur, 0.0, span, x.tank[cur, 0], totals[3], w.mean_air, False)
+        balance(c, u, x, d, w, unit, aux_unit, cur, span, False, x.tank[cur, 0], totals)
+        for loop in range(c.loop.size):
+            w.begin[loop] = 0.0
+    commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, start_i, totals, cur, span)
+    for loop in range(c.loop.size):
+        if abs(x.loop[1 - cur, loop, 0] - d.viscous[loop]) > DRIFT:
+            settle_loop(c, u, x, d, w.branch, loop, 1 - cur)

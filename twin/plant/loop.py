@@ -13,8 +13,10 @@ from twin.plant.coolant import exchanger_film, film_conductance, heat_and_slope,
 from twin.plant.fluids import WATER_VOLUMETRIC_HEAT, pg25_volumetric_heat
 from twin.plant.pumps import controller, pump_rates, pump_solve, pump_watts, solve_flows
 from twin.plant.racks import (
+    add_seen,
     clear,
     correct_slowed,
+    keep_seen,
     linearise,
     meter_trays,
     power_at_end,
@@ -324,9 +326,12 @@ def may_step_ahead(c: Constants, x: State, d: Derived, loop: int, row: int) -> b
 
 @inline
 def step_ahead(
-    c: Constants, x: State, d: Derived, w: Work, loop: int, row: int, h: float, water: float, slope: float
+    c: Constants, x: State, d: Derived, w: Work, loop: int, row: int, end: int, h: float, water: float, slope: float
 ) -> None:
-    """Take the step of ``h`` [s] that was tried from ``row`` as the loop's way from there on, a straight line."""
+    """Take the step of ``h`` [s] that was tried from ``row`` as the loop's way from there on, a straight line.
+
+    end: of ``rack_power``, which the racks' power in ``row`` stands at.
+    """
     plan = w.ahead[loop]
     plan.length, plan.water, plan.slope = h, water, slope
     plan.hx_watts = w.loop[loop].step_hx / h
@@ -344,7 +349,7 @@ def step_ahead(
         unload(w.m, first, i0, i1, w.ahead_td[0], w.ahead_tp[0])
         accept(w.m, first, i1 - i0)
         unload(w.m, first, i0, i1, w.ahead_td[1], w.ahead_tp[1])
-        note.watts0, note.watts1 = w.rack_power[0, r], rack_watts(c, d, w.m, r)
+        note.watts0, note.watts1 = w.rack_power[end, r], rack_watts(c, d, w.m, r)
     x.age[row, loop] = 0.0
 
 
@@ -363,6 +368,7 @@ def on_the_line(c: Constants, x: State, w: Work, loop: int, cur: int, nxt: int, 
         between(w.ahead_td, end, c.tray0[r], c.tray0[r + 1], x.td[nxt])
         between(w.ahead_tp, end, c.tray0[r], c.tray0[r + 1], x.tp[nxt])
         k, note = w.rack[r], w.ahead_rack[r]
+        before = x.tc[cur, r]
         x.tc[nxt, r] = note.fluid0 + end * (note.fluid1 - note.fluid0)
         x.flow[nxt, r] = x.flow[cur, r]
         k.rack_joules, k.air_joules = note.rack_watts * span, note.air_watts * span
@@ -370,7 +376,8 @@ def on_the_line(c: Constants, x: State, w: Work, loop: int, cur: int, nxt: int, 
         warmer = note.hot1 - note.hot0
         clear(w.seen[r])
         see(w.seen[r], 0, note.hot0 + begin * warmer, note.hot0 + end * warmer, span)
-        see(w.seen[r], 1, x.tc[cur, r], x.tc[nxt, r], span)
+        see(w.seen[r], 1, before, x.tc[nxt, r], span)
+    supply, ret = x.loop[cur, loop, 0], x.loop[cur, loop, 1]
     for i in range(4):
         x.loop[nxt, loop, i] = w.ahead_loop[0, loop, i] + end * (w.ahead_loop[1, loop, i] - w.ahead_loop[0, loop, i])
     x.rest[nxt, loop] = 1
@@ -379,6 +386,33 @@ def on_the_line(c: Constants, x: State, w: Work, loop: int, cur: int, nxt: int, 
     for i in range(c.loop[loop].pumps):
         x.speed[nxt, loop, i] = x.speed[cur, loop, i]
     clear(w.seen_loop[loop])
-    see(w.seen_loop[loop], 0, x.loop[cur, loop, 0], x.loop[nxt, loop, 0], span)
-    see(w.seen_loop[loop], 1, x.loop[cur, loop, 1], x.loop[nxt, loop, 1], span)
+    see(w.seen_loop[loop], 0, supply, x.loop[nxt, loop, 0], span)
+    see(w.seen_loop[loop], 1, ret, x.loop[nxt, loop, 1], span)
     w.loop[loop].hx_joules, w.loop[loop].pump_joules = plan.hx_watts * span, plan.pump_watts * span
+
+
+# ---------------------------------------------------------------------- a change within a stretch
+
+
+@inline
+def keep(c: Constants, w: Work, loop: int) -> None:
+    """Keep what the meters of the stretch have of a loop."""
+    w.kept[loop].hx_joules, w.kept[loop].pump_joules = w.loop[loop].hx_joules, w.loop[loop].pump_joules
+    keep_seen(w.seen_loop[loop], w.kept_seen_loop[loop])
+    for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
+        r = c.loop_idx[j]
+        w.kept_rack[r].rack_joules, w.kept_rack[r].air_joules = w.rack[r].rack_joules, w.rack[r].air_joules
+        keep_seen(w.seen[r], w.kept_seen[r])
+
+
+@inner
+def add_kept(c: Constants, w: Work, loop: int) -> None:
+    """Add what was kept of a loop to its meters."""
+    w.loop[loop].hx_joules += w.kept[loop].hx_joules
+    w.loop[loop].pump_joules += w.kept[loop].pump_joules
+    add_seen(w.seen_loop[loop], w.kept_seen_loop[loop])
+    for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
+        r = c.loop_idx[j]
+        w.rack[r].rack_joules += w.kept_rack[r].rack_joules
+        w.rack[r].air_joules += w.kept_rack[r].air_joules
+        add_seen(w.seen[r], w.kept_seen[r])

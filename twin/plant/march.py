@@ -4,7 +4,7 @@ Steps are chosen by the embedded error estimate. A device that crosses a guard l
 by bisection on the *size* of the last step, so that the state there has the method's full order.
 
 Where stretches are short because something happens in other loops, a calm loop takes a step ahead, beyond the end of
-the stretch, and the stretches that follow find it on the straight line to the step's end, until something changes in it.
+the stretch, and the stretches that follow find it on the straight line to the end of it, until something changes there.
 The step's error estimate, half the second derivative times h², is four times what a straight line misses.
 """
 
@@ -14,6 +14,7 @@ from twin.plant.air import zone_accept, zone_begin, zone_end, zone_step
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State, Work
 from twin.plant.compiled import inner, kernel
 from twin.plant.loop import (
+    add_kept,
     loop_accept,
     loop_begin,
     loop_end,
@@ -58,20 +59,24 @@ def march(
     airy: bool,
     index: int,
     cur: int,
-    span: float,
+    nxt: int,
+    begin: float,
+    until: float,
     water: float,
     slope: float,
     mean_air: Floats,
     watch: bool,
 ) -> tuple[float, int]:
-    """Carry loop (or, ``airy``, air zone) ``index`` over ``span`` [s] from row ``cur`` into the other row.
+    """Carry loop (or, ``airy``, air zone) ``index`` from ``begin`` to ``until`` [s] of a stretch, ``cur`` to ``nxt``.
 
-    water [°C] and slope [K/s]: facility water of a loop; mean_air [W]: air heat of a zone's liquid racks. With
-    ``watch`` the first guard level that a device crosses ends the run: returns (time [s], tray), else (span, −1). A
-    tray of −2 reports a state that is not finite.
+    A loop that begins late goes on with the meters that were kept of it. water [°C] at the stretch's start and slope
+    [K/s]: facility water of a loop; mean_air [W]: air heat of a zone's liquid racks. With ``watch`` the first guard
+    level that a device crosses ends the run: returns (time [s], tray), else (until, −1). A tray of −2 reports a state
+    that is not finite.
     """
-    nxt = 1 - cur
     src = cur
+    span = until - begin
+    water += slope * begin
     t = 0.0
     tolerance = c.tolerance[0]
     mode = TRYING
@@ -87,7 +92,9 @@ def march(
             if after <= plan.length and apart <= WATER_APART:
                 on_the_line(c, x, w, index, cur, nxt, span)
                 x.h_loop[nxt, index] = h
-                return span, -1
+                if begin > 0.0:
+                    add_kept(c, w, index)
+                return until, -1
             x.age[cur, index] = -1.0
         loop_begin(c, u, x, d, w, index, cur)
         ahead = h * sqrt(min(CALM_SHARE, CALM / tolerance))
@@ -115,11 +122,13 @@ def march(
         if mode == AHEAD:
             mode = TRYING
             if isfinite(total) and error <= min(CALM, CALM_SHARE * tolerance) and past == 0:
-                step_ahead(c, x, d, w, index, cur, step, water, slope)
+                step_ahead(c, x, d, w, index, cur, 1 if begin > 0.0 else 0, step, water, slope)
                 on_the_line(c, x, w, index, cur, nxt, span)
                 grown = min(4.0 * h, 0.9 * step * sqrt(tolerance / max(error, 1e-12)))
                 x.h_loop[nxt, index] = min(c.tolerance[1], grown)
-                return span, -1
+                if begin > 0.0:
+                    add_kept(c, w, index)
+                return until, -1
             continue
         if mode == TRYING:
             if not isfinite(total) or not isfinite(error):
@@ -163,11 +172,13 @@ def march(
         loop_end(c, u, x, d, w, index, nxt)
         x.h_loop[nxt, index] = h
         x.age[nxt, index] = -1.0
+        if begin > 0.0:
+            add_kept(c, w, index)
         racks = c.loop_idx[c.loop_ptr[index] : c.loop_ptr[index + 1]]
     if found == 0:
         found = first_past(c, u, x.td[nxt], racks, 0.0, 0 if airy else 1)
-        return t, found
-    return (t, -2) if found == -2 else (span, -1)
+        return begin + t, found
+    return (begin + t, -2) if found == -2 else (until, -1)
 
 
 @kernel

@@ -6,6 +6,7 @@ what has to be settled again; every read of an output settles first.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from twin.plant.arrays import Constants, constants, derived, inputs, state, work
 from twin.plant.compiled import Direct
 from twin.plant.facility import AVAILABLE, DRY_BULB, SET, WET_BULB
 from twin.plant.guards import Crossing, Guard
-from twin.plant.integrate import flow, guards_past
+from twin.plant.integrate import NONE, advance, close_stretch, cut, flow, guards_past, open_stretch, resume
 from twin.plant.march import first_past
 from twin.plant.pumps import AFTER_CHANGE, settle_loop
 from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED
@@ -26,6 +27,7 @@ from twin.plant.settle import resolve
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+CERTAIN = 0.9  # of its rating: a breaker that can never carry more, whatever racks draw and however it swings, holds
 PAST = 1e-9  # K: a device this close below its level counts as past it when the plant settles
 
 
@@ -33,6 +35,7 @@ PAST = 1e-9  # K: a device this close below its level counts as past it when the
 _flow, _resolve, _past_guards, _past_devices = Direct(flow), Direct(resolve), Direct(guards_past), Direct(first_past)
 _settle_loop, _add_up, _reset_windows = Direct(settle_loop), Direct(meter.add_up), Direct(meter.reset_windows)
 _stored_joules = Direct(meter.stored_joules)
+_open_stretch, _close_stretch, _cut, _resume = Direct(open_stretch), Direct(close_stretch), Direct(cut), Direct(resume)
 
 
 class PlantError(RuntimeError):
@@ -59,6 +62,24 @@ def _residuals(now: tuple[float, ...], since: tuple[float, ...], gained: float) 
     rack, pump, fan, hx, crah, supplied, lost = (a - b for a, b in zip(now, since, strict=True))
     heat_in = rack + pump + fan
     return (heat_in - hx - crah - gained) / max(heat_in, 1.0), (supplied - rack - lost) / max(supplied, 1.0)
+
+
+@dataclass
+class _Open:
+    """A stretch that is integrated and not committed: start and end [s], span, water at its start [°C], its slope."""
+
+    start: float
+    end: float
+    span: float
+    water: float
+    slope: float
+    late: set[int]  # loops that have changed since it was carried to its end
+    found: tuple[int, int] | None = None  # guard and index of what is crossed at its end
+    changed: bool = False
+
+    def lag(self, now: float) -> float:
+        """From its start to ``now`` [s]."""
+        return min(max(0.0, now - self.start), self.span)
 
 
 class Plant:
@@ -104,11 +125,16 @@ class Plant:
         self._mark: tuple[float, ...] = (0.0,) * 7
         self._energies = np.zeros(7)
         self._metered_from = 0.0
+        self._open: _Open | None = None
+        self.now = 0.0  # s, of the event that is being carried out while a stretch is open
         self._control_watts = float(self.c.loop["control_watts"].sum())
 
     # ------------------------------------------------------------------ inputs
 
     def _touch_trays(self, trays: Ints) -> None:
+        """Inputs of ``trays`` are about to change."""
+        if self._open is not None:
+            self._cut(trays)
         self._dirty_rack[self.c.tray_rack[trays]] = True
         self._dirty_swing = True
 
@@ -124,6 +150,7 @@ class Plant:
         gang: int | Ints = -1,
     ) -> None:
         """Give ``trays`` (indices) a power profile. utilisation [-] of the dynamic range; sigma_watts [W] per tray."""
+        self._touch_trays(trays)
         u = self.u
         u.tray["load"][trays] = utilisation
         u.tray["sigma"][trays] = sigma_watts
@@ -134,26 +161,34 @@ class Plant:
             u.tray["linear"][trays] = linear_share
         if speed_exponent is not None:
             u.tray["beta"][trays] = speed_exponent
-        self._touch_trays(trays)
 
     def move_load(self, trays: Ints, utilisation: float, sigma_watts: float) -> None:
         """Change utilisation [-] and swing [W per tray] of ``trays`` whose profiles and gangs stay as they are."""
+        self._touch_trays(trays)
         self.u.tray["load"][trays] = utilisation
         self.u.tray["sigma"][trays] = sigma_watts
-        self._touch_trays(trays)
 
     def clear_load(self, trays: Ints) -> None:
         """Leave ``trays`` idle."""
+        self._touch_trays(trays)
         u = self.u
         u.tray["load"][trays] = 0.0
         u.tray["sigma"][trays] = 0.0
         u.tray["gang"][trays] = -1
         u.tray["busy"][trays] = 0
-        self._touch_trays(trays)
 
     def allocate(self, trays: Ints, taken: bool) -> None:
         """Count ``trays`` as allocated (or free) in the recorded series."""
-        np.add.at(self.rack_trays, self.c.tray_rack[trays], 1.0 if taken else -1.0)
+        racks, sign = self.c.tray_rack[trays], 1.0 if taken else -1.0
+        before = self._open.lag(self.now) if self._open is not None else 0.0
+        if before > 0.0:
+            # the open stretch will count them for all of its length
+            window = self.m.win_rack[:, meter.RACK_TRAYS]
+            window[racks, 0] = np.minimum(window[racks, 0], self.rack_trays[racks])
+            window[racks, 1] = np.maximum(window[racks, 1], self.rack_trays[racks])
+            np.add.at(window[:, 2], racks, -sign * before)
+            np.add.at(self.m.allocated_s, racks, -sign * before)
+        np.add.at(self.rack_trays, racks, sign)
 
     def set_cap(self, trays: Ints, clock: float | Floats) -> None:
         """Limit the clock of ``trays`` to a fraction of nominal, as policy or firmware does."""
@@ -298,8 +333,13 @@ class Plant:
 
     def settle(self, now: float) -> Crossing | None:
         """Solve power tree and hydraulics under the present inputs; report an armed guard already past its level."""
+        if self._open is not None and now < self._open.end:
+            raise PlantError(f"the plant was asked for its state at {now} s within a stretch that ends later")
+        crossing = self.close()
+        if crossing is not None:
+            return crossing
         c, u, x, d, w, cur = self.c, self.u, self.x, self.d, self.w, self.cur
-        dirty = self._dirty_feeds or bool(self._dirty_rack.any()) or bool(self._dirty_loop.any())
+        dirty = self._dirty_feeds or self._dirty_swing or bool(self._dirty_rack.any()) or bool(self._dirty_loop.any())
         if dirty:
             if self._dirty_loop.any():
                 for loop in np.flatnonzero(self._dirty_loop).tolist():
@@ -330,6 +370,9 @@ class Plant:
 
     def flow(self, now: float, until: float) -> Crossing | None:
         """Integrate from ``now`` to ``until`` [s], or to the earliest crossing of an armed guard, on its far side."""
+        crossing = self.close()
+        if crossing is not None:
+            return crossing
         t, until, window = float(now), float(until), float(self.window_seconds)
         while t < until:
             t, self.cur, guard, index = _flow(
@@ -344,6 +387,101 @@ class Plant:
                 return self._land(t, guard, index)
             if t == (math.floor(t / window + 1e-9)) * window:
                 self._close_window(t)
+        return None
+
+    # ------------------------------------------------------------------ a stretch that is left open
+
+    @property
+    def certain(self) -> bool:
+        """Whether nothing but a device can cross a guard, whatever jobs do, and none is hindered at present.
+
+        A stretch may then be left open for changes of load that are still to happen in it.
+        """
+        return bool(self.w.most[0] < CERTAIN) and not self._dirty_feeds and not self.d.metered.any()
+
+    def open(self, now: float, until: float) -> float:
+        """Integrate a stretch from ``now`` towards ``until`` [s] and leave it open; returns the time it reaches.
+
+        Until :meth:`close`, trays may change at times within it (:attr:`now`), in order of time: what they share a loop
+        with is carried again from there by :meth:`catch_up`.
+        """
+        end, span, guard, index = _open_stretch(
+            self.c, self.u, self.x, self.d, self.w, self._unit, self._aux_unit, self._totals, self._asked,
+            int(self.cur), float(now), float(until), float(self.window_seconds),
+        )  # fmt: skip
+        if guard == -2:
+            self._broken(end, index)
+        self._open = _Open(float(now), end, span, float(self.x.tank[self.cur, 0]), float(self._totals[3]), set())
+        if guard >= 0:
+            self._open.found = (guard, index)
+        return end
+
+    def _cut(self, trays: Ints) -> None:
+        """Put the loops of ``trays`` into the state they have now, before they change."""
+        stretch = self._open
+        assert stretch is not None
+        at = stretch.lag(self.now)
+        for loop in np.unique(self.c.rack["loop"][self.c.tray_rack[trays]]).tolist():
+            _cut(self.c, self.u, self.x, self.d, self.w, loop, int(self.cur), at, stretch.water, stretch.slope)
+            stretch.late.add(loop)
+
+    def catch_up(self) -> float | None:
+        """Carry loops whose trays changed within an open stretch to its end, or to the first guard they cross.
+
+        Returns the end [s] of the stretch, None where none is open.
+        """
+        stretch = self._open
+        if stretch is None:
+            return None
+        if not stretch.late:
+            return stretch.end
+        if self._dirty_feeds or self._dirty_loop.any():
+            raise PlantError("switches or pumps changed within a stretch that was open for changes of load only")
+        if stretch.found is not None and self._loop_of(stretch.found) in stretch.late:
+            stretch.found = None  # it is found again, or no more
+        first, tray = stretch.span, -1
+        for loop in sorted(stretch.late):
+            t, found = _resume(
+                self.c, self.u, self.x, self.d, self.w, loop, int(self.cur), stretch.span, stretch.water, stretch.slope,
+                self._dirty_rack, self.rack_clock,
+            )  # fmt: skip
+            if found == -2:
+                self._broken(stretch.start + t, loop)
+            if found >= 0 and (tray < 0 or (t, found) < (first, tray)):
+                first, tray = t, found
+        stretch.late.clear()
+        stretch.changed = True
+        if tray >= 0:
+            advance(
+                self.c, self.u, self.x, self.d, self.w, self._unit, self._aux_unit, self.cur, first, NONE, self._totals,
+                stretch.slope,
+            )  # fmt: skip
+            stretch.span, stretch.end, stretch.found = first, stretch.start + first, (int(Guard.DEVICE), tray)
+        return stretch.end
+
+    def _loop_of(self, found: tuple[int, int]) -> int:
+        """The loop of a device that crosses a guard, −1 for other guards."""
+        guard, index = found
+        return int(self.c.rack["loop"][self.c.tray_rack[index]]) if guard == Guard.DEVICE else -1
+
+    def close(self) -> Crossing | None:
+        """Commit the stretch that is open, if one is; returns what it crossed at its end. A window ends with it."""
+        stretch = self._open
+        if stretch is None:
+            return None
+        self._open = None
+        self.time = stretch.end
+        if stretch.span > 0.0:
+            _close_stretch(
+                self.c, self.u, self.x, self.d, self.w, self.m, self.topology.rack_row, self.rack_trays,
+                self.rack_clock, self._unit, self._aux_unit, self._start_i, self._totals, int(self.cur), stretch.span,
+                stretch.changed,
+            )  # fmt: skip
+            self.cur = 1 - self.cur
+        if stretch.found is not None:
+            return self._land(stretch.end, *stretch.found)
+        if self.time == (math.floor(self.time / self.window_seconds + 1e-9)) * self.window_seconds:
+            self._close_window(self.time)
         return None
 
     def _land(self, time: float, guard: int, index: int) -> Crossing:
@@ -371,11 +509,6 @@ class Plant:
         )
 
     # ------------------------------------------------------------------ windows and balance
-
-    @property
-    def window_end(self) -> float:
-        """When the window being recorded ends [s]."""
-        return float((math.floor(self.time / self.window_seconds + 1e-9) + 1.0) * self.window_seconds)
 
     def _ledger(self) -> tuple[float, ...]:
         m = self.m

@@ -296,6 +296,23 @@ def see(seen: Floats, signal: int, before: float, after: float, h: float) -> Non
 
 
 @inner
+def keep_seen(seen: Floats, kept: Floats) -> None:
+    """Copy minimum, maximum and integral of two signals."""
+    for i in range(3):
+        for signal in range(2):
+            kept[i, signal] = seen[i, signal]
+
+
+@inner
+def add_seen(seen: Floats, more: Floats) -> None:
+    """Add minimum, maximum and integral of two signals that were seen before."""
+    for signal in range(2):
+        seen[0, signal] = min(seen[0, signal], more[0, signal])
+        seen[1, signal] = max(seen[1, signal], more[1, signal])
+        seen[2, signal] += more[2, signal]
+
+
+@inner
 def rack_begin(m: Floats, first: int, trays: int, k: Any, seen: Floats) -> None:
     """Forget the meters of the last stretch, and note the hottest device."""
     k.hottest = largest(m, first, trays, TD)

@@ -1,9 +1,12 @@
 """The hybrid clock: a SimPy environment whose gaps are filled by a plant.
 
 Only events create events, so nothing new can happen before ``peek()``: the plant runs to that time under frozen
-inputs. If a guard is crossed on the way, the crossing becomes an event at the head of the queue. An event that is known
-to leave the plant alone (:class:`Aside`) does not stop it: the plant runs past it, and stands ahead of the clock for a
-while (lookahead, as in conservative parallel simulation: Fujimoto, *Parallel and Distributed Simulation Systems*, 2000).
+inputs. If a guard is crossed on the way, the crossing becomes an event at the head of the queue.
+
+An event that is known to leave the plant alone (:class:`Aside`) does not stop it: the plant runs past it, and stands
+ahead of the clock for a while (lookahead, as in conservative parallel simulation: Fujimoto, *Parallel and Distributed
+Simulation Systems*). Neither does one that changes loads only (:class:`Local`), as long as the plant is certain that
+loads alone can trip nothing: it takes such a change in after the fact.
 """
 
 import math
@@ -29,8 +32,13 @@ class Crossed(Protocol):
 class Physics(Protocol):
     """What the clock needs of a plant."""
 
+    now: float
+
     @property
-    def window_end(self) -> float: ...
+    def certain(self) -> bool: ...
+    def open(self, now: float, until: float) -> float: ...
+    def catch_up(self) -> float | None: ...
+    def close(self) -> Crossed | None: ...
     def settle(self, now: float) -> Crossed | None: ...
     def flow(self, now: float, until: float) -> Crossed | None: ...
 
@@ -41,6 +49,10 @@ class Aside(simpy.Timeout):
     def __init__(self, env: simpy.Environment, delay: float, felt: float) -> None:
         super().__init__(env, delay)
         self.felt = felt
+
+
+class Local(Aside):
+    """An event that does not read the plant and changes nothing in it but loads, and what comes of it likewise."""
 
 
 class ZenoError(RuntimeError):
@@ -69,21 +81,48 @@ class HybridEnvironment(simpy.Environment):
         """Let the plant fill the time to the next event, then process that event."""
         first = self.peek()
         if self._pending is None and self.now < first < math.inf:
-            start, until = max(self.now, self._reached), self._horizon(first)
-            if start < until:
-                self._reached = until
-                crossing = self._plant.settle(start) or self._plant.flow(start, until)
-                if crossing is not None:
-                    self._announce(crossing)
+            crossing = self._run(first)
+            if crossing is not None:
+                self._announce(crossing)
         super().step()
 
+    def _run(self, first: float) -> Crossed | None:
+        """Let the plant run to the next event, or past it; returns what it crossed on the way."""
+        plant = self._plant
+        end = plant.catch_up()
+        reached = max(self.now, self._reached) if end is None else end
+        crossing = None
+        while crossing is None and reached <= first:
+            crossing = plant.close()
+            if crossing is not None or reached == first:
+                break
+            crossing = plant.settle(reached)
+            if crossing is None:
+                until = self._horizon(first)
+                if until > first:
+                    reached = plant.open(reached, until)
+                else:
+                    reached, crossing = until, plant.flow(reached, until)
+        self._reached = reached
+        plant.now = first
+        return crossing
+
     def _horizon(self, first: float) -> float:
-        """To where the plant may run [s]: no window of it ends before what happened in that window has been counted."""
-        head = self._queue[0][3]
-        if not isinstance(head, Aside):
+        """To where the plant may run [s]: the first time at which something may come of an event that reads it."""
+        if not isinstance(self._queue[0][3], Aside):
             return first
-        felt = min(head.felt, *(entry[0] for entry in self._queue[1:3]))  # in a heap the second of all is one of these
-        return felt if felt < self._plant.window_end else first
+        certain = self._plant.certain
+        horizon, waiting = math.inf, [0]  # places in the heap, each of which is no later than the two below it
+        while waiting:
+            place = waiting.pop()
+            if place < len(self._queue) and self._queue[place][0] < horizon:
+                event = self._queue[place][3]
+                if isinstance(event, Aside) and (certain or not isinstance(event, Local)):
+                    horizon = min(horizon, event.felt)
+                    waiting += [2 * place + 1, 2 * place + 2]
+                else:
+                    horizon = self._queue[place][0]
+        return max(first, horizon)
 
     def read(self) -> None:
         """Settle before a read of the plant's outputs; a crossing found so is announced."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from twin.plant.plant import Plant
 from twin.plant.server import BRAKED, NORMAL, SLOWED
 from twin.results.kinds import EventKind
+from twin.sim.clock import Local
 from twin.sim.world import World
 from twin.workload.jobs import Job, Phase
 
@@ -212,7 +213,8 @@ class JobRun:
                     left = seconds - self._done
                     predicted = left / max(CRAWL, self.pace())
                     # never past the earliest end there can be, which is that at full clock
-                    yield env.timeout(predicted if predicted <= SOON else max(left, SOON))
+                    wait = predicted if predicted <= SOON else max(left, SOON)
+                    yield Local(env, wait, self.world.tick_after(env.now + wait))
                 else:
                     yield env.event()
             finally:

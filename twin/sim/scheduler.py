@@ -6,7 +6,6 @@ may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP sc
 """
 
 import itertools
-import math
 from collections.abc import Generator
 from dataclasses import replace
 from operator import attrgetter
@@ -67,16 +66,11 @@ class Scheduler:
         settings = self.world.settings
         return self._always() if settings.control_always else self._after_changes()
 
-    def tick_after(self, time: float) -> float:
-        """The control tick at which a change at ``time`` [s] is looked at."""
-        period = self.world.settings.control_period_seconds
-        return (math.floor(time / period) + 1.0) * period if time > 0.0 else 0.0
-
     def _after_changes(self) -> Generator[simpy.Event, Any, None]:
         env = self.world.env
         while True:
             yield self._change
-            tick = self.tick_after(env.now)
+            tick = self.world.tick_after(env.now)
             if tick > env.now:
                 yield env.timeout(tick - env.now)
             self._change = env.event()

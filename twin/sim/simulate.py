@@ -259,7 +259,7 @@ def _arrivals(
     """Submit each job at its time."""
     for job in jobs:
         if job.submit_seconds > world.env.now:
-            yield Aside(world.env, job.submit_seconds - world.env.now, scheduler.tick_after(job.submit_seconds))
+            yield Aside(world.env, job.submit_seconds - world.env.now, world.tick_after(job.submit_seconds))
         run = JobRun(world, job, len(world.runs), gpus_per_tray)
         if job.service is not None:
             services[job.service].enlist(run)

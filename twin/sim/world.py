@@ -142,6 +142,13 @@ class World:
     def racks_of_loop(self, loop: int) -> NDArray[np.bool_]:
         return self.topology.rack_loop == loop
 
+    # ------------------------------------------------------------------ time
+
+    def tick_after(self, time: float) -> float:
+        """The control tick at which a change at ``time`` [s] is looked at."""
+        period = self.settings.control_period_seconds
+        return (math.floor(time / period) + 1.0) * period if time > 0.0 else 0.0
+
     # ------------------------------------------------------------------ causes
 
     def disturb_power(self, event: int, racks: NDArray[np.bool_], *, lasting: bool = False) -> Disturbance:
