@@ -1,9 +1,10 @@
 """The arrays that the kernels work on, in five groups with one meaning each.
 
-``Constants`` never change in a run, ``Inputs`` are set between events, ``State`` is integrated (three rows: the present,
-the stretch under way, and MID for loops that changed within it), ``Derived`` follows from inputs when the plant settles, ``Work`` is scratch and the meters of
-the step under way. What belongs to one rack, loop, zone, node or breaker is one record of a structured array
-(``c.rack[r].film``), because kernels that take few arguments compile in a fraction of the time.
+``Constants`` never change in a run, ``Inputs`` are set between events, ``State`` is integrated (three rows: the
+present, the end of the stretch under way, and MID for loops whose loads changed within it), ``Derived`` follows from
+inputs when the plant settles, ``Work`` is scratch and the meters of the stretch under way. What belongs to one rack,
+loop, zone, node or breaker is one record of a structured array (``c.rack[r].film``), because kernels that take few
+arguments compile in a fraction of the time.
 
 T trays, R racks, L loops, K pumps per loop, Z air zones, N power nodes, B breakers, A auxiliary loads.
 """
@@ -101,6 +102,7 @@ class Constants(NamedTuple):
     zone: Records  # Z: capacity J/K, band K, crah_watts, fan_watts
     zone_ptr: Ints
     zone_idx: Ints
+    parent: Ints  # N, −1 for a source
     node: Records  # N: kind, parent, breaker, voltage, eta, fixed, battery
     breaker: Records  # B: BREAKER_FIELDS and node, kind, points
     table: Floats  # B×2×TABLE_POINTS: ln(r − 1), ln(seconds)
@@ -184,7 +186,8 @@ class Work(NamedTuple):
     mean_air: Floats  # R, W over the stretch
     mean_r: Floats  # B, of mean power
     spent: Floats  # N, W that batteries give
-    row_power: Floats  # 2×W, W at the two ends of the stretch
+    row_power: Floats  # 3×W, W at the two ends of the stretch and in the mean
+    amperes: Floats  # N×3, of mean power
     swing: Floats  # 2×N, W² and W
     gang_table: Ints  # places by a hash of the gang's number
     gang_first: Ints  # T, entries of Derived.gang: the first rack of each gang …
@@ -329,6 +332,7 @@ def constants(
         zone=zone,
         zone_ptr=topology.zone_rack_ptr,
         zone_idx=topology.zone_rack_idx,
+        parent=topology.node_parent.astype(np.int64),
         node=node,
         breaker=breaker,
         table=table,
@@ -465,7 +469,7 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
         loop=_records(loops, "hx_joules pump_joules step_hx step_pump", "rest_new"),
         loop_new=one((loops, 4)), speed_new=one((loops, pumps)), pressure_new=one((loops, 2)),
         pump=one((5, pumps)), branch=one((2, racks)), mean_power=one(racks), mean_air=one(racks),
-        mean_r=one(breakers), spent=one(nodes), row_power=one((2, rows)), swing=one((2, nodes)),
+        mean_r=one(breakers), spent=one(nodes), row_power=one((3, rows)), amperes=one((nodes, 3)), swing=one((2, nodes)),
         gang_table=whole(1 << (2 * trays).bit_length()), gang_first=whole(trays), gang_last=whole(trays),
         gang_next=whole(trays), gang_rack=whole(trays), gang_node=whole(nodes), flow2=one(racks), flow_new=one(racks),
         air_new=one(racks), zone=_records(len(c.zone), "crah_joules step_crah zone_new"),

@@ -17,8 +17,8 @@ from twin.plant.facility import tank_after
 from twin.plant.fluids import WATER_VOLUMETRIC_HEAT, pg25_volumetric_heat
 from twin.plant.loop import keep
 from twin.plant.march import march
-from twin.plant.meters import Meters, commit
-from twin.plant.power import UPS, breaker_ratios, tree
+from twin.plant.meters import RACK_FEED, Meters, commit
+from twin.plant.power import UPS, breaker_ratios, phase_amperes, tree
 from twin.plant.pumps import settle_loop
 from twin.plant.settle import resolve_rack
 
@@ -134,6 +134,9 @@ def balance(
     totals[1] = lost * span
     breaker_ratios(c, d, w.node_i, mean_r)
     for n in range(c.node.size):
+        if c.node[n].kind != RACK_FEED:
+            for k in range(3):
+                w.amperes[n, k] = phase_amperes(w.node_i, n, k)
         spent[n] = 0.0
         parent = c.node[n].parent
         if c.node[n].kind == UPS and d.node_on[n] and parent >= 0 and not d.node_on[parent]:

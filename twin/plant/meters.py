@@ -123,6 +123,13 @@ def _put(window: Floats, index: int, signal: int, before: float, after: float, s
     window[index, signal, 2] += 0.5 * span * (before + after)
 
 
+@inner
+def _put_mean(window: Floats, index: int, signal: int, before: float, after: float, mean: float, span: float) -> None:
+    window[index, signal, 0] = min(window[index, signal, 0], before, after)
+    window[index, signal, 1] = max(window[index, signal, 1], before, after)
+    window[index, signal, 2] += span * mean
+
+
 @kernel
 def commit(
     c: Constants,
@@ -148,18 +155,22 @@ def commit(
     it0 = 0.0
     it1 = 0.0
     rows = m.row_peak.size
-    row0, row1 = w.row_power[0], w.row_power[1]
+    row0, row1, mean = w.row_power[0], w.row_power[1], w.row_power[2]
     for row in range(rows):
         row0[row] = 0.0
         row1[row] = 0.0
+        mean[row] = 0.0
+    it_joules = 0.0
     for r in range(c.tray0.size - 1):
         p0, p1 = w.rack_power[0, r], w.rack_power[1, r]
         m.rack_joules[r] += w.rack[r].rack_joules
         it0 += p0
         it1 += p1
+        it_joules += w.rack[r].rack_joules
         if row_of[r] >= 0:
             row0[row_of[r]] += p0
             row1[row_of[r]] += p1
+            mean[row_of[r]] += w.rack[r].rack_joules / span
         win = m.win_rack[r]
         win[RACK_POWER, 0] = min(win[RACK_POWER, 0], p0, p1)
         win[RACK_POWER, 1] = max(win[RACK_POWER, 1], p0, p1)
@@ -244,21 +255,22 @@ def commit(
             m.total[RIDE] += x.ride[cur, r] - x.ride[nxt, r]
     facility = totals[0] / span + mechanical + cooling
     for row in range(rows):
-        _put(m.win_row, row, 0, row0[row], row1[row], span)
+        _put_mean(m.win_row, row, 0, row0[row], row1[row], mean[row], span)
         m.row_peak[row] = max(m.row_peak[row], row0[row], row1[row])
     for n in range(c.node.size):
         if c.node[n].kind == RACK_FEED:
             continue
         for k in range(3):
-            _put(m.win_node, n, k, phase_amperes(start_i, n, k), phase_amperes(w.node_i, n, k), span)
+            first, last = phase_amperes(start_i, n, k), phase_amperes(w.node_i, n, k)
+            _put_mean(m.win_node, n, k, first, last, w.amperes[n, k], span)
     for b in range(c.breaker.size):
         a0, a1 = w.breaker_r[0, b] * c.breaker[b].rating, w.breaker_r[1, b] * c.breaker[b].rating
         f0, f1 = x.theta[cur, b] / c.breaker[b].level, x.theta[nxt, b] / c.breaker[b].level
-        _put(m.win_breaker, b, 0, a0, a1, span)
+        _put_mean(m.win_breaker, b, 0, a0, a1, w.mean_r[b] * c.breaker[b].rating, span)
         _put(m.win_breaker, b, 1, f0, f1, span)
         m.theta_max[b] = max(m.theta_max[b], f0, f1)
         m.amperes_max[b] = max(m.amperes_max[b], a0, a1)
-    _put(m.win_hall, 0, HALL_POWER, it0, it1, span)
+    _put_mean(m.win_hall, 0, HALL_POWER, it0, it1, it_joules / span, span)
     _put(m.win_hall, 0, HALL_FACILITY_POWER, facility, facility, span)
     _put(m.win_hall, 0, HALL_WATER, x.tank[cur, 0], x.tank[nxt, 0], span)
     _put(m.win_hall, 0, HALL_ROOM, room, room, span)

@@ -92,7 +92,7 @@ def swing_variances(c: Constants, d: Derived, w: Work) -> None:
                         w.gang_node[touched] = n
                         touched += 1
                     amplitude[n] += d.share[r, f] * d.gang[j].watts + 1e-300  # more than nothing: met already
-                    n = c.node[n].parent
+                    n = c.parent[n]
             j = w.gang_next[j]
         for k in range(touched):
             n = w.gang_node[k]

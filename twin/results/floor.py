@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from twin.results.drawing import DARK, new_figure, style
 
 MOST_LABELLED = 20  # cells of longer rows carry no number
+MOST_ROWS = 30  # of halls with more rows every fifth is named
 MOST_CELLS = 400  # nor do those of larger halls: nobody could read them
 
 
@@ -77,7 +78,8 @@ def _panel(
     axes.set_facecolor("#f4f4f4")
     axes.set_title(title)
     axes.invert_yaxis()
-    axes.set_yticks(np.arange(len(names)) + 0.5, [str(name) for name in names])
+    every = 1 if len(names) <= MOST_ROWS else 5
+    axes.set_yticks(np.arange(0, len(names), every) + 0.5, [str(name) for name in names[::every]])
     axes.set_ylabel("row")
     step = 1 if width <= 32 else 10
     axes.set_xticks(np.arange(0, width, step) + 0.5, [str(i + 1) for i in range(0, width, step)])

@@ -5,7 +5,6 @@ repeats its last reading and does not know it; a lost reading never comes.
 """
 
 import math
-from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,6 +25,8 @@ from twin.sim.transducer import (
     NOISE,
     NOISE_FRACTION,
     OFFSET,
+    SEIZE,
+    SEIZED_SAMPLES,
     STEP,
     Codes,
     Floats,
@@ -72,12 +73,15 @@ class Bank:
         self._names, self._seed = names, seed
         self.stale, self.missing = each("stale_seconds"), each("missing_seconds")
         self.dropout = each("dropout_probability")
-        self.seize = -np.expm1(-each("stuck_per_hour") * self.period / 3_600.0)  # probability per sample
-        self.seized_samples = np.ceil(each("stuck_seconds") / max(self.period, 1.0))
-        self.errors = np.zeros((8, size))
-        for row, attribute in ((NOISE, "noise"), (NOISE_FRACTION, "noise_fraction"), (STEP, "resolution"),
-                               (LOWEST, "lowest"), (HIGHEST, "highest")):  # fmt: skip
-            self.errors[row] = each(attribute)
+        self.kinds = np.zeros((len(specs), 7))
+        for column, attribute in ((NOISE, "noise"), (NOISE_FRACTION, "noise_fraction"), (STEP, "resolution"),
+                                  (LOWEST, "lowest"), (HIGHEST, "highest")):  # fmt: skip
+            self.kinds[:, column] = [getattr(spec, attribute) for spec in specs]
+        per_hour, seconds = ([getattr(spec, name) for spec in specs] for name in ("stuck_per_hour", "stuck_seconds"))
+        self.kinds[:, SEIZE] = -np.expm1(-np.array(per_hour) * self.period / 3_600.0)  # probability per sample
+        self.kinds[:, SEIZED_SAMPLES] = np.ceil(np.array(seconds) / max(self.period, 1.0))
+        self._ends = np.cumsum(counts)
+        self.errors = np.zeros((3, size))
         self.errors[GAIN] = 1.0
         bias, gain = each("bias"), each("gain_fraction")
         if bias.any():
@@ -103,36 +107,31 @@ class Bank:
 
     def _streams(self) -> NDArray[np.uint64]:
         """Keys of what chance has for the samples; where it has nothing, any key will do."""
-        at_all = (self.errors[NOISE] + self.errors[NOISE_FRACTION] + self.lost + self.seize).any()
+        at_all = self.kinds[:, (NOISE, NOISE_FRACTION, SEIZE)].any() or self.lost.any()
         return self._keys[0] if at_all else np.zeros(len(self._names), dtype=np.uint64)
 
     def _forget(self) -> None:
         size = len(self._names)
         self.number: int | None = None  # of the latest sample
-        self._times, self._past, self._how, self._end = (
-            np.zeros(0),
-            np.zeros((0, size)),
-            np.zeros((0, size), np.int8),
-            0,
-        )
+        self._times, self._past, self._how = np.zeros(0), np.zeros((0, size)), np.zeros((0, size), np.int8)
+        self._end, self._next = 0, 0  # rows that have arrived, and that have been measured
         self.last = np.full(size, np.nan)  # what the sensor itself showed last
         self.seized_until = np.full(size, -np.inf)  # sample number
         self.value = np.full(size, np.nan)  # the latest that arrived
         self.code = np.full(size, Quality.MISSING, dtype=np.int8)
         self.measured = np.full(size, -np.inf)  # s
-        self._pending: deque[tuple[float, Floats, Codes]] = deque()
         self._read_at = -math.inf
-        self._renew(0)
+        self._renew()
 
-    def _renew(self, kept: int) -> None:
+    def _renew(self) -> None:
         """Begin a new stretch of history with the last rows of the old one, which stays as it is for its holders."""
-        rows, size = STRETCH * self.rows, len(self._names)
+        old = slice(min(self._end, max(0, self._end - self.rows + 1)), self._next)
+        kept = old.stop - old.start
+        rows, size = STRETCH * self.rows + kept, len(self._names)
         times, past, how = np.empty(rows), np.empty((rows, size)), np.empty((rows, size), dtype=np.int8)
-        if kept:
-            times[:kept] = self._times[self._end - kept : self._end]
-            past[:kept] = self._past[self._end - kept : self._end]
-            how[:kept] = self._how[self._end - kept : self._end]
-        self._times, self._past, self._how, self._end = times, past, how, kept
+        times[:kept], past[:kept], how[:kept] = self._times[old], self._past[old], self._how[old]
+        self._times, self._past, self._how = times, past, how
+        self._end, self._next = self._end - old.start, kept
 
     def break_down(self, faults: list[SensorFault]) -> None:
         """Have these faults and no others."""
@@ -173,7 +172,9 @@ class Bank:
         elif now != self._read_at:
             self.number += 1
         self._read_at = now
-        self._show(now, *self._sample(self._exact(truth), self.number))
+        reading, code = np.empty(len(self.value)), np.empty(len(self.value), dtype=np.int8)
+        self._sample(self._exact(truth), self.number, reading, code)
+        self._show(now, reading, code)
 
     def _exact(self, truth: Truth) -> Floats:
         for read, place in self._reads:
@@ -181,29 +182,27 @@ class Bank:
         return self._truth
 
     def _measure(self, exact: Floats, number: int) -> None:
-        """Take sample ``number`` and send it off."""
+        """Take sample ``number`` and send it off: into a row of the history that nobody sees until it has arrived."""
+        if self._next == len(self._times):
+            self._renew()
         self.number = number
-        self._pending.append((number * self.period, *self._sample(exact, number)))
+        self._times[self._next] = number * self.period
+        self._sample(exact, number, self._past[self._next], self._how[self._next])
+        self._next += 1
 
-    def _sample(self, exact: Floats, number: int) -> tuple[Floats, Codes]:
+    def _sample(self, exact: Floats, number: int, reading: Floats, code: Codes) -> None:
         """Readings of sample ``number`` and what is known of them; what is lost on its way is NaN and MISSING."""
-        reading, code = np.empty(len(exact)), np.empty(len(exact), dtype=np.int8)
         measure(
-            exact, self.errors, self._chance, counter(number)[()], number, quantiles(), self.stuck, self.lost,
-            self.seize, self.seized_samples, self.seized_until, self.silent, self.last, reading, code,
+            exact, self.errors, self.kinds, self._ends, self._chance, counter(number)[()], number, quantiles(),
+            self.stuck, self.lost, self.seized_until, self.silent, self.last, reading, code,
         )  # fmt: skip
-        return reading, code
 
     # ------------------------------------------------------------------ show
 
     def _arrive(self, now: float) -> None:
         """Let in what was measured a latency ago."""
-        while self._pending and self._pending[0][0] + self.latency <= now + NOT_LATE:
-            time, reading, code = self._pending.popleft()
-            self._show(time, reading, code)
-            if self._end == len(self._times):
-                self._renew(self.rows - 1)
-            self._times[self._end], self._past[self._end], self._how[self._end] = time, reading, code
+        while self._end < self._next and self._times[self._end] + self.latency <= now + NOT_LATE:
+            self._show(float(self._times[self._end]), self._past[self._end], self._how[self._end])
             self._end += 1
 
     def _show(self, time: float, reading: Floats, code: Codes) -> None:

@@ -12,9 +12,12 @@ from twin.sim import noise
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Codes = NDArray[np.int8]
+Ints = NDArray[np.int64]
 
 #: rows of ``errors``, each of shape (N,)
-GAIN, BIAS, OFFSET, NOISE, NOISE_FRACTION, STEP, LOWEST, HIGHEST = range(8)
+GAIN, BIAS, OFFSET = range(3)
+#: columns of ``kinds``, which has a row per signal
+NOISE, NOISE_FRACTION, STEP, LOWEST, HIGHEST, SEIZE, SEIZED_SAMPLES = range(7)
 GOOD, OUT_OF_RANGE, MISSING = int(Quality.GOOD), int(Quality.OUT_OF_RANGE), int(Quality.MISSING)
 
 
@@ -23,44 +26,49 @@ _mixed, _split = inner(noise.mixed), inner(noise.split)
 
 @kernel
 def _measure(
-    exact: Floats, errors: Floats, key: noise.Keys, counter: np.uint64, number: int, normal: Floats, stuck: Bools,
-    lost: Floats, seize: Floats, seized_samples: Floats, seized_until: Floats, silent: Bools, last: Floats,
-    reading: Floats, code: Codes,
+    exact: Floats, errors: Floats, kinds: Floats, ends: Ints, key: noise.Keys, counter: np.uint64, number: int,
+    normal: Floats, stuck: Bools, lost: Floats, seized_until: Floats, silent: Bools, last: Floats, reading: Floats,
+    code: Codes,
 ) -> None:  # fmt: skip
     """Readings of sample ``number`` and their quality into ``reading`` and ``code``; all of shape (N,) but ``errors``,
-    shape (8, N), and the table of ``normal`` numbers.
+    shape (3, N), ``kinds``, shape (S, 7), of signals whose devices end at ``ends``, and ``normal``, a table of numbers.
 
     ``reading = saturated(rounded(gain × exact + bias + offset + σ z))``, σ of the device plus its fraction of the
-    truth, z standard normal. A sensor that is ``stuck``, or has seized by chance (with probability ``seize`` at each
-    sample, for ``seized_samples``), repeats ``last``, which is kept up; what is lost, with probability ``lost``, or
+    truth, z standard normal. A sensor that is ``stuck``, or has seized by chance (with a probability at each sample,
+    for a number of samples), repeats ``last``, which is kept up; what is lost, with probability ``lost``, or
     ``silent``, and what there is no sensor for (NaN), is NaN and MISSING. What chance has for a sample are the bits of
     ``key`` and ``counter``.
     """
-    for n in range(exact.size):
-        index, loss, seizure = _split(_mixed(key[n] + counter))
-        if seizure < seize[n] and number >= seized_until[n]:
-            seized_until[n] = number + seized_samples[n]
-        true = exact[n]
-        sigma = errors[NOISE, n] + errors[NOISE_FRACTION, n] * abs(true)
-        value = errors[GAIN, n] * true + errors[BIAS, n] + errors[OFFSET, n]
-        if sigma > 0.0:
-            value += sigma * normal[index]
-        if errors[STEP, n] > 0.0:
-            value = np.rint(value / errors[STEP, n]) * errors[STEP, n]
-        code[n] = GOOD
-        if value < errors[LOWEST, n]:
-            value = errors[LOWEST, n]
-            code[n] = OUT_OF_RANGE
-        elif value > errors[HIGHEST, n]:
-            value = errors[HIGHEST, n]
-            code[n] = OUT_OF_RANGE
-        if (stuck[n] or number < seized_until[n]) and not isnan(last[n]):
-            value = last[n]
-        last[n] = value
-        reading[n] = value
-        if loss < lost[n] or silent[n] or isnan(value):
-            reading[n] = np.nan
-            code[n] = MISSING
+    first = 0
+    for kind in range(ends.size):
+        sigma, fraction, step = kinds[kind, NOISE], kinds[kind, NOISE_FRACTION], kinds[kind, STEP]
+        lowest, highest = kinds[kind, LOWEST], kinds[kind, HIGHEST]
+        for n in range(first, ends[kind]):
+            index, loss, seizure = _split(_mixed(key[n] + counter))
+            if seizure < kinds[kind, SEIZE] and number >= seized_until[n]:
+                seized_until[n] = number + kinds[kind, SEIZED_SAMPLES]
+            true = exact[n]
+            spread = sigma + fraction * abs(true)
+            value = errors[GAIN, n] * true + errors[BIAS, n] + errors[OFFSET, n]
+            if spread > 0.0:
+                value += spread * normal[index]
+            if step > 0.0:
+                value = np.rint(value / step) * step
+            code[n] = GOOD
+            if value < lowest:
+                value = lowest
+                code[n] = OUT_OF_RANGE
+            elif value > highest:
+                value = highest
+                code[n] = OUT_OF_RANGE
+            if (stuck[n] or number < seized_until[n]) and not isnan(last[n]):
+                value = last[n]
+            last[n] = value
+            reading[n] = value
+            if loss < lost[n] or silent[n] or isnan(value):
+                reading[n] = np.nan
+                code[n] = MISSING
+        first = ends[kind]
 
 
 @kernel
