@@ -25,6 +25,7 @@ from twin.plant.settle import resolve_rack
 DONE, REFUSED, BROKEN, CROSSED = 0, 1, 2, 3
 INSTANTANEOUS, SHORT_TIME, THERMAL, RACK_DARK, BATTERY, DEVICE = range(6)  # Guard values
 ALL, NONE, OTHERS = 3, 0, 2  # what advance() watches: everything, nothing, everything but devices
+LOOPS = 5  # devices, and no more than loops is carried: the rest follows when the stretch is closed
 WATER_ERROR = 0.01  # K between predicted and found facility water at the end of a stretch
 DRIVE_ERROR = 1e-5  # of a thermal element, when its drive lies above the trip level
 AIR_ERROR = 0.1  # K that a rack's air would move if the change of its heat over a stretch came at once
@@ -101,6 +102,15 @@ def _breakers(
 
 
 @inner
+def apart(c: Constants, x: State, cur: int) -> bool:
+    """Whether a loop's supply moved too far in a stretch from row ``cur`` for one viscosity."""
+    furthest = 0.0
+    for loop in range(c.loop.size):
+        furthest = max(furthest, abs(x.loop[1 - cur, loop, 0] - x.loop[cur, loop, 0]))
+    return furthest > SUPPLY_CHANGE
+
+
+@inner
 def balance(
     c: Constants,
     u: Inputs,
@@ -147,9 +157,8 @@ def balance(
             change = abs(w.rack_power[1, r] - w.rack_power[0, r]) * c.rack[r].air_share
             if d.slowed[r] > 0 and change * span > AIR_ERROR * c.rack[r].air_capacity:
                 return REFUSED, span, -1, -1
-        for loop in range(c.loop.size):
-            if abs(x.loop[nxt, loop, 0] - x.loop[cur, loop, 0]) > SUPPLY_CHANGE:
-                return REFUSED, span, -1, -1
+        if apart(c, x, cur):
+            return REFUSED, span, -1, -1
     tree(c, d, w.rack_power[1], unit, aux_unit, w.node_p, w.node_i)
     breaker_ratios(c, d, w.node_i, w.breaker_r[1])
     refuse, best, guard, index = _breakers(c, u, x, d, w, cur, span, mean_r, others)
@@ -233,6 +242,8 @@ def advance(
     for item in range(loops + c.zone.size):
         airy = item >= loops
         if item == loops:
+            if (watch & 4) != 0 and guard < 0:
+                return REFUSED if apart(c, x, cur) and span > 0.5 else DONE, span, -1, -1
             mean_air_watts(w, span, w.mean_air)
         which = item - loops if airy else item
         begin = 0.0 if airy else w.begin[which]
@@ -282,6 +293,7 @@ def _stretch(
     span: float,
     totals: Floats,
     asked: Floats,
+    watch: int,
 ) -> tuple[float, int, int]:
     """Advance by ``span`` [s] or less: returns (seconds, guard, index), guard −1 when none was crossed.
 
@@ -291,7 +303,7 @@ def _stretch(
     found = -1.0
     at_guard = -1
     at = -1
-    watch = ALL
+    first = watch
     slope = nan
     while True:
         outcome, seconds, guard, index = advance(c, u, x, d, w, unit, aux_unit, cur, span, watch, totals, slope)
@@ -300,7 +312,7 @@ def _stretch(
         if outcome == REFUSED:
             span *= 0.25
             asked[0] = span
-            found, at_guard, at, watch, slope = -1.0, -1, -1, ALL, nan
+            found, at_guard, at, watch, slope = -1.0, -1, -1, first, nan
         elif outcome == CROSSED:
             # once more, up to there and with the same water: a breaker may have gone before a device
             span = min(seconds, span)
@@ -346,7 +358,7 @@ def flow(
         if asked[0] < 0.999 * span:
             span = asked[0]
             end = t + span
-        taken, guard, index = _stretch(c, u, x, d, w, unit, aux_unit, cur, span, totals, asked)
+        taken, guard, index = _stretch(c, u, x, d, w, unit, aux_unit, cur, span, totals, asked, ALL)
         if guard == -2:
             return t, cur, guard, index
         if taken > 0.0:
@@ -378,9 +390,11 @@ def open_stretch(
     t: float,
     until: float,
     window: float,
+    certain: bool,
 ) -> tuple[float, float, int, int]:
     """Integrate one stretch from ``t`` towards ``until`` [s], not past its window, and leave it to be closed.
 
+    Where it is ``certain`` that only devices can cross a guard, loops alone are carried, and the rest when it closes.
     Returns (time, span, guard, index): the first crossing ends the stretch.
     """
     stop = min(until, (floor(t / window + 1e-9) + 1.0) * window)
@@ -388,7 +402,8 @@ def open_stretch(
     if asked[0] < 0.999 * span:
         span = asked[0]
         stop = t + span
-    taken, guard, index = _stretch(c, u, x, d, w, unit, aux_unit, cur, span, totals, asked)
+    watch = LOOPS if certain else ALL
+    taken, guard, index = _stretch(c, u, x, d, w, unit, aux_unit, cur, span, totals, asked, watch)
     if guard >= 0:
         asked[0] = min(window, asked[0])
         return t + taken, taken, guard, index

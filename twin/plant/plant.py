@@ -75,7 +75,7 @@ class _Open:
     slope: float
     late: set[int]  # loops that have changed since it was carried to its end
     found: tuple[int, int] | None = None  # guard and index of what is crossed at its end
-    changed: bool = False
+    changed: bool = False  # whether zones, power and water are still to follow what loops did
 
     def lag(self, now: float) -> float:
         """From its start to ``now`` [s]."""
@@ -405,13 +405,15 @@ class Plant:
         Until :meth:`close`, trays may change at times within it (:attr:`now`), in order of time: what they share a loop
         with is carried again from there by :meth:`catch_up`.
         """
+        certain = self.certain
         end, span, guard, index = _open_stretch(
             self.c, self.u, self.x, self.d, self.w, self._unit, self._aux_unit, self._totals, self._asked,
-            int(self.cur), float(now), float(until), float(self.window_seconds),
+            int(self.cur), float(now), float(until), float(self.window_seconds), certain,
         )  # fmt: skip
         if guard == -2:
             self._broken(end, index)
-        self._open = _Open(float(now), end, span, float(self.x.tank[self.cur, 0]), float(self._totals[3]), set())
+        water, slope = float(self.x.tank[self.cur, 0]), float(self._totals[3])
+        self._open = _Open(float(now), end, span, water, slope, set(), changed=certain)
         if guard >= 0:
             self._open.found = (guard, index)
         return end

@@ -1,6 +1,7 @@
 """The state of a facility as a policy sees it: a struct of arrays over racks, rows, phases, loops and breakers."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -77,6 +78,12 @@ class FacilitySnapshot:
     ages: Mapping[str, Floats] = field(default_factory=dict)  # field → s since its values were measured, inf for never
     qualities: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)  # field → codes of Quality
     histories: Mapping[str, History] = field(default_factory=dict)  # field → 15 minutes of readings or more
+
+    def with_free_trays(self, free: NDArray[np.int64]) -> "FacilitySnapshot":
+        """The same snapshot with other free trays, shape (R,)."""
+        other = copy(self)
+        object.__setattr__(other, "rack_free_trays", free)
+        return other
 
     def __post_init__(self) -> None:
         for count, names in ((len(self.rack_names), _RACK), (len(self.loop_names), _LOOP)):

@@ -7,7 +7,6 @@ may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP sc
 
 import itertools
 from collections.abc import Generator
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -167,7 +166,7 @@ class Scheduler:
                 )
             chosen.append(usable[:count])
             free[world.rack_index[name]] -= count
-        self._seen = replace(self._snapshot(), rack_free_trays=free)
+        self._seen = self._snapshot().with_free_trays(free)
         run.reason = ""
         run.start(np.concatenate(chosen), tuple(name for name, _ in racks))
 

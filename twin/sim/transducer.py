@@ -31,7 +31,8 @@ def _measure(
     code: Codes,
 ) -> None:  # fmt: skip
     """Readings of sample ``number`` and their quality into ``reading`` and ``code``; all of shape (N,) but ``errors``,
-    shape (3, N), ``kinds``, shape (S, 7), of signals whose devices end at ``ends``, and ``normal``, a table of numbers.
+    shape (3, N), ``kinds``, shape (S, 7), of signals whose devices end at ``ends``, and ``normal``, the
+    upper quantiles.
 
     ``reading = saturated(rounded(gain × exact + bias + offset + σ z))``, σ of the device plus its fraction of the
     truth, z standard normal. A sensor that is ``stuck``, or has seized by chance (with a probability at each sample,
@@ -51,7 +52,8 @@ def _measure(
             spread = sigma + fraction * abs(true)
             value = errors[GAIN, n] * true + errors[BIAS, n] + errors[OFFSET, n]
             if spread > 0.0:
-                value += spread * normal[index]
+                k = np.int64(index) - normal.size
+                value += spread * (normal[k] if k >= 0 else -normal[-1 - k])
             if step > 0.0:
                 value = np.rint(value / step) * step
             code[n] = GOOD
