@@ -102,15 +102,18 @@ def resolve(
             if w.mean_power[r] != d.powered[r]:
                 dirty[r] = True
         w.most[0] = greatest_ratio(c, d, w, unit, aux_unit)
+    moved = feeds
     for r in range(dirty.size):
         if not dirty[r]:
             continue
         dirty[r] = False
+        moved = True
         resolve_rack(c, u, x, d, w, r, cur, 0, rack_clock)
-    tree(c, d, w.rack_power[0], unit, aux_unit, w.node_p, w.node_i)
+    if moved:  # otherwise powers and currents are those that the last stretch ended with
+        tree(c, d, w.rack_power[0], unit, aux_unit, w.node_p, w.node_i)
+        for n in range(c.node.size):
+            for k in range(6):
+                start_i[n, k] = w.node_i[n, k]
     if feeds or swing:
         swing_variances(c, d, w)
     breaker_ratios(c, d, w.node_i, w.breaker_r[0])
-    for n in range(c.node.size):
-        for k in range(6):
-            start_i[n, k] = w.node_i[n, k]

@@ -32,6 +32,7 @@ from twin.sim.transducer import (
     Floats,
     arrive,
     measure,
+    show,
 )
 
 HISTORY_SECONDS = 900.0
@@ -71,7 +72,13 @@ class Bank:
             return np.repeat([float(getattr(spec, attribute)) for spec in specs], counts)
 
         self._names, self._seed = names, seed
-        self.stale, self.missing = each("stale_seconds"), each("missing_seconds")
+        switches = [not SIGNALS[spec.signal].unit for spec in specs]
+        self.limits = np.array(
+            [
+                (spec.stale_seconds, spec.missing_seconds, float(switch))
+                for spec, switch in zip(specs, switches, strict=True)
+            ]
+        )
         self.dropout = each("dropout_probability")
         self.kinds = np.zeros((len(specs), 7))
         for column, attribute in ((NOISE, "noise"), (NOISE_FRACTION, "noise_fraction"), (STEP, "resolution"),
@@ -97,7 +104,6 @@ class Bank:
         self._chance = self._streams()
         # readings
         self.rows = math.ceil(HISTORY_SECONDS / self.period) + 1 if self.period > 0.0 else 0
-        self.switch = np.repeat([not SIGNALS[spec.signal].unit for spec in specs], counts)
         self.serial = 0  # of what has been shown
         self._forget()
 
@@ -211,12 +217,9 @@ class Bank:
 
     def show(self, now: float) -> tuple[Floats, Floats, Codes]:
         """Values, ages [s] and qualities at ``now``, each of its own."""
-        age = now - self.measured
-        quality = np.where(age > self.stale, np.int8(Quality.STALE), self.code)
-        gone = age > self.missing
-        quality[gone] = Quality.MISSING
-        value = self.value.copy()
-        value[gone & ~self.switch] = np.nan
+        size = len(self._names)
+        value, age, quality = np.empty(size), np.empty(size), np.empty(size, dtype=np.int8)
+        show(float(now), self.limits, self._ends, self.value, self.code, self.measured, value, age, quality)
         return value, age, quality
 
     def history(self) -> tuple[Floats, Floats, Codes]:

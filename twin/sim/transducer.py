@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 GAIN, BIAS, OFFSET = range(3)
 #: columns of ``kinds``, which has a row per signal
 NOISE, NOISE_FRACTION, STEP, LOWEST, HIGHEST, SEIZE, SEIZED_SAMPLES = range(7)
-GOOD, OUT_OF_RANGE, MISSING = int(Quality.GOOD), int(Quality.OUT_OF_RANGE), int(Quality.MISSING)
+GOOD, STALE, OUT_OF_RANGE, MISSING = (int(each) for each in Quality)
 
 
 _mixed, _split = inner(noise.mixed), inner(noise.split)
@@ -83,4 +83,28 @@ def _arrive(reading: Floats, code: Codes, time: float, value: Floats, shown: Cod
             measured[n] = time
 
 
-measure, arrive = Direct(_measure), Direct(_arrive)
+@kernel
+def _show(
+    now: float, limits: Floats, ends: Ints, value: Floats, code: Codes, measured: Floats, shown: Floats, age: Floats,
+    quality: Codes,
+) -> None:  # fmt: skip
+    """What is seen at ``now`` [s] of the latest readings: values into ``shown``, ages [s] and qualities, shape (N,).
+
+    limits: shape (S, 3), by signal: age [s] after which a reading is stale, age after which it is missing (NaN), and 1
+    for a switch, which keeps its last state.
+    """
+    first = 0
+    for kind in range(ends.size):
+        for n in range(first, ends[kind]):
+            old = now - measured[n]
+            age[n] = old
+            shown[n] = value[n]
+            quality[n] = code[n] if old <= limits[kind, 0] else STALE
+            if old > limits[kind, 1]:
+                quality[n] = MISSING
+                if limits[kind, 2] == 0.0:
+                    shown[n] = np.nan
+        first = ends[kind]
+
+
+measure, arrive, show = Direct(_measure), Direct(_arrive), Direct(_show)
