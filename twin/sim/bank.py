@@ -7,6 +7,7 @@ repeats its last reading and does not know it; a lost reading never comes.
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from sys import getrefcount
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,8 @@ from twin.sim.transducer import (
 )
 
 HISTORY_SECONDS = 900.0
-STRETCH = 4  # times that long is an array of histories, before the next one begins with the last of its rows
+STRETCH = 2  # times that long is an array of histories, before the next one begins with the last of its rows
+UNHELD = 3  # references to an array that only its bank has: its tuple's, the loop's and the question's
 NOT_LATE = 1e-9
 CHANNELS = 3  # streams per device: of what chance has for every sample, and two of constant errors
 
@@ -120,6 +122,7 @@ class Bank:
         size = len(self._names)
         self.number: int | None = None  # of the latest sample
         self._times, self._past, self._how = np.zeros(0), np.zeros((0, size)), np.zeros((0, size), np.int8)
+        self._spare: tuple[Floats, Floats, Codes] | None = None  # the arrays before these
         self._end, self._next = 0, 0  # rows that have arrived, and that have been measured
         self.last = np.full(size, np.nan)  # what the sensor itself showed last
         self.seized_until = np.full(size, -np.inf)  # sample number
@@ -130,11 +133,18 @@ class Bank:
         self._renew()
 
     def _renew(self) -> None:
-        """Begin a new stretch of history with the last rows of the old one, which stays as it is for its holders."""
+        """Begin a new stretch of history with the last rows of the old one, which stays as it is for its holders.
+
+        The arrays before the old ones are used again, unless a history that somebody keeps is part of them.
+        """
         old = slice(min(self._end, max(0, self._end - self.rows + 1)), self._next)
         kept = old.stop - old.start
         rows, size = STRETCH * self.rows + kept, len(self._names)
-        times, past, how = np.empty(rows), np.empty((rows, size)), np.empty((rows, size), dtype=np.int8)
+        spare, self._spare = self._spare, (self._times, self._past, self._how)
+        # memory that was touched before costs less than fresh pages
+        if spare is None or len(spare[0]) < rows or any(getrefcount(array) > UNHELD for array in spare):
+            spare = np.empty(rows), np.empty((rows, size)), np.empty((rows, size), dtype=np.int8)
+        times, past, how = spare
         times[:kept], past[:kept], how[:kept] = self._times[old], self._past[old], self._how[old]
         self._times, self._past, self._how = times, past, how
         self._end, self._next = self._end - old.start, kept

@@ -53,7 +53,8 @@ def _measure(
             value = errors[GAIN, n] * true + errors[BIAS, n] + errors[OFFSET, n]
             if spread > 0.0:
                 k = np.int64(index) - normal.size
-                value += spread * (normal[k] if k >= 0 else -normal[-1 - k])
+                lower = k >> 63  # −1 in the lower half: a branch on what is random would be guessed wrong half the time
+                value += spread * (1.0 + 2.0 * lower) * normal[k ^ lower]
             if step > 0.0:
                 value = np.rint(value / step) * step
             code[n] = GOOD
