@@ -17,7 +17,7 @@ from twin.plant.facility import tank_after
 from twin.plant.fluids import WATER_VOLUMETRIC_HEAT, pg25_volumetric_heat
 from twin.plant.loop import keep
 from twin.plant.march import march
-from twin.plant.meters import RACK_FEED, Meters, commit
+from twin.plant.meters import RACK_FEED, Meters, commit, see_power
 from twin.plant.power import UPS, breaker_ratios, phase_amperes, tree
 from twin.plant.pumps import settle_loop
 from twin.plant.settle import resolve_rack
@@ -413,7 +413,17 @@ def open_stretch(
 
 @kernel
 def cut(
-    c: Constants, u: Inputs, x: State, d: Derived, w: Work, loop: int, cur: int, at: float, water: float, slope: float
+    c: Constants,
+    u: Inputs,
+    x: State,
+    d: Derived,
+    w: Work,
+    m: Meters,
+    loop: int,
+    cur: int,
+    at: float,
+    water: float,
+    slope: float,
 ) -> None:
     """Put a loop's state at ``at`` [s] of the open stretch into row MID, before its inputs change there."""
     begin = w.begin[loop]
@@ -421,6 +431,8 @@ def cut(
         march(c, u, x, d, w, False, loop, MID if begin > 0.0 else cur, MID, begin, at, water, slope, w.mean_air, False)
         keep(c, w, loop)
         w.begin[loop] = at
+        for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
+            see_power(m, c.loop_idx[j], w.rack_power[1, c.loop_idx[j]])
 
 
 @kernel
@@ -430,6 +442,7 @@ def resume(
     x: State,
     d: Derived,
     w: Work,
+    m: Meters,
     loop: int,
     cur: int,
     span: float,
@@ -444,6 +457,7 @@ def resume(
         if dirty[r]:
             dirty[r] = False
             resolve_rack(c, u, x, d, w, r, MID, 1, rack_clock)
+            see_power(m, r, w.rack_power[1, r])
     begin = w.begin[loop]
     return march(c, u, x, d, w, False, loop, MID, 1 - cur, begin, span, water, slope, w.mean_air, True)
 

@@ -130,6 +130,14 @@ def _put_mean(window: Floats, index: int, signal: int, before: float, after: flo
     window[index, signal, 2] += span * mean
 
 
+@inner
+def see_power(m: Meters, r: int, watts: float) -> None:
+    """Note a power [W] that a rack had on the way, of which the ends of the stretch may know nothing."""
+    m.win_rack[r, RACK_POWER, 0] = min(m.win_rack[r, RACK_POWER, 0], watts)
+    m.win_rack[r, RACK_POWER, 1] = max(m.win_rack[r, RACK_POWER, 1], watts)
+    m.rack_peak[r] = max(m.rack_peak[r], watts)
+
+
 @kernel
 def commit(
     c: Constants,

@@ -424,7 +424,7 @@ class Plant:
         assert stretch is not None
         at = stretch.lag(self.now)
         for loop in np.unique(self.c.rack["loop"][self.c.tray_rack[trays]]).tolist():
-            _cut(self.c, self.u, self.x, self.d, self.w, loop, int(self.cur), at, stretch.water, stretch.slope)
+            _cut(self.c, self.u, self.x, self.d, self.w, self.m, loop, int(self.cur), at, stretch.water, stretch.slope)
             stretch.late.add(loop)
 
     def catch_up(self) -> float | None:
@@ -444,8 +444,8 @@ class Plant:
         first, tray = stretch.span, -1
         for loop in sorted(stretch.late):
             t, found = _resume(
-                self.c, self.u, self.x, self.d, self.w, loop, int(self.cur), stretch.span, stretch.water, stretch.slope,
-                self._dirty_rack, self.rack_clock,
+                self.c, self.u, self.x, self.d, self.w, self.m, loop, int(self.cur), stretch.span, stretch.water,
+                stretch.slope, self._dirty_rack, self.rack_clock,
             )  # fmt: skip
             if found == -2:
                 self._broken(stretch.start + t, loop)

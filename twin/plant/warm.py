@@ -37,6 +37,11 @@ def main() -> None:
     plant.set_pump(0, 0, False)
     plant.settle(0.0)
     plant.flow(0.0, 61.0)
+    plant.open(61.0, 63.0)
+    plant.now = 62.0
+    plant.set_load(np.arange(18), 0.4)
+    plant.catch_up()
+    plant.close()
     plant.residuals(plant._ledger(), plant._held())
     (Path(kernel_folder()) / DONE).touch()
 

@@ -21,19 +21,14 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: 
     A request that fits one rack and asks for it stays in one; a larger one takes whole free trays rack by rack.
     """
     usable = snapshot.rack_healthy & snapshot.rack_production
-    installed = snapshot.rack_trays[snapshot.rack_production]
-    if request.trays > int(installed.sum()) or (request.one_rack and request.trays > int(installed.max(initial=0))):
-        return Refusal(
-            request.id, Reason.LARGER_THAN_HALL, f"{request.trays} trays asked, {int(installed.sum())} installed"
-        )
     free = np.where(usable, snapshot.rack_free_trays, 0)
     if request.one_rack:
         roomy = order(np.flatnonzero(free >= request.trays))
         if len(roomy):
             return Placement(request.id, ((snapshot.rack_names[roomy[0]], request.trays),), reason)
-        return Wait(request.id, Reason.WAIT_FOR_TRAYS, f"no rack has {request.trays} free trays")
+        return _turned_down(snapshot, request, f"no rack has {request.trays} free trays")
     if int(free.sum()) < request.trays:
-        return Wait(request.id, Reason.WAIT_FOR_TRAYS, f"{request.trays} asked, {int(free.sum())} free")
+        return _turned_down(snapshot, request, f"{request.trays} asked, {int(free.sum())} free")
     chosen: list[tuple[str, int]] = []
     wanted = request.trays
     for rack in order(np.flatnonzero(free > 0)).tolist():
@@ -43,6 +38,16 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: 
         if wanted == 0:
             break
     return Placement(request.id, tuple(chosen), reason)
+
+
+def _turned_down(snapshot: FacilitySnapshot, request: JobRequest, waits_for: str) -> Decision:
+    """A refusal where no rack, or not all of them together, will ever have room; otherwise a wait."""
+    installed = snapshot.rack_trays[snapshot.rack_production]
+    if request.trays > int(installed.sum()) or (request.one_rack and request.trays > int(installed.max(initial=0))):
+        return Refusal(
+            request.id, Reason.LARGER_THAN_HALL, f"{request.trays} trays asked, {int(installed.sum())} installed"
+        )
+    return Wait(request.id, Reason.WAIT_FOR_TRAYS, waits_for)
 
 
 @lru_cache(maxsize=8)

@@ -180,9 +180,12 @@ class World:
 
     def set_load(self, trays: Ints, utilisation: float, **profile: Any) -> None:
         """Give trays a power profile, except those that the scenario holds."""
-        mine = ~self.held[trays]
+        held = self.held[trays]
         self.plant.u.tray["busy"][trays] = 1
-        if mine.any():
+        if not held.any():
+            self.plant.set_load(trays, utilisation, **profile)
+        elif not held.all():
+            mine = ~held
             kept: dict[str, Any] = {
                 key: value[mine] if isinstance(value, np.ndarray) else value for key, value in profile.items()
             }
