@@ -91,9 +91,9 @@ def left_open(plant: Plant, changes: Sequence[Change], until: float) -> tuple[Pl
 
 
 def alike(one: Plant, other: Plant) -> None:
-    """Temperatures within 0.03 K (the air of racks, which sees the mean of its heat, within 0.1 K), energies
-    within 1e-5, what exchangers took within 1e-4, meters of time exactly, and within 0.001 the memory of breakers, which
-    take a load's step within a stretch for a parabola and are certain not to trip.
+    """Temperatures within 0.03 K (air of racks, which sees the mean of its heat, within 0.1 K), energies within 1e-5,
+    what exchangers took within 1e-4, meters of time exactly, and within 0.001 the memory of breakers, which take a
+    load's step within a stretch for a parabola and are certain not to trip.
     """
     a, b = one.x, other.x
     for name in ("td", "tp", "tc", "ta", "loop", "zone", "tank"):

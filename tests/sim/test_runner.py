@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from twin.plant.plant import Plant
 from twin.results.kinds import EventKind
 from twin.sim.world import Settings
 
@@ -180,3 +181,33 @@ def test_a_loss_while_slow_counts_only_the_work_that_was_done(bench, a_job):
     stage.at(310.0, lambda: _lose(stage, run))
     stage.run(315.0)
     assert run.losses == [("a test", pytest.approx(300.0 * SLOW * RACK, rel=1e-6))]
+
+
+def test_jobs_that_end_within_an_open_stretch_end_as_they_do_where_the_plant_stops_for_them(tell, a_job, monkeypatch):
+    """The small hall is certain that loads trip nothing, so that the plant runs past the ends of jobs."""
+    jobs = [
+        a_job(f"job {n:02d}", 1 + n % 5, 61.3 + 17.7 * n, submit=7.1 * n, load=13.3, save=5.9, every=41.0)
+        for n in range(30)
+    ]
+    opened: list[float] = []
+    plain = Plant.open
+
+    def opening(plant: Plant, now: float, until: float) -> float:
+        opened.append(now)
+        return plain(plant, now, until)
+
+    monkeypatch.setattr(Plant, "open", opening)
+    ahead = tell(900.0, jobs=jobs)
+    assert len(opened) > 50
+    monkeypatch.setattr(Plant, "certain", property(lambda plant: False))
+    halting = tell(900.0, jobs=jobs)
+    for column in ("time_seconds", "kind", "name", "value", "detail"):
+        assert ahead.tables["events"][column].equals(halting.tables["events"][column])
+    for table, columns in (("jobs", ("start_seconds", "end_seconds")), ("racks", ("allocated_tray_seconds",))):
+        for column in columns:
+            assert np.allclose(ahead.tables[table][column], halting.tables[table][column], rtol=1e-12, equal_nan=True)
+    racks = [result.tables["racks"] for result in (ahead, halting)]
+    assert np.allclose(racks[0]["energy_joules"], racks[1]["energy_joules"], rtol=1e-5)
+    assert np.allclose(racks[0]["peak_power_watts"], racks[1]["peak_power_watts"], rtol=1e-4)
+    warmest = [each["device_temperature_celsius_max"] for each in racks]
+    assert np.allclose(*warmest, rtol=0.0, atol=0.05)
