@@ -148,7 +148,7 @@ MUTATIONS = (
     ),
     Mutation(
         "hysteresis removed",
-        "plant/plant.py",
+        "plant/hardware.py",
         r'level - part\["release"\]',
         r"level",
         (f"{TELLS}[throttled, then released]",),

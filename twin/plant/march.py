@@ -27,9 +27,9 @@ from twin.plant.loop import (
 SHORTEST = 1e-4  # s
 LANDING = 1e-9  # s, to which a crossing is located
 TRYING, BISECTING, ARRIVING, AHEAD = 0, 1, 2, 3
-CALM = 0.015  # K, the largest error estimate of a step ahead …
-CALM_SHARE = 0.15  # … and of the tolerance
-WORTH = 1.5  # stretches that a step ahead must reach over
+CALM = 0.01  # K, the largest error estimate of a step ahead …
+CALM_SHARE = 0.1  # … and of the tolerance
+WORTH = 2.0  # stretches that a step ahead must reach over
 WATER_APART = 0.002  # K between facility water and what a step ahead took it for
 
 
