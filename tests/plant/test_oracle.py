@@ -344,7 +344,7 @@ def test_it_tells_the_same_in_many_stretches(name, plant_of, oracle_tells, recor
     hall, story, until, _ = STORIES[name]
     ours = tell_plant(plant_of(hall), story, until, looks(until), cut=True)
     alike(name, ours, oracle_tells(name), record_property)
-    assert ours.ahead > 30 or name not in ("load up", "a whole rack off", "lines lost, breakers heat")
+    assert ours.ahead > 30 or name not in ("lines lost, breakers heat", "a side lost and back")
 
 
 # ---------------------------------------------------------------- any story

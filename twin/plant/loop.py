@@ -30,7 +30,7 @@ from twin.plant.racks import (
     see,
 )
 from twin.plant.thermal import GAMMA
-from twin.plant.tiles import TDN, accept, between, count_past, largest, load, unload
+from twin.plant.tiles import TD, TDN, TP, TPN, accept, between, count_past, largest, load, place, unload
 
 KINK = 5.0  # what the estimate of a step over a kink counts for
 VALVE_WEIGHT = 2.0  # K of step error for a unit of facility valve
@@ -322,6 +322,19 @@ def may_step_ahead(c: Constants, x: State, d: Derived, loop: int, row: int) -> b
     for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
         calm = calm and d.metered[c.loop_idx[j]] == 0
     return calm
+
+
+@inline
+def moved(c: Constants, x: State, w: Work, loop: int, row: int) -> float:
+    """Largest change [K] of a temperature of the loop by the step that was tried from ``row``."""
+    most = max(abs(w.loop_new[loop, 0] - x.loop[row, loop, 0]), abs(w.loop_new[loop, 1] - x.loop[row, loop, 1]))
+    for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
+        r = c.loop_idx[j]
+        most = max(most, abs(w.rack[r].new_fluid - x.tc[row, r]))
+        for i in range(c.tray0[r], c.tray0[r + 1]):
+            o = place(c.tile0[r], i - c.tray0[r])
+            most = max(most, abs(w.m[o + TDN] - w.m[o + TD]), abs(w.m[o + TPN] - w.m[o + TP]))
+    return most
 
 
 @inline

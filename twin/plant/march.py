@@ -5,7 +5,7 @@ by bisection on the *size* of the last step, so that the state there has the met
 
 Where stretches are short because something happens in other loops, a calm loop takes a step ahead, beyond the end of
 the stretch, and the stretches that follow find it on the straight line to the end of it, until something changes there.
-The step's error estimate, half the second derivative times h², is four times what a straight line misses.
+Calm is a loop none of whose temperatures moves by more than ``CALM`` on the way, so that no line can miss by more.
 """
 
 from math import isfinite, sqrt
@@ -20,6 +20,7 @@ from twin.plant.loop import (
     loop_end,
     loop_step,
     may_step_ahead,
+    moved,
     on_the_line,
     step_ahead,
 )
@@ -27,7 +28,7 @@ from twin.plant.loop import (
 SHORTEST = 1e-4  # s
 LANDING = 1e-9  # s, to which a crossing is located
 TRYING, BISECTING, ARRIVING, AHEAD = 0, 1, 2, 3
-CALM = 0.01  # K, the largest error estimate of a step ahead …
+CALM = 0.01  # K, the most that a temperature may move in a step ahead …
 CALM_SHARE = 0.1  # … and of the tolerance
 WORTH = 2.0  # stretches that a step ahead must reach over
 WATER_APART = 0.002  # K between facility water and what a step ahead took it for
@@ -121,7 +122,8 @@ def march(
             )
         if mode == AHEAD:
             mode = TRYING
-            if isfinite(total) and error <= min(CALM, CALM_SHARE * tolerance) and past == 0:
+            calm = min(CALM, CALM_SHARE * tolerance)
+            if isfinite(total) and error <= calm and past == 0 and moved(c, x, w, index, cur) <= calm:
                 step_ahead(c, x, d, w, index, cur, 1 if begin > 0.0 else 0, step, water, slope)
                 on_the_line(c, x, w, index, cur, nxt, span)
                 grown = min(4.0 * h, 0.9 * step * sqrt(tolerance / max(error, 1e-12)))
