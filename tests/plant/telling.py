@@ -44,7 +44,6 @@ class Told:
     log: list[Event] = field(default_factory=list)
     #: by the plant: states by name at the times looked at
     seen: dict[float, dict[str, np.ndarray]] = field(default_factory=dict)
-    ahead: int = 0  # by the plant: looks while some loop was on a step ahead
     #: by the oracle: its solutions, one after another, as functions of time
     pieces: list[tuple[float, float, Callable[[float], dict[str, np.ndarray]]]] = field(default_factory=list)
 
@@ -109,7 +108,7 @@ def mark(plant: Plant) -> tuple[tuple[float, ...], float]:
 
 def tell_plant(plant: Plant, story: Story, until: float, looks: Sequence[float] = (), *, cut: bool = False) -> Told:
     """Carry the plant through a story. A look is taken by a copy, so that it moves nothing, or, with ``cut``, by the
-    plant itself, which then has to stop at each: the more stretches, the more of them lie on steps ahead."""
+    plant itself, which then has to stop at each."""
     told = Told()
     order = iter(range(10**9))
     queue: list[tuple[float, int, Change]] = [(t, next(order), change) for t, change in story]
@@ -151,7 +150,6 @@ def tell_plant(plant: Plant, story: Story, until: float, looks: Sequence[float] 
             now = crossing.time if crossing else end
             if cut and looks and looks[0] == now:
                 told.seen[looks.pop(0)] = state_of(plant)
-                told.ahead += int((plant.x.age[plant.cur] > 0.0).any())
             while looks and looks[0] < now:
                 there = duplicate(before)
                 if looks[0] > t:

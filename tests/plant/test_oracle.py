@@ -323,7 +323,7 @@ def alike(name, ours, theirs, record_property):
     """Compare what was told of a story."""
     difference = compare(ours, theirs, STORIES[name].story)
     record_property("difference", str(difference))
-    print(f"{name}: {difference}; on a step ahead at {ours.ahead} of {len(ours.seen)} looks")
+    print(f"{name}: {difference}")
     assert difference.kelvin < KELVIN, difference
     assert difference.share < 1.0, difference
     assert difference.theta < 2e-5, difference
@@ -340,11 +340,10 @@ def test_the_plant_tells_what_the_oracle_tells(name, plant_of, oracle_tells, rec
 
 @pytest.mark.parametrize("name", [name for name, of in STORIES.items() if of.hall != "air"])
 def test_it_tells_the_same_in_many_stretches(name, plant_of, oracle_tells, record_property):
-    """In some two hundred, of which those of a calm loop lie on its steps ahead."""
+    """In some two hundred, each of which begins with steps that the one before has left."""
     hall, story, until, _ = STORIES[name]
     ours = tell_plant(plant_of(hall), story, until, looks(until), cut=True)
     alike(name, ours, oracle_tells(name), record_property)
-    assert ours.ahead > 30 or name not in ("lines lost, breakers heat", "a side lost and back")
 
 
 # ---------------------------------------------------------------- any story

@@ -140,7 +140,6 @@ class State(NamedTuple):
     flow: Floats  # 3×R m³/s
     rest: Ints  # 3×L, 1 when the pumps are steady
     h_loop: Floats  # 3×L, s, next step to try
-    age: Floats  # 3×L, s since the loop's step ahead began, −1 where none is under way
     zone: Floats  # 3×Z °C
     h_zone: Floats  # 3×Z
     theta: Floats  # 3×B
@@ -211,11 +210,6 @@ class Work(NamedTuple):
     kept_rack: Records  # R: what the meters of the stretch had then
     kept_seen: Floats  # R×3×2
     kept_seen_loop: Floats  # L×3×2
-    ahead: Records  # L: a step ahead's length s, water °C at its start and slope K/s, watts of exchanger and pumps
-    ahead_loop: Floats  # 2×L×4, State.loop at its two ends
-    ahead_rack: Records  # R: coolant, hottest device and power at its two ends, mean watts of rack and air
-    ahead_td: Floats  # 2×T, device °C at its two ends
-    ahead_tp: Floats  # 2×T, plate °C
 
 
 def _records(size: int, floats: str = "", ints: str = "") -> Records:
@@ -415,7 +409,6 @@ def state(c: Constants, u: Inputs) -> State:
         flow=np.zeros((3, racks)),
         rest=np.zeros((3, loops), dtype=np.int64),
         h_loop=np.full((3, loops), 0.1),
-        age=np.full((3, loops), -1.0),
         zone=thrice(u.zone["set_point"].copy()),
         h_zone=np.full((3, len(c.zone)), 0.1),
         theta=np.zeros((3, len(c.breaker))),
@@ -479,7 +472,4 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
         most=np.full(1, np.inf), begin=one(loops), kept=_records(loops, "hx_joules pump_joules"),
         kept_rack=_records(racks, "rack_joules air_joules"), kept_seen=one((racks, 3, 2)),
         kept_seen_loop=one((loops, 3, 2)),
-        ahead=_records(loops, "length water slope hx_watts pump_watts"), ahead_loop=one((2, loops, 4)),
-        ahead_rack=_records(racks, "fluid0 fluid1 hot0 hot1 watts0 watts1 rack_watts air_watts"),
-        ahead_td=one((2, trays)), ahead_tp=one((2, trays)),
     )  # fmt: skip

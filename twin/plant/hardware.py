@@ -3,6 +3,8 @@
 Every method marks what has to be settled again; nothing is solved here.
 """
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-class Hardware:
+class Hardware(ABC):
     """The inputs of a plant, which is one of these (:class:`twin.plant.plant.Plant`)."""
 
     c: Constants
@@ -33,13 +35,13 @@ class Hardware:
     _dirty_swing: bool
     _check_devices: bool
 
+    @abstractmethod
     def _before(self, trays: Ints) -> None:
         """Do what has to be done before inputs of ``trays`` change."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _lag(self) -> float:
         """How far [s] the present is from the start of a stretch that is still to be metered."""
-        raise NotImplementedError
 
     def _touch_trays(self, trays: Ints) -> None:
         """Inputs of ``trays`` are about to change."""
@@ -119,7 +121,6 @@ class Hardware:
         u, first = self.u, self.c.tray0[:-1]
         u.up[trays], u.down[trays] = up, down
         u.guard[:, 0], u.guard[:, 1] = np.minimum.reduceat(u.up, first), np.maximum.reduceat(u.down, first)
-        self.x.age[self.cur] = -1.0  # steps ahead were found to cross no level that was armed then
         self._check_devices = True
 
     def set_breaker(self, breaker: int, closed: bool) -> None:

@@ -25,12 +25,13 @@ from twin.plant.settle import resolve_rack
 DONE, REFUSED, BROKEN, CROSSED = 0, 1, 2, 3
 INSTANTANEOUS, SHORT_TIME, THERMAL, RACK_DARK, BATTERY, DEVICE = range(6)  # Guard values
 ALL, NONE, OTHERS = 3, 0, 2  # what advance() watches: everything, nothing, everything but devices
-LOOPS = 5  # devices, and no more than loops is carried: the rest follows when the stretch is closed
+LOOPS = 5  # devices, and no more than loops is carried: the rest follows …
+REST = 8  # … and carries what is not loops; nothing is watched
 WATER_ERROR = 0.01  # K between predicted and found facility water at the end of a stretch
 DRIVE_ERROR = 1e-5  # of a thermal element, when its drive lies above the trip level
 AIR_ERROR = 0.1  # K that a rack's air would move if the change of its heat over a stretch came at once
 SUPPLY_CHANGE = 0.5  # K in a stretch, over which a loop keeps one viscosity
-DRIFT = 0.5  # K of supply temperature after which a loop's viscosity is taken again
+DRIFT = 0.1  # K of supply temperature after which a loop's viscosity is taken again
 CALM_DRIVE_ERROR = 2e-3  # of a thermal element otherwise
 
 
@@ -212,7 +213,8 @@ def advance(
 ) -> tuple[int, float, int, int]:
     """Carry the plant over ``span`` [s] from row ``cur`` into the other row. Nothing in row ``cur`` changes.
 
-    watch: bit 1 for devices, bit 2 for everything else (and for refusing poor guesses).
+    watch: bit 1 for devices, bit 2 for everything else (and for refusing poor guesses); 4 to stop after the loops, 8 to
+    begin after them. Loops that changed within the stretch go on from row MID.
     slope [K/s] of facility water: NaN to predict it, or the one with which a crossing was found, so that the same
     crossing is met again. Returns (outcome, seconds, guard, index).
     totals: [source J, conversion loss J, rejected J, slope] of the stretch.
@@ -239,7 +241,7 @@ def advance(
                 w.meter[i].brake_s = 0.0
                 w.meter[i].cap_s = 0.0
     loops = c.loop.size
-    for item in range(loops + c.zone.size):
+    for item in range(loops if (watch & 8) != 0 else 0, loops + c.zone.size):
         airy = item >= loops
         if item == loops:
             if (watch & 4) != 0 and guard < 0:
@@ -346,73 +348,47 @@ def flow(
     t: float,
     until: float,
     window: float,
-) -> tuple[float, int, int, int]:
+    late: bool,
+    certain: bool,
+) -> tuple[float, float, int, int, int]:
     """Integrate from ``t`` to ``until`` [s], to the end of the window of ``window`` [s] that ``t`` lies in, or to the
-    earliest crossing, whichever comes first. Returns (time, current row, guard, index); guard −1 when nothing crossed.
+    earliest crossing, whichever comes first. Returns (time, span of the last stretch, current row, guard, index); guard
+    −1 when nothing crossed.
+
+    With ``late`` one stretch is made and not committed; of it, where it is ``certain`` that only devices can cross a
+    guard, loops alone.
     """
     grid = (floor(t / window + 1e-9) + 1.0) * window
     stop = min(until, grid)
+    watch = LOOPS if late and certain else ALL
+    taken = 0.0
     while t < stop:
         span = stop - t
         end = stop
         if asked[0] < 0.999 * span:
             span = asked[0]
             end = t + span
-        taken, guard, index = _stretch(c, u, x, d, w, unit, aux_unit, cur, span, totals, asked, ALL)
+        taken, guard, index = _stretch(c, u, x, d, w, unit, aux_unit, cur, span, totals, asked, watch)
         if guard == -2:
-            return t, cur, guard, index
-        if taken > 0.0:
+            return t, taken, cur, guard, index
+        if taken > 0.0 and not late:
             commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, start_i, totals, cur, taken)
             cur = 1 - cur
         if guard >= 0:
             asked[0] = min(window, asked[0])
-            return t + taken, cur, guard, index
+            return t + taken, taken, cur, guard, index
         asked[0] = min(window, max(2.0 * taken, asked[0]))
         t = end if taken == span else t + taken
+        if late:
+            break
         for loop in range(c.loop.size):
             if abs(x.loop[cur, loop, 0] - d.viscous[loop]) > DRIFT:
                 settle_loop(c, u, x, d, w.branch, loop, cur)
-    return t, cur, -1, -1
+    return t, taken, cur, -1, -1
 
 
 @kernel
-def open_stretch(
-    c: Constants,
-    u: Inputs,
-    x: State,
-    d: Derived,
-    w: Work,
-    unit: Floats,
-    aux_unit: Floats,
-    totals: Floats,
-    asked: Floats,
-    cur: int,
-    t: float,
-    until: float,
-    window: float,
-    certain: bool,
-) -> tuple[float, float, int, int]:
-    """Integrate one stretch from ``t`` towards ``until`` [s], not past its window, and leave it to be closed.
-
-    Where it is ``certain`` that only devices can cross a guard, loops alone are carried, and the rest when it closes.
-    Returns (time, span, guard, index): the first crossing ends the stretch.
-    """
-    stop = min(until, (floor(t / window + 1e-9) + 1.0) * window)
-    span = stop - t
-    if asked[0] < 0.999 * span:
-        span = asked[0]
-        stop = t + span
-    watch = LOOPS if certain else ALL
-    taken, guard, index = _stretch(c, u, x, d, w, unit, aux_unit, cur, span, totals, asked, watch)
-    if guard >= 0:
-        asked[0] = min(window, asked[0])
-        return t + taken, taken, guard, index
-    asked[0] = min(window, max(2.0 * taken, asked[0]))
-    return (stop if taken == span else t + taken), taken, guard, index
-
-
-@kernel
-def cut(
+def amend(
     c: Constants,
     u: Inputs,
     x: State,
@@ -422,74 +398,34 @@ def cut(
     loop: int,
     cur: int,
     at: float,
-    water: float,
-    slope: float,
-) -> None:
-    """Put a loop's state at ``at`` [s] of the open stretch into row MID, before its inputs change there."""
-    begin = w.begin[loop]
-    if at > begin:
-        march(c, u, x, d, w, False, loop, MID if begin > 0.0 else cur, MID, begin, at, water, slope, w.mean_air, False)
-        keep(c, w, loop)
-        w.begin[loop] = at
-        for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
-            see_power(m, c.loop_idx[j], w.rack_power[1, c.loop_idx[j]])
-
-
-@kernel
-def resume(
-    c: Constants,
-    u: Inputs,
-    x: State,
-    d: Derived,
-    w: Work,
-    m: Meters,
-    loop: int,
-    cur: int,
     span: float,
     water: float,
     slope: float,
     dirty: Bools,
     rack_clock: Floats,
+    before: bool,
 ) -> tuple[float, int]:
-    """Carry a loop from row MID to the end of the open stretch under its new inputs; returns as :func:`march`."""
+    """Take a change of a loop's loads at ``at`` [s] into an open stretch of ``span`` [s].
+
+    ``before`` its inputs change: put its state into row MID. After that: carry it from there to the stretch's end under
+    the new ones; racks that are ``dirty`` are settled first. Returns as :func:`march`.
+    """
+    begin = w.begin[loop]
+    row = MID if begin > 0.0 else cur
+    nxt = MID if before else 1 - cur
+    until = at if before else span
+    if before and at <= begin:
+        return at, -1
     for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
         r = c.loop_idx[j]
-        if dirty[r]:
+        if dirty[r] and not before:
             dirty[r] = False
             resolve_rack(c, u, x, d, w, r, MID, 1, rack_clock)
             see_power(m, r, w.rack_power[1, r])
-    begin = w.begin[loop]
-    return march(c, u, x, d, w, False, loop, MID, 1 - cur, begin, span, water, slope, w.mean_air, True)
-
-
-@kernel
-def close_stretch(
-    c: Constants,
-    u: Inputs,
-    x: State,
-    d: Derived,
-    w: Work,
-    m: Meters,
-    row_of: Ints,
-    rack_trays: Floats,
-    rack_clock: Floats,
-    unit: Floats,
-    aux_unit: Floats,
-    start_i: Floats,
-    totals: Floats,
-    cur: int,
-    span: float,
-    changed: bool,
-) -> None:
-    """Commit the open stretch of ``span`` [s]; where loops ``changed`` within it, take its power and water again."""
-    if changed:
-        mean_air_watts(w, span, w.mean_air)
-        for zone in range(c.zone.size):
-            march(c, u, x, d, w, True, zone, cur, 1 - cur, 0.0, span, x.tank[cur, 0], totals[3], w.mean_air, False)
-        balance(c, u, x, d, w, unit, aux_unit, cur, span, False, x.tank[cur, 0], totals)
-        for loop in range(c.loop.size):
-            w.begin[loop] = 0.0
-    commit(c, u, x, d, w, m, row_of, rack_trays, rack_clock, start_i, totals, cur, span)
-    for loop in range(c.loop.size):
-        if abs(x.loop[1 - cur, loop, 0] - d.viscous[loop]) > DRIFT:
-            settle_loop(c, u, x, d, w.branch, loop, 1 - cur)
+    t, tray = march(c, u, x, d, w, False, loop, row, nxt, begin, until, water, slope, w.mean_air, not before)
+    if before:
+        keep(c, w, loop)
+        w.begin[loop] = at
+        for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
+            see_power(m, c.loop_idx[j], w.rack_power[1, c.loop_idx[j]])
+    return t, tray

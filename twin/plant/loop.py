@@ -26,11 +26,10 @@ from twin.plant.racks import (
     rack_close,
     rack_forward,
     rack_middle,
-    rack_watts,
     see,
 )
 from twin.plant.thermal import GAMMA
-from twin.plant.tiles import TD, TDN, TP, TPN, accept, between, count_past, largest, load, place, unload
+from twin.plant.tiles import count_past, load, unload
 
 KINK = 5.0  # what the estimate of a step over a kink counts for
 VALVE_WEIGHT = 2.0  # K of step error for a unit of facility valve
@@ -310,98 +309,6 @@ def loop_end(c: Constants, u: Inputs, x: State, d: Derived, w: Work, loop: int, 
         r = c.loop_idx[j]
         unload(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], x.td[row], x.tp[row])
         w.rack_power[1, r] = power_at_end(c, u, d, w.m, r)
-
-
-# ---------------------------------------------------------------------- steps ahead
-
-
-@inline
-def may_step_ahead(c: Constants, x: State, d: Derived, loop: int, row: int) -> bool:
-    """Whether nothing in a loop changes its law on the way: pumps are at rest, no tray is slowed, braked or capped."""
-    calm = x.rest[row, loop] == 1
-    for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
-        calm = calm and d.metered[c.loop_idx[j]] == 0
-    return calm
-
-
-@inline
-def moved(c: Constants, x: State, w: Work, loop: int, row: int) -> float:
-    """Largest change [K] of a temperature of the loop by the step that was tried from ``row``."""
-    most = max(abs(w.loop_new[loop, 0] - x.loop[row, loop, 0]), abs(w.loop_new[loop, 1] - x.loop[row, loop, 1]))
-    for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
-        r = c.loop_idx[j]
-        most = max(most, abs(w.rack[r].new_fluid - x.tc[row, r]))
-        for i in range(c.tray0[r], c.tray0[r + 1]):
-            o = place(c.tile0[r], i - c.tray0[r])
-            most = max(most, abs(w.m[o + TDN] - w.m[o + TD]), abs(w.m[o + TPN] - w.m[o + TP]))
-    return most
-
-
-@inline
-def step_ahead(
-    c: Constants, x: State, d: Derived, w: Work, loop: int, row: int, end: int, h: float, water: float, slope: float
-) -> None:
-    """Take the step of ``h`` [s] that was tried from ``row`` as the loop's way from there on, a straight line.
-
-    end: of ``rack_power``, which the racks' power in ``row`` stands at.
-    """
-    plan = w.ahead[loop]
-    plan.length, plan.water, plan.slope = h, water, slope
-    plan.hx_watts = w.loop[loop].step_hx / h
-    plan.pump_watts = w.loop[loop].step_pump / h + c.loop[loop].control_watts
-    for i in range(4):
-        w.ahead_loop[0, loop, i] = x.loop[row, loop, i]
-        w.ahead_loop[1, loop, i] = w.loop_new[loop, i]
-    for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
-        r = c.loop_idx[j]
-        first, i0, i1 = c.tile0[r], c.tray0[r], c.tray0[r + 1]
-        k, note = w.rack[r], w.ahead_rack[r]
-        note.fluid0, note.fluid1 = x.tc[row, r], k.new_fluid
-        note.hot0, note.hot1 = k.hottest, largest(w.m, first, i1 - i0, TDN)
-        note.rack_watts, note.air_watts = k.step_rack / h, k.step_air / h
-        unload(w.m, first, i0, i1, w.ahead_td[0], w.ahead_tp[0])
-        accept(w.m, first, i1 - i0)
-        unload(w.m, first, i0, i1, w.ahead_td[1], w.ahead_tp[1])
-        note.watts0, note.watts1 = w.rack_power[end, r], rack_watts(c, d, w.m, r)
-    x.age[row, loop] = 0.0
-
-
-@inline
-def on_the_line(c: Constants, x: State, w: Work, loop: int, cur: int, nxt: int, span: float) -> None:
-    """Put the loop ``span`` [s] further on its step ahead into row ``nxt``, and what happened on the way into meters.
-
-    States and energies go along straight lines, so that energy is conserved on the way as it is over the whole step.
-    """
-    plan = w.ahead[loop]
-    begin = x.age[cur, loop] / plan.length
-    x.age[nxt, loop] = x.age[cur, loop] + span
-    end = x.age[nxt, loop] / plan.length
-    for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
-        r = c.loop_idx[j]
-        between(w.ahead_td, end, c.tray0[r], c.tray0[r + 1], x.td[nxt])
-        between(w.ahead_tp, end, c.tray0[r], c.tray0[r + 1], x.tp[nxt])
-        k, note = w.rack[r], w.ahead_rack[r]
-        before = x.tc[cur, r]
-        x.tc[nxt, r] = note.fluid0 + end * (note.fluid1 - note.fluid0)
-        x.flow[nxt, r] = x.flow[cur, r]
-        k.rack_joules, k.air_joules = note.rack_watts * span, note.air_watts * span
-        w.rack_power[1, r] = note.watts0 + end * (note.watts1 - note.watts0)
-        warmer = note.hot1 - note.hot0
-        clear(w.seen[r])
-        see(w.seen[r], 0, note.hot0 + begin * warmer, note.hot0 + end * warmer, span)
-        see(w.seen[r], 1, before, x.tc[nxt, r], span)
-    supply, ret = x.loop[cur, loop, 0], x.loop[cur, loop, 1]
-    for i in range(4):
-        x.loop[nxt, loop, i] = w.ahead_loop[0, loop, i] + end * (w.ahead_loop[1, loop, i] - w.ahead_loop[0, loop, i])
-    x.rest[nxt, loop] = 1
-    x.pressure[nxt, loop, 0] = x.pressure[cur, loop, 0]
-    x.pressure[nxt, loop, 1] = x.pressure[cur, loop, 1]
-    for i in range(c.loop[loop].pumps):
-        x.speed[nxt, loop, i] = x.speed[cur, loop, i]
-    clear(w.seen_loop[loop])
-    see(w.seen_loop[loop], 0, supply, x.loop[nxt, loop, 0], span)
-    see(w.seen_loop[loop], 1, ret, x.loop[nxt, loop, 1], span)
-    w.loop[loop].hx_joules, w.loop[loop].pump_joules = plan.hx_watts * span, plan.pump_watts * span
 
 
 # ---------------------------------------------------------------------- a change within a stretch

@@ -2,10 +2,6 @@
 
 Steps are chosen by the embedded error estimate. A device that crosses a guard level ends the run: the crossing is found
 by bisection on the *size* of the last step, so that the state there has the method's full order.
-
-Where stretches are short because something happens in other loops, a calm loop takes a step ahead, beyond the end of
-the stretch, and the stretches that follow find it on the straight line to the end of it, until something changes there.
-Calm is a loop none of whose temperatures moves by more than ``CALM`` on the way, so that no line can miss by more.
 """
 
 from math import isfinite, sqrt
@@ -13,25 +9,11 @@ from math import isfinite, sqrt
 from twin.plant.air import zone_accept, zone_begin, zone_end, zone_step
 from twin.plant.arrays import Constants, Derived, Floats, Inputs, Ints, State, Work
 from twin.plant.compiled import inner, kernel
-from twin.plant.loop import (
-    add_kept,
-    loop_accept,
-    loop_begin,
-    loop_end,
-    loop_step,
-    may_step_ahead,
-    moved,
-    on_the_line,
-    step_ahead,
-)
+from twin.plant.loop import add_kept, loop_accept, loop_begin, loop_end, loop_step
 
 SHORTEST = 1e-4  # s
 LANDING = 1e-9  # s, to which a crossing is located
-TRYING, BISECTING, ARRIVING, AHEAD = 0, 1, 2, 3
-CALM = 0.01  # K, the most that a temperature may move in a step ahead …
-CALM_SHARE = 0.1  # … and of the tolerance
-WORTH = 2.0  # stretches that a step ahead must reach over
-WATER_APART = 0.002  # K between facility water and what a step ahead took it for
+TRYING, BISECTING, ARRIVING = 0, 1, 2
 
 
 @kernel
@@ -81,26 +63,12 @@ def march(
     t = 0.0
     tolerance = c.tolerance[0]
     mode = TRYING
-    ahead = 0.0
     if airy:
         h = x.h_zone[cur, index]
         zone_begin(c, u, x, d, w, index, cur)
     else:
         h = x.h_loop[cur, index]
-        if x.age[cur, index] >= 0.0:
-            plan, after = w.ahead[index], x.age[cur, index] + span
-            apart = abs(water + slope * span - plan.water - plan.slope * after)
-            if after <= plan.length and apart <= WATER_APART:
-                on_the_line(c, x, w, index, cur, nxt, span)
-                x.h_loop[nxt, index] = h
-                if begin > 0.0:
-                    add_kept(c, w, index)
-                return until, -1
-            x.age[cur, index] = -1.0
         loop_begin(c, u, x, d, w, index, cur)
-        ahead = h * sqrt(min(CALM_SHARE, CALM / tolerance))
-        if watch and ahead >= WORTH * span and may_step_ahead(c, x, d, index, cur):
-            mode = AHEAD
     low, high = 0.0, 0.0
     found = -1
     while t < span:
@@ -108,8 +76,6 @@ def march(
             left = span - t
             step = left if h >= 0.999999 * left else h
             clipped = step == left
-        elif mode == AHEAD:
-            step = ahead
         elif mode == BISECTING:
             step = 0.5 * (low + high)
         else:
@@ -120,18 +86,6 @@ def march(
             error, past, total = loop_step(
                 c, u, x, d, w, index, src, step, water + slope * t, water + slope * (t + step)
             )
-        if mode == AHEAD:
-            mode = TRYING
-            calm = min(CALM, CALM_SHARE * tolerance)
-            if isfinite(total) and error <= calm and past == 0 and moved(c, x, w, index, cur) <= calm:
-                step_ahead(c, x, d, w, index, cur, 1 if begin > 0.0 else 0, step, water, slope)
-                on_the_line(c, x, w, index, cur, nxt, span)
-                grown = min(4.0 * h, 0.9 * step * sqrt(tolerance / max(error, 1e-12)))
-                x.h_loop[nxt, index] = min(c.tolerance[1], grown)
-                if begin > 0.0:
-                    add_kept(c, w, index)
-                return until, -1
-            continue
         if mode == TRYING:
             if not isfinite(total) or not isfinite(error):
                 if step <= SHORTEST:
@@ -173,7 +127,6 @@ def march(
     else:
         loop_end(c, u, x, d, w, index, nxt)
         x.h_loop[nxt, index] = h
-        x.age[nxt, index] = -1.0
         if begin > 0.0:
             add_kept(c, w, index)
         racks = c.loop_idx[c.loop_ptr[index] : c.loop_ptr[index + 1]]

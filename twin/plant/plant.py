@@ -18,7 +18,7 @@ from twin.plant.arrays import Constants, constants, derived, inputs, state, work
 from twin.plant.compiled import Direct
 from twin.plant.guards import Crossing, Guard
 from twin.plant.hardware import Hardware
-from twin.plant.integrate import NONE, advance, close_stretch, cut, flow, guards_past, open_stretch, resume
+from twin.plant.integrate import DRIFT, NONE, REST, advance, amend, flow, guards_past
 from twin.plant.march import first_past
 from twin.plant.pumps import settle_loop
 from twin.plant.server import NORMAL
@@ -35,7 +35,7 @@ PAST = 1e-9  # K: a device this close below its level counts as past it when the
 _flow, _resolve, _past_guards, _past_devices = Direct(flow), Direct(resolve), Direct(guards_past), Direct(first_past)
 _settle_loop, _add_up, _reset_windows = Direct(settle_loop), Direct(meter.add_up), Direct(meter.reset_windows)
 _stored_joules = Direct(meter.stored_joules)
-_open_stretch, _close_stretch, _cut, _resume = Direct(open_stretch), Direct(close_stretch), Direct(cut), Direct(resume)
+_advance, _amend, _commit = Direct(advance), Direct(amend), Direct(meter.commit)
 
 
 class PlantError(RuntimeError):
@@ -175,19 +175,25 @@ class Plant(Hardware):
             return crossing
         t, until, window = float(now), float(until), float(self.window_seconds)
         while t < until:
-            t, self.cur, guard, index = _flow(
-                self.c, self.u, self.x, self.d, self.w, self.m, self.topology.rack_row, self.rack_trays,
-                self.rack_clock, self._unit, self._aux_unit, self._start_i, self._totals, self._asked, int(self.cur), t,
-                until, window,
-            )  # fmt: skip
+            t, _, self.cur, guard, index = self._integrate(t, until, late=False, certain=False)
             self.time = t
-            if guard == -2:
-                self._broken(t, index)
             if guard >= 0:
                 return self._land(t, guard, index)
             if t == (math.floor(t / window + 1e-9)) * window:
                 self._close_window(t)
         return None
+
+    def _integrate(self, now: float, until: float, *, late: bool, certain: bool) -> tuple[float, float, int, int, int]:
+        """:func:`twin.plant.integrate.flow`; an error where a state stopped being finite."""
+        found = _flow(
+            self.c, self.u, self.x, self.d, self.w, self.m, self.topology.rack_row, self.rack_trays, self.rack_clock,
+            self._unit, self._aux_unit, self._start_i, self._totals, self._asked, int(self.cur), now, until,
+            float(self.window_seconds), late, certain,
+        )  # fmt: skip
+        t, span, cur, guard, index = found
+        if guard == -2:
+            self._broken(t, index)
+        return t, span, cur, guard, index
 
     # ------------------------------------------------------------------ a stretch that is left open
 
@@ -206,12 +212,7 @@ class Plant(Hardware):
         with is carried again from there by :meth:`catch_up`.
         """
         certain = self.certain
-        end, span, guard, index = _open_stretch(
-            self.c, self.u, self.x, self.d, self.w, self._unit, self._aux_unit, self._totals, self._asked,
-            int(self.cur), float(now), float(until), float(self.window_seconds), certain,
-        )  # fmt: skip
-        if guard == -2:
-            self._broken(end, index)
+        end, span, _, guard, index = self._integrate(float(now), float(until), late=True, certain=certain)
         water, slope = float(self.x.tank[self.cur, 0]), float(self._totals[3])
         self._open = _Open(float(now), end, span, water, slope, set(), changed=certain)
         if guard >= 0:
@@ -228,8 +229,27 @@ class Plant(Hardware):
             return
         at = stretch.lag(self.now)
         for loop in np.unique(self.c.rack["loop"][self.c.tray_rack[trays]]).tolist():
-            _cut(self.c, self.u, self.x, self.d, self.w, self.m, loop, int(self.cur), at, stretch.water, stretch.slope)
+            self._amend(loop, at, before=True)
             stretch.late.add(loop)
+
+    def _amend(self, loop: int, at: float, *, before: bool) -> tuple[float, int]:
+        """:func:`twin.plant.integrate.amend` in the open stretch; an error where a state stopped being finite."""
+        stretch = self._open
+        assert stretch is not None
+        t, tray = _amend(
+            self.c, self.u, self.x, self.d, self.w, self.m, loop, int(self.cur), at, stretch.span, stretch.water,
+            stretch.slope, self._dirty_rack, self.rack_clock, before,
+        )  # fmt: skip
+        if tray == -2:
+            self._broken(stretch.start + t, loop)
+        return t, tray
+
+    def _advance(self, stretch: _Open, watch: int) -> None:
+        """:func:`twin.plant.integrate.advance` over an open stretch, whose loops may have changed within it."""
+        _advance(
+            self.c, self.u, self.x, self.d, self.w, self._unit, self._aux_unit, int(self.cur), stretch.span, watch,
+            self._totals, stretch.slope,
+        )  # fmt: skip
 
     def catch_up(self) -> float | None:
         """Carry loops whose trays changed within an open stretch to its end, or to the first guard they cross.
@@ -247,22 +267,14 @@ class Plant(Hardware):
             stretch.found = None  # it is found again, or no more
         first, tray = stretch.span, -1
         for loop in sorted(stretch.late):
-            t, found = _resume(
-                self.c, self.u, self.x, self.d, self.w, self.m, loop, int(self.cur), stretch.span, stretch.water,
-                stretch.slope, self._dirty_rack, self.rack_clock,
-            )  # fmt: skip
-            if found == -2:
-                self._broken(stretch.start + t, loop)
+            t, found = self._amend(loop, 0.0, before=False)
             if found >= 0 and (tray < 0 or (t, found) < (first, tray)):
                 first, tray = t, found
         stretch.late.clear()
         stretch.changed = True
         if tray >= 0:
-            advance(
-                self.c, self.u, self.x, self.d, self.w, self._unit, self._aux_unit, self.cur, first, NONE, self._totals,
-                stretch.slope,
-            )  # fmt: skip
             stretch.span, stretch.end, stretch.found = first, stretch.start + first, (int(Guard.DEVICE), tray)
+            self._advance(stretch, NONE)
         return stretch.end
 
     def _loop_of(self, found: tuple[int, int]) -> int:
@@ -278,12 +290,17 @@ class Plant(Hardware):
         self._open = None
         self.time = stretch.end
         if stretch.span > 0.0:
-            _close_stretch(
+            if stretch.changed:
+                self._advance(stretch, REST)
+                self.w.begin[:] = 0.0
+            _commit(
                 self.c, self.u, self.x, self.d, self.w, self.m, self.topology.rack_row, self.rack_trays,
-                self.rack_clock, self._unit, self._aux_unit, self._start_i, self._totals, int(self.cur), stretch.span,
-                stretch.changed,
+                self.rack_clock, self._start_i, self._totals, int(self.cur), stretch.span,
             )  # fmt: skip
             self.cur = 1 - self.cur
+            drifted = np.abs(self.x.loop[self.cur, :, 0] - self.d.viscous) > DRIFT
+            for loop in np.flatnonzero(drifted).tolist():
+                _settle_loop(self.c, self.u, self.x, self.d, self.w.branch, loop, int(self.cur))
         if stretch.found is not None:
             return self._land(stretch.end, *stretch.found)
         if self.time == (math.floor(self.time / self.window_seconds + 1e-9)) * self.window_seconds:

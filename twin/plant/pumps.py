@@ -140,4 +140,3 @@ def settle_loop(c: Constants, u: Inputs, x: State, d: Derived, branch: Floats, l
     x.pressure[row, loop, 1] = pressure
     x.rest[row, loop] = 0
     x.h_loop[row, loop] = min(x.h_loop[row, loop], AFTER_CHANGE)
-    x.age[row, loop] = -1.0

@@ -42,7 +42,6 @@ def resolve_rack(
     loop = c.rack[r].loop
     if loop >= 0:
         x.h_loop[row, loop] = min(x.h_loop[row, loop], AFTER_CHANGE)
-        x.age[row, loop] = -1.0
     else:
         zone = c.rack[r].zone
         x.h_zone[row, zone] = min(x.h_zone[row, zone], AFTER_CHANGE)

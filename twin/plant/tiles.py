@@ -93,14 +93,6 @@ def unload(m: Floats, first: int, i0: int, i1: int, td: Floats, tp: Floats) -> N
 
 
 @inner
-def between(ends: Floats, share: float, i0: int, i1: int, out: Floats) -> None:
-    """Values of trays ``i0`` to ``i1`` at a ``share`` of the way between two ``ends``, shape (2, T), into ``out``."""
-    a, b, to = ends[0, i0:i1], ends[1, i0:i1], out[i0:i1]
-    for i in range(i1 - i0):
-        to[i] = a[i] + share * (b[i] - a[i])
-
-
-@inner
 def keep_law(m: Floats, first: int, i0: int, i1: int, law: Floats) -> None:
     """Take the linear laws of trays ``i0`` to ``i1`` out of their rack's tiles."""
     for i in range(i0, i1):
