@@ -125,7 +125,7 @@ class Bench:
         """The log: (time, kind, name) of the kinds asked for, or of all."""
         return [
             (round(event["time_seconds"], 6), str(event["kind"]), event["name"])
-            for event in self.world.log.events
+            for event in self.world.log
             if not kinds or event["kind"] in kinds
         ]
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -97,19 +98,24 @@ def test_noise_is_normal_and_white():
 
 def test_one_word_is_three_independent_numbers_and_its_normal_is_normal():
     key = keys(1, [("a", str(n)) for n in range(20)], 1)
-    index, first, second = split(bits(key[0], np.arange(10_000)[:, None]))
-    noise = quantiles()[index]
+    one, other, first, second = split(bits(key[0], np.arange(10_000)[:, None]))
+    noise = quantiles()[one] + quantiles()[other]
     error = 5.0 / math.sqrt(noise.size)
     assert abs(noise.mean()) < error
     assert abs(noise.var() - 1.0) < math.sqrt(2.0) * error
+    assert abs((noise**4).mean() - 3.0) < math.sqrt(96.0) * error
     assert abs((noise[1:] * noise[:-1]).mean()) < error
     for share in (first, second):
         assert share.mean() == pytest.approx(0.5, abs=error * math.sqrt(1.0 / 12.0))
         assert abs(np.corrcoef(share.ravel(), noise.ravel())[0, 1]) < error
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < error
     table = quantiles()
-    assert table.mean() == 0.0 and table.var() == pytest.approx(1.0, abs=1e-4)
+    assert table.mean() == 0.0 and table.var() == pytest.approx(0.5, abs=1e-12)
     assert (np.diff(table) > 0.0).all()
+    sums = np.sort((table[:, None] + table).ravel())
+    normal_shares = np.array([NormalDist().cdf(each) for each in sums.tolist()])
+    assert np.abs(normal_shares - (np.arange(sums.size) + 0.5) / sums.size).max() < 2e-3  # Kolmogorov's distance
+    assert 4.3 < sums[-1] < 4.4
 
 
 # ---------------------------------------------------------------- one reading

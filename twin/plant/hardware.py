@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from twin.plant import meters as meter
 from twin.plant.arrays import Constants, Inputs, State
+from twin.plant.compiled import Direct
 from twin.plant.facility import AVAILABLE, DRY_BULB, SET, WET_BULB
 from twin.plant.pumps import AFTER_CHANGE
 from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+_allot = Direct(meter.allot)
 
 
 class Hardware(ABC):
@@ -90,16 +93,11 @@ class Hardware(ABC):
 
     def allocate(self, trays: Ints, taken: bool) -> None:
         """Count ``trays`` as allocated (or free) in the recorded series."""
-        racks, sign = self.c.tray_rack[trays], 1.0 if taken else -1.0
-        before = self._lag()
-        if before > 0.0:
-            # the open stretch will count them for all of its length
-            window = self.m.win_rack[:, meter.RACK_TRAYS]
-            window[racks, 0] = np.minimum(window[racks, 0], self.rack_trays[racks])
-            window[racks, 1] = np.maximum(window[racks, 1], self.rack_trays[racks])
-            np.add.at(window[:, 2], racks, -sign * before)
-            np.add.at(self.m.allocated_s, racks, -sign * before)
-        np.add.at(self.rack_trays, racks, sign)
+        change = 1.0 if taken else -1.0
+        _allot(
+            np.ascontiguousarray(trays), self.c.tray_rack, change, self._lag(), self.m.win_rack, self.rack_trays,
+            self.m.allocated_s,
+        )  # fmt: skip
 
     def set_cap(self, trays: Ints, clock: float | Floats) -> None:
         """Limit the clock of ``trays`` to a fraction of nominal, as policy or firmware does."""

@@ -99,6 +99,29 @@ def reset_windows(rack: Floats, loop: Floats, row: Floats, node: Floats, breaker
 
 
 @kernel
+def allot(
+    trays: Ints, tray_rack: Ints, change: float, late: float, window: Floats, rack_trays: Floats, allocated: Floats
+) -> None:
+    """Add ``change`` to the allocated trays of a rack for each of ``trays``, ``late`` [s] after the last stretch.
+
+    window: that of the racks; allocated: tray-seconds so far, shape (R,). The stretch that is open will count the trays
+    for all of its length, and see nothing of what there was before.
+    """
+    if late > 0.0:
+        for tray in trays:
+            r = tray_rack[tray]
+            seen = window[r, RACK_TRAYS]
+            seen[0] = min(seen[0], rack_trays[r])
+            seen[1] = max(seen[1], rack_trays[r])
+    for tray in trays:
+        r = tray_rack[tray]
+        if late > 0.0:
+            window[r, RACK_TRAYS, 2] -= change * late
+            allocated[r] -= change * late
+        rack_trays[r] += change
+
+
+@kernel
 def add_up(rack: Floats, pump: Floats, fan: Floats, hx: Floats, crah: Floats, total: Floats, out: Floats) -> None:
     """Energies [J] so far into ``out``: racks, pumps, fans, exchangers, CRAHs, supplied, lost on the way to racks."""
     out[:] = 0.0

@@ -119,6 +119,7 @@ class Plant(Hardware):
         self._check_devices = True
         self._asked = np.array([window_seconds])  # s of stretch to ask for next
         self._all_racks = np.arange(racks)
+        self._tray_loop: Ints = self.c.rack["loop"][self.c.tray_rack]
         self.ready = (self.u.tray["on"] == 1) & (self.u.tray["mode"] == NORMAL)  # trays that are on and unhindered
         self._window_start = 0.0
         self._stored = 0.0
@@ -139,9 +140,9 @@ class Plant(Hardware):
         if crossing is not None:
             return crossing
         c, u, x, d, w, cur = self.c, self.u, self.x, self.d, self.w, self.cur
-        dirty = self._dirty_feeds or self._dirty_swing or bool(self._dirty_rack.any()) or bool(self._dirty_loop.any())
-        if dirty:
-            if self._dirty_loop.any():
+        loops = np.count_nonzero(self._dirty_loop)
+        if loops or self._dirty_feeds or self._dirty_swing or np.count_nonzero(self._dirty_rack):
+            if loops:
                 for loop in np.flatnonzero(self._dirty_loop).tolist():
                     _settle_loop(c, u, x, d, w.branch, loop, cur)
                 self._dirty_loop[:] = False
@@ -198,12 +199,17 @@ class Plant(Hardware):
     # ------------------------------------------------------------------ a stretch that is left open
 
     @property
+    def hindered(self) -> bool:
+        """Whether any device in the hall is slowed, braked, off or capped."""
+        return bool(np.count_nonzero(self.d.metered))
+
+    @property
     def certain(self) -> bool:
         """Whether nothing but a device can cross a guard, whatever jobs do, and none is hindered at present.
 
         A stretch may then be left open for changes of load that are still to happen in it.
         """
-        return bool(self.w.most[0] < CERTAIN) and not self._dirty_feeds and not self.d.metered.any()
+        return bool(self.w.most[0] < CERTAIN) and not self._dirty_feeds and not self.hindered
 
     def open(self, now: float, until: float) -> float:
         """Integrate a stretch from ``now`` towards ``until`` [s] and leave it open; returns the time it reaches.
@@ -228,7 +234,7 @@ class Plant(Hardware):
         if stretch is None:
             return
         at = stretch.lag(self.now)
-        for loop in np.unique(self.c.rack["loop"][self.c.tray_rack[trays]]).tolist():
+        for loop in sorted(set(self._tray_loop[trays].tolist())):
             self._amend(loop, at, before=True)
             stretch.late.add(loop)
 
@@ -261,7 +267,7 @@ class Plant(Hardware):
             return None
         if not stretch.late:
             return stretch.end
-        if self._dirty_feeds or self._dirty_loop.any():
+        if self._dirty_feeds or np.count_nonzero(self._dirty_loop):
             raise PlantError("switches or pumps changed within a stretch that was open for changes of load only")
         if stretch.found is not None and self._loop_of(stretch.found) in stretch.late:
             stretch.found = None  # it is found again, or no more
@@ -299,7 +305,7 @@ class Plant(Hardware):
             )  # fmt: skip
             self.cur = 1 - self.cur
             drifted = np.abs(self.x.loop[self.cur, :, 0] - self.d.viscous) > DRIFT
-            for loop in np.flatnonzero(drifted).tolist():
+            for loop in drifted.nonzero()[0].tolist():
                 _settle_loop(self.c, self.u, self.x, self.d, self.w.branch, loop, int(self.cur))
         if stretch.found is not None:
             return self._land(stretch.end, *stretch.found)

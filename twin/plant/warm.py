@@ -34,6 +34,7 @@ def main() -> None:
     plant = Plant(compile_topology(load_hall("small")))
     equilibrate(plant)
     plant.set_load(np.arange(18), 0.9)
+    plant.allocate(np.arange(18), True)
     plant.set_pump(0, 0, False)
     plant.settle(0.0)
     plant.flow(0.0, 61.0)

@@ -12,7 +12,7 @@ from twin.policy.decisions import Decision, Placement, Reason, Refusal, Wait
 from twin.policy.protocol import JobRequest, Policy
 from twin.policy.snapshot import FacilitySnapshot
 
-Order = Callable[[NDArray[np.int64]], NDArray[np.int64]]  # from rack indices to the same in the order to take them
+Order = Callable[[NDArray[np.bool_]], NDArray[np.int64]]  # from racks to their indices in the order to take them
 
 
 def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: Reason) -> Decision:
@@ -23,7 +23,7 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: 
     usable = snapshot.rack_healthy & snapshot.rack_production
     free = np.where(usable, snapshot.rack_free_trays, 0)
     if request.one_rack:
-        roomy = order(np.flatnonzero(free >= request.trays))
+        roomy = order(free >= request.trays)
         if len(roomy):
             return Placement(request.id, ((snapshot.rack_names[roomy[0]], request.trays),), reason)
         return _turned_down(snapshot, request, f"no rack has {request.trays} free trays")
@@ -31,7 +31,7 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: 
         return _turned_down(snapshot, request, f"{request.trays} asked, {int(free.sum())} free")
     chosen: list[tuple[str, int]] = []
     wanted = request.trays
-    for rack in order(np.flatnonzero(free > 0)).tolist():
+    for rack in order(free > 0).tolist():
         take = min(wanted, int(free[rack]))
         chosen.append((snapshot.rack_names[rack], take))
         wanted -= take
@@ -51,18 +51,17 @@ def _turned_down(snapshot: FacilitySnapshot, request: JobRequest, waits_for: str
 
 
 @lru_cache(maxsize=8)
-def _name_places(names: tuple[str, ...]) -> NDArray[np.int64]:
-    """Place of every rack in the order of names."""
-    places = np.empty(len(names), dtype=np.int64)
-    places[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
-    places.flags.writeable = False
-    return places
+def _by_name(names: tuple[str, ...]) -> NDArray[np.int64]:
+    """Indices of all racks in the order of their names."""
+    racks = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
+    racks.flags.writeable = False
+    return racks
 
 
 def first_fit(snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
     """The first healthy racks in name order that have room."""
-    places = _name_places(snapshot.rack_names)
-    return fill(snapshot, request, lambda racks: racks[np.argsort(places[racks])], Reason.PLACED_FIRST_FIT), state
+    racks = _by_name(snapshot.rack_names)
+    return fill(snapshot, request, lambda wanted: racks[wanted[racks]], Reason.PLACED_FIRST_FIT), state
 
 
 def random_healthy(seed: int = 0) -> Policy:
@@ -73,8 +72,8 @@ def random_healthy(seed: int = 0) -> Policy:
             text = f"{seed}/{request.id}/{snapshot.rack_names[rack]}"
             return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
-        def order(racks: NDArray[np.int64]) -> NDArray[np.int64]:
-            return np.array(sorted(racks.tolist(), key=key), dtype=np.int64)
+        def order(wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+            return np.array(sorted(np.flatnonzero(wanted).tolist(), key=key), dtype=np.int64)
 
         return fill(snapshot, request, order, Reason.PLACED_RANDOM), state
 

@@ -23,7 +23,7 @@ from twin.results.rundir import RunError
 from twin.results.tables import arrow_schema, check_events, conform, event_table
 
 ROWS_PER_GROUP = 65_536
-EVENTS_PER_GROUP = 65_536
+EVENTS_PER_GROUP = 8_192
 STREAMED = ("timeseries", "events")
 KNOWN_FILES = (
     *(rundir.table_file(table) for table in TABLES),

@@ -84,6 +84,13 @@ def event_table(events: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
+def event_columns(columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    """The events table from its columns, each a sequence; a value of NaN is none."""
+    schema = arrow_schema("events")
+    arrays = [pa.array(columns[field.name], field.type, from_pandas=True) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema).to_pandas()
+
+
 def event_frame(events: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Events as a frame in the catalogue's columns: the form that the measures and expectations read."""
     check_events(events)

@@ -5,6 +5,7 @@ A new signal is one entry here, one in :data:`twin.sim.readings.READ`, and its f
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Signal:
     unit: str  # watts, celsius, …; empty for a switch
     decimals: int | None = None  # to which a snapshot rounds
 
-    @property
+    @cached_property
     def field(self) -> str:
         return f"{self.name}_{self.unit}" if self.unit else self.name
 

@@ -9,7 +9,7 @@ import pandas as pd
 from twin.plant import meters as meter
 from twin.plant import residual
 from twin.results.kinds import EventKind
-from twin.results.tables import empty, event_frame
+from twin.results.tables import empty
 from twin.sim.services import ServiceRun
 from twin.sim.world import World
 from twin.units import litres_per_minute
@@ -24,7 +24,7 @@ def flow_residual(world: World) -> float:
 def tables_of(world: World, services: list[ServiceRun]) -> dict[str, pd.DataFrame]:
     """Every table of a run but the time series."""
     return {
-        "events": event_frame(world.log.events),
+        "events": world.log.frame(),
         "jobs": jobs_table(world),
         "racks": racks_table(world),
         "breakers": breakers_table(world),
@@ -79,9 +79,8 @@ def racks_table(world: World) -> pd.DataFrame:
     gpus = np.array([rack.rack_class.gpus_per_tray for rack in racks], dtype=np.float64)
     first = topology.rack_tray0[:-1]
     shutdowns: dict[str, int] = defaultdict(int)
-    for event in world.log.events:
-        if event["kind"] == EventKind.DEVICE_SHUTDOWN and event["time_seconds"] >= world.settings.warmup_seconds:
-            shutdowns[event["name"]] += 1
+    for name, _ in world.log.of(EventKind.DEVICE_SHUTDOWN, world.settings.warmup_seconds):
+        shutdowns[name] += 1
     return pd.DataFrame(
         {
             "name": list(topology.rack_names),
@@ -109,9 +108,8 @@ def breakers_table(world: World) -> pd.DataFrame:
     """One row per breaker."""
     topology, m = world.topology, world.plant.m
     trips: dict[str, list[float]] = defaultdict(list)
-    for event in world.log.events:
-        if event["kind"] == EventKind.BREAKER_TRIP and event["time_seconds"] >= world.settings.warmup_seconds:
-            trips[event["name"]].append(event["time_seconds"])
+    for name, time in world.log.of(EventKind.BREAKER_TRIP, world.settings.warmup_seconds):
+        trips[name].append(time)
     names = topology.breaker_names
     return pd.DataFrame(
         {

@@ -21,6 +21,8 @@ from twin.workload.jobs import Job, Phase
 ENOUGH = 1e-6  # s of work that may be left when a phase counts as done
 CRAWL = 0.02  # slowest pace assumed when the end of a phase is predicted
 SOON = 1.0  # s ahead that a slow pace is taken to last; beyond, trays may be let go, and the end comes earlier
+NOWHERE: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # trays of a job that has none
+NO_LAG: NDArray[np.float64] = np.zeros(0)
 Steps = Generator[simpy.Event, Any, None]
 
 
@@ -38,8 +40,45 @@ def paces(plant: Plant, trays: NDArray[np.int64]) -> NDArray[np.float64]:
     return found
 
 
+def _nobody() -> None:
+    """Whom a job that is no replica tells of its changes."""
+
+
 class JobRun:
     """One job in one run: where it is, what it has done and what it lost."""
+
+    __slots__ = (  # without, an object of that many attributes takes another kilobyte
+        "_done",
+        "_drawing",
+        "_phase",
+        "_process",
+        "_since",
+        "_status",
+        "began",
+        "changed",
+        "end",
+        "first_start",
+        "gpus",
+        "job",
+        "losses",
+        "number",
+        "pin",
+        "progress",
+        "queued_since",
+        "racks",
+        "reason",
+        "restoring",
+        "saved",
+        "serving",
+        "slow_before",
+        "started",
+        "starts",
+        "throttled",
+        "trays",
+        "unset",
+        "wait",
+        "world",
+    )  # fmt: skip
 
     def __init__(self, world: World, job: Job, number: int, gpus_per_tray: int, pin: str | None = None) -> None:
         self.world = world
@@ -49,7 +88,7 @@ class JobRun:
         self.pin = pin
         self._status = "queued"
         world.tally["queued"] += 1
-        self.trays: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self.trays: NDArray[np.int64] = NOWHERE
         self.racks: tuple[str, ...] = ()
         self.began = job.elapsed_seconds  # work done before the run
         self.progress = job.elapsed_seconds  # s of steady work
@@ -66,14 +105,14 @@ class JobRun:
         self.restoring = ""  # root cause of the loss that the next restore pays for
         self.serving = False  # of a service's replica: ready for requests
         self.unset = True  # of a service's replica: its load has not been set by its service yet
-        self.changed: Callable[[], None] = lambda: None  # tells its service that one of the two did
+        self.changed: Callable[[], None] = _nobody  # tells its service that one of the two did
         self.throttled = 0.0  # GPU-seconds
         self.slow_before = 0.0
         self._process: simpy.Process | None = None
         self._done = 0.0  # of the work under way
         self._phase = ""
         self._drawing = job.steady
-        self._since: tuple[float, float, NDArray[np.float64]] = (0.0, 0.0, np.zeros(0))
+        self._since: tuple[float, float, NDArray[np.float64]] = (0.0, 0.0, NO_LAG)
 
     @property
     def status(self) -> str:
@@ -148,8 +187,9 @@ class JobRun:
         world, job = self.world, self.job
         self._phase = phase.name
         self._drawing = phase
-        c = world.plant.c
-        largest = float((c.idle[self.trays] + c.span[self.trays]).mean()) if len(self.trays) else 0.0
+        largest = 0.0
+        if phase.swing > 0.0 and len(self.trays):
+            largest = float(world.tray_watts[self.trays].sum()) / len(self.trays)
         world.set_load(
             self.trays,
             phase.utilisation,
@@ -172,11 +212,13 @@ class JobRun:
         job, world = self.job, self.world
         try:
             for phase in opening:
-                self._power(phase)
+                if self._drawing is not phase:  # it began with the first
+                    self._power(phase)
                 yield from self._work(phase.seconds)
                 if phase.name == "restore":
                     self._lose(self.restoring, phase.seconds * self.gpus)
-            self._power(job.steady)
+            if self._drawing is not job.steady:
+                self._power(job.steady)
             if self.endless:
                 self.serving = True
                 self.unset = True
@@ -238,7 +280,7 @@ class JobRun:
     def pace(self) -> float:
         """Present speed of the slowest tray, of nominal."""
         plant = self.world.plant
-        if not plant.d.metered.any():
+        if not plant.hindered:
             return 1.0  # nobody in the hall is slowed, braked or capped
         return float(paces(plant, self.trays).min(initial=1.0))
 
@@ -253,7 +295,9 @@ class JobRun:
         if len(self.trays):
             self.throttled += max(0.0, self.slow_seconds() - self.slow_before) * self.gpus / len(self.trays)
         world.release(self.trays)
-        self.trays = np.zeros(0, dtype=np.int64)
+        self.trays = NOWHERE
+        self._since = (0.0, 0.0, NO_LAG)
+        self._process = None
         self.serving = False
         self.changed()
         world.wake()

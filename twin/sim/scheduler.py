@@ -39,7 +39,7 @@ class Scheduler:
         self._seen: FacilitySnapshot | None = None
         self._impatient: tuple[int, float] | None = None  # a head that has its wake-up: number, waiting since
         c = world.plant.c
-        self._usual = (c.idle.mean(), c.span.mean())  # W of a tray: idle, and from there to its maximum
+        self._usual = (float(c.idle.mean()), float(c.span.mean()))  # W of a tray: idle, and from there to its maximum
         self._change = world.env.event()
         world.wake = self.wake
 
@@ -127,7 +127,7 @@ class Scheduler:
             trays=job.trays,
             one_rack=job.trays <= trays_of_rack and not (job.service and job.trays > trays_of_rack),
             priority=job.priority,
-            power_watts_per_tray=float(np.round(self._usual[0] + job.steady.utilisation * self._usual[1])),
+            power_watts_per_tray=float(round(self._usual[0] + job.steady.utilisation * self._usual[1])),
         )
         if run.pin is not None:
             free = int(snapshot.rack_free_trays[world.rack_index[run.pin]])

@@ -18,7 +18,6 @@ from twin.policy.protocol import Policy
 from twin.results.kinds import EventKind
 from twin.results.metrics import compute_metrics
 from twin.results.store import RunStore
-from twin.results.tables import event_frame
 from twin.sim import capping
 from twin.sim.chance import as_actions, draw_faults
 from twin.sim.clock import Aside, HybridEnvironment
@@ -198,7 +197,7 @@ def simulate(
         for outcome in outcomes:
             kind = EventKind.EXPECTATION_MET if outcome.met else EventKind.EXPECTATION_UNMET
             world.log.add(ended, kind, "hall", outcome.expectation, detail=outcome.evidence)
-        tables["events"] = event_frame(world.log.events)
+        tables["events"] = world.log.frame()
         metrics = compute_metrics(tables, totals)
     if store is not None:
         store.append_events(world.log.take())

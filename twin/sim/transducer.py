@@ -31,8 +31,8 @@ def _measure(
     code: Codes,
 ) -> None:  # fmt: skip
     """Readings of sample ``number`` and their quality into ``reading`` and ``code``; all of shape (N,) but ``errors``,
-    shape (3, N), ``kinds``, shape (S, 7), of signals whose devices end at ``ends``, and ``normal``, the
-    upper quantiles.
+    shape (3, N), ``kinds``, shape (S, 7), of signals whose devices end at ``ends``, and ``normal``, the table of
+    :func:`twin.sim.noise.quantiles`.
 
     ``reading = saturated(rounded(gain × exact + bias + offset + σ z))``, σ of the device plus its fraction of the
     truth, z standard normal. A sensor that is ``stuck``, or has seized by chance (with a probability at each sample,
@@ -45,16 +45,14 @@ def _measure(
         sigma, fraction, step = kinds[kind, NOISE], kinds[kind, NOISE_FRACTION], kinds[kind, STEP]
         lowest, highest = kinds[kind, LOWEST], kinds[kind, HIGHEST]
         for n in range(first, ends[kind]):
-            index, loss, seizure = _split(_mixed(key[n] + counter))
+            one, other, loss, seizure = _split(_mixed(key[n] + counter))
             if seizure < kinds[kind, SEIZE] and number >= seized_until[n]:
                 seized_until[n] = number + kinds[kind, SEIZED_SAMPLES]
             true = exact[n]
             spread = sigma + fraction * abs(true)
             value = errors[GAIN, n] * true + errors[BIAS, n] + errors[OFFSET, n]
             if spread > 0.0:
-                k = np.int64(index) - normal.size
-                lower = k >> 63  # −1 in the lower half: a branch on what is random would be guessed wrong half the time
-                value += spread * (1.0 + 2.0 * lower) * normal[k ^ lower]
+                value += spread * (normal[one] + normal[other])
             if step > 0.0:
                 value = np.rint(value / step) * step
             code[n] = GOOD

@@ -222,7 +222,7 @@ class World:
         if not self.in_service[rack]:
             return np.zeros(0, dtype=np.int64)
         first, end = self.topology.rack_tray0[rack], self.topology.rack_tray0[rack + 1]
-        return first + np.flatnonzero(self.plant.ready[first:end] & ~self.taken[first:end])
+        return np.asarray(first + (self.plant.ready[first:end] & ~self.taken[first:end]).nonzero()[0])
 
     def free_trays(self) -> Ints:
         """Free trays of every rack that are on, whether or not it is in service."""
@@ -235,6 +235,11 @@ class World:
     def nameplate(self) -> NDArray[np.float64]:
         """Nameplate power of every rack in whole watts."""
         return np.array([float(round(rack.rack_class.max_power_watts)) for rack in self.topology.hall.racks])
+
+    @cached_property
+    def tray_watts(self) -> NDArray[np.float64]:
+        """Greatest power of every tray."""
+        return np.asarray(self.plant.c.idle + self.plant.c.span)
 
     @cached_property
     def installed(self) -> Ints:

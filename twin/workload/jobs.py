@@ -21,7 +21,7 @@ class JobKind(StrEnum):
     BACKUP = "backup"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Phase:
     """A stretch of a job's life at one power level."""
 
@@ -31,7 +31,7 @@ class Phase:
     swing: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """One job. Its work is ``work_seconds`` of its steady phase at full clock on all its trays."""
 

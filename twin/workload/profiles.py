@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,6 +16,7 @@ def checkpoint_seconds(mix: JobMix, trays: int) -> float:
     return trays * mix.state_bytes_per_tray / rate
 
 
+@lru_cache(maxsize=64)
 def startup_phases(mix: JobMix) -> tuple[Phase, ...]:
     """Image and data load, then compile where the mix has it."""
     phases = (
