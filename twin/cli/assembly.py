@@ -15,7 +15,9 @@ from twin.hall.errors import Fault, did_you_mean
 from twin.hall.parts import Hall
 from twin.hall.reader import read_hall
 from twin.policy import Policy
+from twin.policy.aware import thermal_aware
 from twin.policy.baselines import POLICIES
+from twin.policy.documents import DocumentError
 from twin.sim.chance import as_actions, draw_faults
 from twin.sim.scenario import Scenario, read_scenario
 from twin.sim.simulate import Settings
@@ -116,8 +118,15 @@ def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
             raise Refused([str(fault)])
         return made
     name = mapping.get("name")
+    if name == "thermal_aware":
+        try:
+            return thermal_aware(mapping)
+        except DocumentError as error:
+            raise Refused([str(Fault(SOURCE, f.key, f.value, f.what, f.remedy)) for f in error.faults]) from error
     if name not in POLICIES:
-        fault = Fault(SOURCE, "policy.name", name, "unknown policy", did_you_mean(str(name), POLICIES))
+        fault = Fault(
+            SOURCE, "policy.name", name, "unknown policy", did_you_mean(str(name), (*POLICIES, "thermal_aware"))
+        )
         raise Refused([str(fault)])
     odd = [
         Fault(SOURCE, f"policy.{key}", mapping[key], "unknown key", "Leave it out") for key in mapping if key != "name"

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.policy.decisions import Decision, Placement, Reason, Refusal, Wait
+from twin.policy.names import by_name
 from twin.policy.protocol import JobRequest, Policy
 from twin.policy.snapshot import FacilitySnapshot
 
@@ -50,17 +50,9 @@ def _turned_down(snapshot: FacilitySnapshot, request: JobRequest, waits_for: str
     return Wait(request.id, Reason.WAIT_FOR_TRAYS, waits_for)
 
 
-@lru_cache(maxsize=8)
-def _by_name(names: tuple[str, ...]) -> NDArray[np.int64]:
-    """Indices of all racks in the order of their names."""
-    racks = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
-    racks.flags.writeable = False
-    return racks
-
-
 def first_fit(snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
     """The first healthy racks in name order that have room."""
-    racks = _by_name(snapshot.rack_names)
+    racks = by_name(snapshot.rack_names)
     return fill(snapshot, request, lambda wanted: racks[wanted[racks]], Reason.PLACED_FIRST_FIT), state
 
 
