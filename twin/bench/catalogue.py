@@ -82,7 +82,7 @@ MEASUREMENTS: dict[str, Measurement] = {
         Measurement(
             "policy",
             "the policy package as production imports it",
-            (Asked("import twin.policy, beyond NumPy", "s", 0.05, 0.02),),
+            (Asked("import twin.policy, beyond NumPy", "s", 0.05, 0.02), Asked("with every name of it", "s")),
             policy_import,
         ),
         Measurement(
