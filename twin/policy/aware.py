@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from twin.policy import exclusion
 from twin.policy.admission import Rules, admit, read_rules
-from twin.policy.decisions import Decision, Placement, Reason, Refusal, Wait
+from twin.policy.baselines import larger_than_hall
+from twin.policy.decisions import Decision, Placement, Reason, Wait
 from twin.policy.documents import DocumentError, DocumentFault, Reader, digest
 from twin.policy.exclusion import Exclusion, Out, read_exclusions
 from twin.policy.facility import Facility
@@ -75,10 +76,9 @@ class ThermalAware:
     digest: str
 
     def __call__(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
-        installed = snapshot.rack_trays[snapshot.rack_production]
-        if request.trays > int(installed.sum()) or (request.one_rack and request.trays > int(installed.max(initial=0))):
-            found = f"{request.trays} trays asked, {int(installed.sum())} installed"
-            return Refusal(request.id, Reason.LARGER_THAN_HALL, found), state
+        never = larger_than_hall(snapshot, request)
+        if never is not None:
+            return never, state
         watts = (request.power_watts_per_tray, request.peak_watts_per_tray)
         if not all(math.isfinite(each) and each >= 0.0 for each in watts):
             return Wait(

@@ -27,11 +27,12 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: 
         if len(roomy):
             return Placement(request.id, ((snapshot.rack_names[roomy[0]], request.trays),), reason)
         return _turned_down(snapshot, request, f"no rack has {request.trays} free trays")
-    if int(free.sum()) < request.trays:
-        return _turned_down(snapshot, request, f"{request.trays} asked, {int(free.sum())} free")
+    racks = order(free > 0)
+    if int(free[racks].sum()) < request.trays:
+        return _turned_down(snapshot, request, f"{request.trays} asked, {int(free[racks].sum())} free")
     chosen: list[tuple[str, int]] = []
     wanted = request.trays
-    for rack in order(free > 0).tolist():
+    for rack in racks.tolist():
         take = min(wanted, int(free[rack]))
         chosen.append((snapshot.rack_names[rack], take))
         wanted -= take
@@ -42,12 +43,16 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: 
 
 def _turned_down(snapshot: FacilitySnapshot, request: JobRequest, waits_for: str) -> Decision:
     """A refusal where no rack, or not all of them together, will ever have room; otherwise a wait."""
+    return larger_than_hall(snapshot, request) or Wait(request.id, Reason.WAIT_FOR_TRAYS, waits_for)
+
+
+def larger_than_hall(snapshot: FacilitySnapshot, request: JobRequest) -> Refusal | None:
+    """The refusal of what there is no room for even in an empty hall; None for everything else."""
     installed = snapshot.rack_trays[snapshot.rack_production]
     if request.trays > int(installed.sum()) or (request.one_rack and request.trays > int(installed.max(initial=0))):
-        return Refusal(
-            request.id, Reason.LARGER_THAN_HALL, f"{request.trays} trays asked, {int(installed.sum())} installed"
-        )
-    return Wait(request.id, Reason.WAIT_FOR_TRAYS, waits_for)
+        found = f"{request.trays} trays asked, {int(installed.sum())} installed"
+        return Refusal(request.id, Reason.LARGER_THAN_HALL, found)
+    return None
 
 
 def first_fit(snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:

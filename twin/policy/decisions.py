@@ -9,6 +9,9 @@ class Reason(StrEnum):
 
     PLACED_FIRST_FIT = "the first healthy racks in name order with room"
     PLACED_RANDOM = "healthy racks with room, in an order drawn from the seed and the request"
+    PLACED_BEST_FIT = "the racks with least free power that still have enough"
+    PLACED_BELOW = "the first racks in name order below fixed thresholds"
+    REFUSED_ALL = "this policy refuses all work"
     WAIT_FOR_TRAYS = "not enough free trays on healthy racks"
     PLACED_AWARE = "the best-scored racks that rules allow, with sustained headroom"
     WAIT_FOR_HEADROOM = "no headroom on racks that rules allow"
