@@ -49,7 +49,7 @@ def window_means(
     return np.where(enough, np.where(use, y, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
-def judge(
+def judge_canary(
     design: Design, release: str, readings: Readings, fraction: float, state: JudgeState | None = None
 ) -> tuple[Verdict, JudgeState]:
     """One look at a canary: the verdict, and the state for the next look.

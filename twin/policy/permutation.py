@@ -30,12 +30,17 @@ KEYS = 8  # random keys of 8 bytes in one digest
 
 @dataclass(frozen=True)
 class Relabellings:
-    """Ways to call m of N racks the canary; the first m places are the true one, which is left out of ``taken``."""
+    """Ways to call m of N racks the canary, where the true canaries stand in the first m places."""
 
-    taken: Ints  # K×m, places called canary
-    swapped: Ints  # K, true canaries among them that were swapped out, 0 to m; 0 in a draw alone
-    total: int  # the denominator of p: K and the true labelling
+    taken: Ints  # m×K, places called canary by the K labellings that swap any
+    swapped: Ints  # K, true canaries swapped out, 1 to m
+    equal: int  # labellings that swap none: the true one, and draws that are it
     exact: bool  # all of them, not a draw
+
+    @property
+    def total(self) -> int:
+        """All labellings, the denominator of p."""
+        return len(self.swapped) + self.equal
 
     @property
     def smallest_p(self) -> float:
@@ -92,14 +97,21 @@ def count_relabellings(canaries: int, controls: int) -> int:
 
 @lru_cache(maxsize=8)
 def every_relabelling(canaries: int, controls: int) -> Relabellings:
-    """All relabellings of m canaries, in places 0 … m − 1, and n controls behind them; the true one left out."""
+    """All labellings of m canaries, in places 0 … m − 1, and n controls behind them."""
     count = count_relabellings(canaries, controls)
     flat = chain.from_iterable(combinations(range(canaries + controls), canaries))
-    taken = np.fromiter(flat, dtype=np.int64, count=count * canaries).reshape(count, canaries)[1:]
-    swapped = canaries - (taken < canaries).sum(axis=1)
-    for array in (taken, swapped):
+    taken = np.fromiter(flat, dtype=np.int64, count=count * canaries).reshape(count, canaries)
+    return _labelled(taken, 0, True)
+
+
+def _labelled(taken: Ints, seen: int, exact: bool) -> Relabellings:
+    """Relabellings of places, shape (K, m), and the true labelling ``seen`` times more."""
+    swapped = taken.shape[1] - (taken < taken.shape[1]).sum(axis=1)
+    real = swapped > 0
+    columns, counts = np.ascontiguousarray(taken[real].T), swapped[real]
+    for array in (columns, counts):
         array.flags.writeable = False
-    return Relabellings(taken, swapped, count, True)
+    return Relabellings(columns, counts, seen + int(np.count_nonzero(~real)), exact)
 
 
 def drawn_relabellings(
@@ -118,8 +130,7 @@ def drawn_relabellings(
     )
     keys = np.frombuffer(digests, dtype=">u8").reshape(blocks, len(names), KEYS)
     keys = keys.transpose(0, 2, 1).reshape(blocks * KEYS, len(names))[:draws]
-    taken = np.sort(np.argsort(keys, axis=1, kind="stable")[:, :canaries], axis=1).astype(np.int64)
-    return Relabellings(taken, canaries - (taken < canaries).sum(axis=1), draws + 1, False)
+    return _labelled(np.argsort(keys, axis=1, kind="stable")[:, :canaries].astype(np.int64), 1, False)
 
 
 def relabellings(
@@ -151,11 +162,10 @@ def crossings(values: Floats, canaries: int, ways: Relabellings) -> Crossings:
     centred = y - y[canaries:].mean()  # so that a large common part costs no digits
     scale = float(np.ptp(y))
     tolerance = 1e-9 * scale + 1e-13 * float(np.abs(y).max())
-    real = ways.swapped > 0
-    gained = centred[:canaries].sum() - centred[ways.taken[real]].sum(axis=1)
-    shift = np.sort(gained / ways.swapped[real])
+    gained = centred[:canaries].sum() - centred[ways.taken].sum(axis=0)
+    shift = np.sort(gained / ways.swapped)
     estimate = float(centred[:canaries].mean() - centred[canaries:].mean())
-    return Crossings(shift, ways.total - len(shift), tolerance, estimate)
+    return Crossings(shift, ways.equal, tolerance, estimate)
 
 
 def holm(p: Sequence[float], weights: Sequence[float] | None = None) -> tuple[float, ...]:
