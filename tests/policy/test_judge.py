@@ -20,6 +20,7 @@ HEAT = Metric("temperature", "K", margin=1.0)
 SPEED = Metric("speed", "1/s", margin=1.0, worse=-1)
 ONE = Design((POWER,))
 THREE = Design((POWER, HEAT, SPEED))
+THREE_WIDE = Design(tuple(replace(metric, margin=2.0) for metric in THREE.metrics))
 ORDER = {Outcome.PASS: 0, Outcome.INCONCLUSIVE: 1, Outcome.FAIL: 2}
 
 
@@ -275,26 +276,25 @@ def test_harm_at_the_margin_passes_no_more_often_than_beta():
     assert passed <= stats.binom.isf(0.001, 800, THREE.beta)
 
 
-def test_harm_at_twice_the_margin_is_detected_and_no_harm_passes(record_property):
-    """The margin is 3 deviations of one rack's change: three metrics, two looks."""
-    design = Design(tuple(replace(m, margin=3.0) for m in THREE.metrics))
+def test_harm_at_twice_the_margin_is_detected_and_no_harm_passes():
+    """The margin is 2 deviations of one rack's change at the first of two looks; three metrics share the level."""
     trials = 300
-    power = _count(design, 6.0, trials, Outcome.FAIL, (0.5, 1.0), metric="power") / trials
-    other = _count(design, 6.0, trials, Outcome.FAIL, (0.5, 1.0), metric="speed") / trials
-    passes = _count(design, 0.0, trials, Outcome.PASS, (0.5, 1.0)) / trials
-    record_property("power_primary", power)
-    record_property("power_secondary", other)
-    record_property("passes", passes)
-    assert power >= 0.95
-    assert other >= 0.9
-    assert passes >= 0.95
+    shares = {
+        "fails, primary harmed": _count(THREE_WIDE, 4.0, trials, Outcome.FAIL, (0.5, 1.0), "power") / trials,
+        "fails, another harmed": _count(THREE_WIDE, 4.0, trials, Outcome.FAIL, (0.5, 1.0), "speed") / trials,
+        "passes, none harmed": _count(THREE_WIDE, 0.0, trials, Outcome.PASS, (0.5, 1.0)) / trials,
+    }
+    print(shares)
+    assert shares["fails, primary harmed"] >= 0.9
+    assert shares["fails, another harmed"] >= 0.8
+    assert shares["passes, none harmed"] >= 0.9
 
 
-def test_power_at_one_look_is_that_of_the_permutation_test(record_property):
-    """Harm 2 deviations above the margin, alpha 0.02: a t test has power 0.84 there, and exact ranks lose little."""
+def test_power_at_one_look_is_near_that_of_a_t_test():
+    """Harm 2 deviations above the margin, alpha 0.02, one metric: counting labellings loses little."""
     trials = 500
     power = _count(ONE, 4.0, trials, Outcome.FAIL) / trials
-    record_property("power", power)
+    print(f"power {power}")
     effect = 2.0 / math.sqrt(1 / 3 + 1 / 24)
     normal = stats.nct.sf(stats.t.isf(0.02, 25), 25, effect)
     assert power == pytest.approx(normal, abs=0.06)

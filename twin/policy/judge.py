@@ -16,6 +16,7 @@ Labels are exchangeable only if what chose the canary says nothing of its change
 never *before*, else their return to the mean is taken for an effect.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -69,23 +70,14 @@ def judge_canary(
     kept = [k for k, name in enumerate(names) if name not in excluded]
     canaries, controls = tuple(names[k] for k in kept if k < given), tuple(names[k] for k in kept if k >= given)
 
-    few = len(controls) < FEW_CONTROLS
-    blocks: Notes = []  # what stands against a pass
-    if len(canaries) < given:
-        blocks.append((Finding.CANARY_MISSING, ", ".join(n for n in names[:given] if n in excluded)))
-    if len(names) - given - len(controls) > design.controls_spared:
-        blocks.append((Finding.CONTROLS_MISSING, ", ".join(n for n in names[given:] if n in excluded)))
-    if given < design.canaries:
-        blocks.append((Finding.FEW_CANARIES, f"{given} of {design.canaries}"))
-
-    testable = bool(canaries and controls)
-    ways = _ways(design, release, names, kept, len(canaries)) if testable else None
+    blocks = _missing(design, names, given, excluded)
+    ways = _ways(design, release, names, kept, len(canaries)) if canaries and controls else None
     if ways is None:
         blocks.append((Finding.NOTHING_LEFT, f"{len(canaries)} canary racks, {len(controls)} controls"))
+    few = len(controls) < FEW_CONTROLS
     waits = few and fraction < 1.0
     notes: Notes = [(Finding.FEW_CONTROLS, f"{len(controls)}, {FEW_CONTROLS} needed for more")] if few else []
-    judged = 1 if few else len(design.metrics)
-    weights = _weights(design, judged)
+    weights = _weights(design, 1 if few else len(design.metrics))
     level, alpha = _level(design, design.alpha, weights[0], fraction, state.alpha, None if waits else ways)
     beta_level, beta = _level(design, design.beta, 1.0, fraction, state.beta, None if waits else ways)
     if ways is not None and not waits and level == 0.0:
@@ -132,6 +124,20 @@ def _harms(design: Design, readings: Readings, order: list[int]) -> tuple[list[F
             sides.append(np.where(known, y, np.nan))
         harms.append(metric.worse * (sides[1] - sides[0]))
     return harms, {rack: ", ".join(reasons) for rack, reasons in excluded.items()}
+
+
+def _missing(design: Design, names: tuple[str, ...], given: int, excluded: Mapping[str, str]) -> Notes:
+    """What of the racks stands against a pass: the first ``given`` are canaries."""
+    canaries = [name for name in names[:given] if name in excluded]
+    controls = [name for name in names[given:] if name in excluded]
+    found: Notes = []
+    if canaries:
+        found.append((Finding.CANARY_MISSING, ", ".join(canaries)))
+    if len(controls) > design.controls_spared:
+        found.append((Finding.CONTROLS_MISSING, ", ".join(controls)))
+    if given < design.canaries:
+        found.append((Finding.FEW_CANARIES, f"{given} of {design.canaries}"))
+    return found
 
 
 def _ways(design: Design, release: str, names: tuple[str, ...], kept: list[int], canaries: int) -> Relabellings:

@@ -8,7 +8,11 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.policy.trial import Verdict
+
 Floats = NDArray[np.float64]
+
+DECIMALS = 6  # of a load before it is compared with its limit
 
 
 class Standing(StrEnum):
@@ -29,7 +33,7 @@ class Level:
     present: Floats  # X, load now, with what is already rolled out
     limit: Floats  # X
     gain: Floats  # X×R, load of a thing per unit of a rack's change: 1 for members, A/W for breakers, a share for means
-    change: str  # which change it takes, such as "watts" or "kelvin"
+    change: str  # which change it takes: a name of the judge's metric, such as "power"
     least: float = 0.0  # a present load below is not believed; −273.15 for temperatures [°C]
 
     def __post_init__(self) -> None:
@@ -43,7 +47,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Change:
-    """What the canary shows that a rack changes by: the estimate, and the upper confidence bound in its direction."""
+    """What the canary shows that a rack changes by: the estimate, and the confidence bound on the side of harm."""
 
     estimate: float
     upper: float
@@ -75,6 +79,11 @@ class Projection:
 
     against: tuple[Projected, ...]
     standing: Standing
+
+
+def shown(verdict: Verdict) -> dict[str, Change]:
+    """Changes per rack that a verdict's canary shows, by metric, in the metric's unit and direction."""
+    return {e.metric.name: Change(e.change, e.metric.worse * e.upper) for e in verdict.metrics}
 
 
 def members(group: NDArray[np.int64], groups: int) -> Floats:
@@ -122,8 +131,9 @@ def _over(level: Level, change: Change, todo: NDArray[np.bool_]) -> list[Project
     """Things of one kind that exceed, may exceed or are not known; by excess over the limit, ties by name."""
     gain = np.where(todo, level.gain, 0.0).sum(axis=1)
     with np.errstate(invalid="ignore"):
-        value = level.present + np.where(gain == 0.0, 0.0, gain * change.estimate)
-        upper = np.maximum(value, level.present + np.where(gain == 0.0, 0.0, gain * change.upper))
+        value = np.round(level.present + np.where(gain == 0.0, 0.0, gain * change.estimate), DECIMALS)
+        most = np.round(level.present + np.where(gain == 0.0, 0.0, gain * change.upper), DECIMALS)
+    upper = np.maximum(value, most)
     known = np.isfinite(value) & np.isfinite(level.limit)
     known &= (level.present >= level.least) & (level.limit > level.least)
     found = []

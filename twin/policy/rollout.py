@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
+from twin.policy.mapping import build, listed
 from twin.policy.projection import Standing
 from twin.policy.trial import Outcome
 
@@ -137,6 +139,19 @@ class Plan:
         ]
         if wrong:
             raise ValueError("The rollout plan is refused.\n" + "\n".join(f"  {line}" for line in wrong))
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Plan":
+        """A plan from a plain mapping: ``stages`` a list of mappings, ``limits`` one of signals.
+
+        Errors: ValueError with what is wrong.
+        """
+        stages = tuple(build(Stage, s, f"stage {k + 1}") for k, s in enumerate(listed(mapping, "stages", "rollout")))
+        limits = mapping.get("limits")
+        if not isinstance(limits, Mapping) or not all(isinstance(limit, Mapping) for limit in limits.values()):
+            raise ValueError(f"rollout: limits = {limits!r}: give hold and roll_back for each signal")
+        built = {str(name): build(Limit, limit, f"limit of {name}") for name, limit in limits.items()}
+        return build(cls, mapping, "rollout", stages=stages, limits=built)
 
 
 def default_plan() -> Plan:

@@ -4,10 +4,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.policy.mapping import build, listed
 from twin.policy.permutation import DRAWS, EXACT_AT_MOST, count_relabellings
 from twin.policy.spending import Spending, Spent
 
@@ -87,6 +89,13 @@ class Design:
         ]
         if wrong:
             raise ValueError("The judge's design is refused.\n" + "\n".join(f"  {line}" for line in wrong))
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> "Design":
+        """A design from a plain mapping, ``metrics`` a list of them. Errors: ValueError with what is wrong."""
+        items = listed(mapping, "metrics", "judge")
+        metrics = tuple(build(Metric, item, f"judge: metric {k + 1}") for k, item in enumerate(items))
+        return build(cls, mapping, "judge", metrics=metrics)
 
     @property
     def smallest_p(self) -> float:
@@ -225,6 +234,7 @@ class Verdict:
             "two-sided",
             f"look {len(self.looks)} at {self.looks[-1]:.0%} of the information: level {self.level:.5f}, alpha spent "
             f"{self.alpha_spent:.5f}, beta spent {self.beta_spent:.5f}",
+            f"chosen by {self.windows.selection}, before {self.windows.before}, after {self.windows.after}",
             *(str(evidence) for evidence in self.metrics),
             *(f"{rack} left out: {reason}" for rack, reason in self.excluded),
         )
