@@ -237,10 +237,11 @@ def test_fewer_canaries_than_the_design_do_not_pass():
 def test_with_fewer_than_15_controls_there_is_one_look_at_one_metric():
     changes = _noise(6, THREE, racks=17)  # 14 controls
     changes["temperature"][:3] += 50.0
-    verdict, state = judge_canary(THREE, "r", _readings(changes), 0.5)
+    evenly = replace(THREE, spending=Spending.POCOCK)  # whose level at half, 1.2 %, 17 racks could reach
+    verdict, state = judge_canary(evenly, "r", _readings(changes), 0.5)
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert (verdict.level, verdict.alpha_spent) == (0.0, 0.0)
-    verdict, _ = judge_canary(THREE, "r", _readings(changes), 1.0, state)
+    verdict, _ = judge_canary(evenly, "r", _readings(changes), 1.0, state)
     assert [e.judged for e in verdict.metrics] == [True, False, False]
     assert verdict.outcome is not Outcome.FAIL  # harm of a metric that may not be looked at is told, not judged
     assert verdict.metrics[1].p == pytest.approx(1 / 680)
@@ -269,6 +270,25 @@ def test_three_looks_at_three_metrics_err_no_more_often_than_alpha(spending):
     design = Design(tuple(replace(m, margin=0.0) for m in THREE.metrics), alpha=0.05, spending=spending)
     failed = _count(design, 0.0, 1_000, Outcome.FAIL, (1 / 3, 2 / 3, 1.0))
     assert 5 <= failed <= stats.binom.isf(0.001, 1_000, 0.05)
+
+
+def test_harm_at_the_margin_passes_as_often_as_it_says_at_one_look_at_one_metric():
+    attained = math.floor(ONE.beta * 2925) / 2925
+    low, high = stats.binom.interval(0.999, 2_000, attained)
+    assert low <= _count(ONE, ONE.metrics[0].margin, 2_000, Outcome.PASS) <= high
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 1.0]), st.floats(0.0, 4.0))
+@settings(max_examples=60, deadline=None)
+def test_a_verdict_is_what_its_evidence_says(seed, fraction, harm):
+    verdict = _judged(THREE_WIDE, _noise(seed, THREE_WIDE, harm=harm), fraction)
+    failed = any(e.adjusted_p <= verdict.level for e in verdict.metrics)
+    bounded = all(e.upper < e.metric.margin for e in verdict.metrics)
+    expected = Outcome.FAIL if failed else Outcome.PASS if bounded else Outcome.INCONCLUSIVE
+    assert verdict.outcome is expected
+    for e in verdict.metrics:
+        assert (e.lower > e.metric.margin) == (e.p <= verdict.level)
+        assert (e.upper < e.metric.margin) == (e.p_harm <= verdict.beta_level)
 
 
 def test_harm_at_the_margin_passes_no_more_often_than_beta():

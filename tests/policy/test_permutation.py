@@ -44,6 +44,16 @@ def test_ties_count_as_extreme_as_in_scipy():
     assert _tested(values).p_below(0.0) == pytest.approx(_scipy(values, 3, "less"), rel=1e-12)
 
 
+@given(st.lists(st.integers(-9, 9), min_size=9, max_size=9), st.integers(-9, 9), st.integers(-99, 99))
+@settings(max_examples=60, deadline=None)
+def test_tenths_tie_as_whole_numbers_do(tenths, shift, constant):
+    """0.1 + 0.2 is not 0.3 in binary: what ties in whole numbers must tie in tenths, on any level."""
+    whole = _tested(np.array(tenths, dtype=float))
+    broken = _tested((np.array(tenths) + constant) / 10.0)
+    assert broken.p_above(shift / 10.0) == whole.p_above(float(shift))
+    assert broken.p_below(shift / 10.0) == whole.p_below(float(shift))
+
+
 def test_two_against_two_by_hand():
     """Values 5, 3 against 1, 2. Means of the pairs: 4 seen, then 3, 3.5, 2, 2.5, 1.5: p = 1/6 for no shift.
 

@@ -95,6 +95,12 @@ def test_a_load_or_limit_that_is_not_known_holds(field, unknown):
     assert [t.name for t in found.against] == ["A"]
 
 
+def test_a_limit_of_nothing_is_not_one_that_is_kept():
+    idle = replace(ROWS, present=np.zeros(2), limit=np.array([0.0, 340e3]))
+    found = project([idle], {"watts": Change(0.0, 0.0)}, ALL, CANARY)
+    assert (found.standing, [t.name for t in found.against]) == (Standing.HOLD, ["A"])
+
+
 def test_a_change_that_is_not_known_or_not_bounded_holds():
     calm = {"watts": Change(0.0, 0.0)}
     assert project([ROWS], {}, ALL, CANARY).standing is Standing.HOLD
