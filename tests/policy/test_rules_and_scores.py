@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.policy.documents import shipped
 from twin.policy import exclusion
 from twin.policy.admission import Rule, admit, read_rules
-from twin.policy.documents import DocumentFault, digest
+from twin.policy.documents import DocumentFaults, digest
 from twin.policy.exclusion import Exclusion, read_exclusions
 from twin.policy.score import Term, read_formula, score
 
@@ -47,7 +47,7 @@ def test_what_is_not_known_or_too_old_allows_nothing(odd, age):
 
 
 def test_rules_hold_for_the_work_and_the_roles_that_they_name():
-    rules = read_rules(shipped()["admission"], "admission", [])
+    rules = read_rules(shipped()["admission"], "admission", DocumentFaults())
     names = [rule.name for rule in rules.of("training", "")]
     assert "cooling stability" not in names and "inlet temperature" in names
     assert "cooling stability" in [rule.name for rule in rules.of("inference", "canary")]
@@ -78,7 +78,7 @@ def test_scores_go_with_their_racks(order, ratios):
 
 @given(st.floats(-1.0, 2.0), st.floats(0.0, 1.0))
 def test_more_headroom_never_scores_less(ratio, more):
-    formula = read_formula(shipped()["score"], "score", [])
+    formula = read_formula(shipped()["score"], "score", DocumentFaults())
     values = {term.factor: np.array([0.5, 0.5]) for term in formula.of("training")}
     values["headroom_ratio"] = np.array([ratio, ratio + more])
     found = score(formula.of("training"), values, {name: np.zeros(2) for name in values}).score
@@ -118,7 +118,7 @@ def test_what_is_not_known_brings_no_rack_back_and_takes_none_out():
 
 
 def test_every_fault_of_a_document_is_told_with_key_value_and_remedy():
-    faults: list[DocumentFault] = []
+    faults = DocumentFaults()
     read_rules(
         {
             "version": "1",
@@ -140,7 +140,7 @@ def test_every_fault_of_a_document_is_told_with_key_value_and_remedy():
 
 
 def test_a_formula_needs_weights_two_ends_and_a_default():
-    faults: list[DocumentFault] = []
+    faults = DocumentFaults()
     term = {"factor": "duty_cycle", "worst": 1, "best": 1, "weight": 0, "greatest_age_seconds": 60}
     read_formula({"version": "1", "owner": "us", "classes": {"training": [term]}}, "score", faults)
     assert [fault.key for fault in faults] == ["score.classes.training.terms[0].best", "score.classes.training",
@@ -148,7 +148,7 @@ def test_a_formula_needs_weights_two_ends_and_a_default():
 
 
 def test_an_exclusion_without_a_gap_would_flap_and_is_refused():
-    faults: list[DocumentFault] = []
+    faults = DocumentFaults()
     entry = {"name": "x", "factor": "inlet_celsius", "out_above": 45, "back_below": 45, "dwell_seconds": 0}
     read_exclusions([entry], "exclusions", faults)
     assert [fault.key for fault in faults] == ["exclusions.exclusions[0].back_below"]

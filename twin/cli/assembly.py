@@ -135,7 +135,7 @@ def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
         try:
             return DOCUMENTED[name](mapping)
         except DocumentError as error:
-            raise Refused([str(Fault(SOURCE, f.key, f.value, f.what, f.remedy)) for f in error.faults]) from error
+            raise Refused([str(Fault(SOURCE, f.key, f.value, f.problem, f.remedy)) for f in error.faults]) from error
     if name not in BLIND:
         fault = Fault(SOURCE, "policy.name", name, "unknown policy", did_you_mean(str(name), (*BLIND, *DOCUMENTED)))
         raise Refused([str(fault)])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.policy.documents import DocumentFault, Reader
+from twin.policy.documents import DocumentFaults, Reader
 from twin.policy.factors import FACTORS
 
 Floats = NDArray[np.float64]
@@ -66,7 +66,7 @@ class Rules:
         return tuple(rule for rule in self.rules if rule.applies(kind, role))
 
 
-def read_rules(mapping: object, at: str, faults: list[DocumentFault]) -> Rules:
+def read_rules(mapping: object, at: str, faults: DocumentFaults) -> Rules:
     """Rules from a plain mapping; what is wrong is added to ``faults``."""
     reader = Reader(mapping, at, faults)
     version, owner = reader.text("version"), reader.text("owner")

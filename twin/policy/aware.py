@@ -18,7 +18,7 @@ from twin.policy import exclusion
 from twin.policy.admission import Rules, admit, read_rules
 from twin.policy.baselines import larger_than_hall
 from twin.policy.decisions import Decision, Placement, Reason, Wait
-from twin.policy.documents import DocumentError, DocumentFault, Reader, digest
+from twin.policy.documents import DocumentFaults, Reader, digest, nearest
 from twin.policy.exclusion import Exclusion, Out, read_exclusions
 from twin.policy.facility import Facility
 from twin.policy.factors import Sensed, sense, with_headroom
@@ -293,7 +293,7 @@ def thermal_aware(parameters: Mapping[str, Any]) -> ThermalAware:
 
     Raises :class:`~twin.policy.documents.DocumentError` with everything that is wrong with them.
     """
-    faults: list[DocumentFault] = []
+    faults = DocumentFaults()
     reader = Reader(parameters, "policy", faults)
     reader.text("name", "thermal_aware")
     version = reader.text("version")
@@ -311,7 +311,6 @@ def thermal_aware(parameters: Mapping[str, Any]) -> ThermalAware:
     )
     for key in reader.mapping:
         if key not in (*parts, "name", "version", "owner", "least_confidence"):
-            reader.fault(str(key), reader.mapping[key], "unknown key", f"Known here: {', '.join(sorted(parts))}")
-    if faults:
-        raise DocumentError(faults)
+            reader.fault(str(key), reader.mapping[key], "there is no such key", nearest(str(key), parts))
+    faults.stop()
     return replace(made, digest=digest(parameters, VERSION))

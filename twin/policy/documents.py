@@ -1,38 +1,103 @@
-"""Policy documents: versioned parameters that come in as plain mappings, are checked whole, and have a digest."""
+"""Policy documents come in as plain mappings: checked whole, every fault with key, value and remedy, and digested."""
 
+import difflib
 import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 
 @dataclass(frozen=True)
 class DocumentFault:
-    """One thing wrong with a document."""
+    """One thing that is wrong in a document, and what to do about it."""
 
-    key: str
+    key: str  # dotted path inside the document
     value: Any
-    what: str
+    problem: str
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.key} = {self.value!r}: {self.what}. {self.remedy}."
+        text = repr(self.value)
+        shown = text if len(text) <= 80 else text[:77] + "..."
+        end = "" if self.remedy.endswith("?") else "."
+        return f"{self.key} = {shown}: {self.problem}. {self.remedy}{end}"
 
 
 class DocumentError(ValueError):
-    """A policy document that cannot be used; ``faults`` are all that is wrong with it."""
+    """A document is refused. ``faults`` holds all of them; the message lists them one per line."""
 
-    def __init__(self, faults: Sequence[DocumentFault]) -> None:
+    def __init__(self, faults: Iterable[DocumentFault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("\n".join(str(fault) for fault in faults))
+        count = len(self.faults)
+        head = "The document is refused: 1 fault." if count == 1 else f"The document is refused: {count} faults."
+        super().__init__("\n".join([head, *(f"  {fault}" for fault in self.faults)]))
+
+
+class DocumentFaults(list[DocumentFault]):
+    """Faults found so far. Its readers note what is wrong and return something harmless instead."""
+
+    def add(self, key: str, value: Any, problem: str, remedy: str) -> None:
+        """Note a fault."""
+        self.append(DocumentFault(key, value, problem, remedy))
+
+    def stop(self) -> None:
+        """Raise :class:`DocumentError` if anything was found."""
+        if self:
+            raise DocumentError(self)
+
+    def unknown_keys(self, mapping: Mapping[str, Any], known: Iterable[str], path: str) -> None:
+        """Note the keys of ``mapping`` that are none of ``known``, each with the nearest that is."""
+        names = tuple(known)
+        for key in mapping:
+            if key not in names:
+                self.add(joined(path, key), mapping[key], "there is no such key", nearest(str(key), names))
+
+    def mapping(self, value: Any, path: str, remedy: str) -> Mapping[str, Any]:
+        """``value`` if it is a mapping with texts as keys, else an empty one."""
+        if not isinstance(value, Mapping):
+            self.add(path, value, "not a mapping", remedy)
+            return {}
+        for key in value:
+            if not isinstance(key, str):
+                self.add(path, key, "a key that is not a text", "Quote it")
+        return {key: each for key, each in value.items() if isinstance(key, str)}
+
+    def text(self, mapping: Mapping[str, Any], key: str, path: str, remedy: str) -> str:
+        """A text that is not blank, else an empty one."""
+        value = mapping.get(key)
+        if isinstance(value, str) and value.strip():
+            return " ".join(value.split())
+        self.add(joined(path, key), value, "missing" if key not in mapping else "not a text", remedy)
+        return ""
+
+    def number(self, mapping: Mapping[str, Any], key: str, path: str, remedy: str, least: float = -math.inf) -> float:
+        """A finite number of at least ``least``, else NaN."""
+        value = mapping.get(key)
+        if not is_number(value):
+            self.add(joined(path, key), value, "missing" if key not in mapping else "not a finite number", remedy)
+        elif value < least:
+            self.add(joined(path, key), value, f"less than {least:g}", remedy)
+        else:
+            return float(value)
+        return math.nan
+
+    def choice(self, mapping: Mapping[str, Any], key: str, path: str, known: Iterable[str]) -> str | None:
+        """A text that is one of ``known``, else None."""
+        names = tuple(known)
+        value = mapping.get(key)
+        if isinstance(value, str) and value in names:
+            return value
+        problem = "missing" if key not in mapping else "not one of those there are"
+        self.add(joined(path, key), value, problem, nearest(str(value), names))
+        return None
 
 
 class Reader:
     """Takes values out of a mapping and notes what is wrong; ``at`` is where the mapping stands, for messages."""
 
-    def __init__(self, mapping: Any, at: str, faults: list[DocumentFault]) -> None:
+    def __init__(self, mapping: Any, at: str, faults: DocumentFaults) -> None:
         self.at = at
         self.faults = faults
         self.mapping: Mapping[str, Any] = mapping if isinstance(mapping, Mapping) else {}
@@ -41,8 +106,7 @@ class Reader:
             self.fault("", mapping, "not a mapping of keys to values", "Write key: value lines")
 
     def fault(self, key: str, value: Any, what: str, remedy: str) -> None:
-        place = f"{self.at}.{key}" if key and self.at else key or self.at
-        self.faults.append(DocumentFault(place, value, what, remedy))
+        self.faults.add(joined(self.at, key) if key else self.at, value, what, remedy)
 
     def number(
         self, key: str, default: float | None = None, *, low: float = -math.inf, high: float = math.inf
@@ -64,7 +128,7 @@ class Reader:
         known = tuple(among)
         if not isinstance(value, str) or (known and value not in known):
             what = "missing" if value is None else "unknown" if known else "not a text"
-            self.fault(key, value, what, f"One of {', '.join(known)}" if known else "Give a text")
+            self.fault(key, value, what, nearest(str(value), known) if known else "Give a text")
             return known[0] if known else ""
         return value
 
@@ -104,7 +168,26 @@ class Reader:
         """Note the keys that nobody asked for."""
         for key in self.mapping:
             if key not in self._taken:
-                self.fault(str(key), self.mapping[key], "unknown key", f"Known here: {', '.join(sorted(self._taken))}")
+                self.fault(str(key), self.mapping[key], "there is no such key", nearest(str(key), self._taken))
+
+
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether a value is a finite number; a bool is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def joined(path: str, key: str) -> str:
+    """A dotted path one key further."""
+    return f"{path}.{key}" if path else key
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A remedy for an unknown name: the nearest known one, or the list when nothing is near."""
+    names = sorted(map(str, known))
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return f"Use one of {', '.join(map(repr, names))}" if names else "Leave it out"
 
 
 def digest(parameters: Any, version: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.policy.documents import DocumentFault, Reader
+from twin.policy.documents import DocumentFaults, Reader
 from twin.policy.factors import FACTORS
 
 Floats = NDArray[np.float64]
@@ -32,7 +32,7 @@ class Out:
     fit_since: Floats  # inf while they are not
 
 
-def read_exclusions(mapping: object, at: str, faults: list[DocumentFault]) -> tuple[Exclusion, ...]:
+def read_exclusions(mapping: object, at: str, faults: DocumentFaults) -> tuple[Exclusion, ...]:
     """Criteria from a plain list; what is wrong is added to ``faults``."""
     found = []
     for place, entry in Reader({"exclusions": mapping}, at, faults).items("exclusions"):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.policy.documents import DocumentFault, Reader
+from twin.policy.documents import DocumentFaults, Reader
 from twin.policy.facility import Facility
 from twin.policy.snapshot import FacilitySnapshot, Quality
 
@@ -31,7 +31,7 @@ class Permitted:
     rack_utilisation: float = 1.0  # of a rack's nameplate
 
 
-def read_permitted(mapping: object, at: str, faults: list[DocumentFault]) -> Permitted:
+def read_permitted(mapping: object, at: str, faults: DocumentFaults) -> Permitted:
     """Permitted shares from a plain mapping; what is wrong is added to ``faults``."""
     reader = Reader(mapping, at, faults)
     found = Permitted(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.policy.documents import DocumentFault, Reader
+from twin.policy.documents import DocumentFaults, Reader
 from twin.policy.factors import FACTORS
 
 Floats = NDArray[np.float64]
@@ -52,7 +52,7 @@ class Scores:
     parts: Floats
 
 
-def read_formula(mapping: object, at: str, faults: list[DocumentFault]) -> Formula:
+def read_formula(mapping: object, at: str, faults: DocumentFaults) -> Formula:
     """A formula from a plain mapping; what is wrong is added to ``faults``."""
     reader = Reader(mapping, at, faults)
     version, owner = reader.text("version"), reader.text("owner")

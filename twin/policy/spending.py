@@ -41,9 +41,11 @@ def spent_at(function: Spending, alpha: float, fraction: float) -> float:
     if fraction in (0.0, 1.0):
         return alpha * fraction
     if function is Spending.POCOCK:
-        return alpha * math.log1p((math.e - 1.0) * fraction)
-    # 2 − 2 Φ(x) = erfc(x/√2), without the loss of digits
-    return math.erfc(-NormalDist().inv_cdf(alpha / 2.0) / math.sqrt(2.0 * fraction))
+        share = alpha * math.log1p((math.e - 1.0) * fraction)
+    else:
+        # 2 − 2 Φ(x) = erfc(x/√2), without the loss of digits
+        share = math.erfc(-NormalDist().inv_cdf(alpha / 2.0) / math.sqrt(2.0 * fraction))
+    return min(alpha, share)  # near t = 1 a last digit could take it above
 
 
 def look(function: Spending, alpha: float, fraction: float, state: Spent) -> tuple[float, Spent]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from twin.policy.baselines import fill, larger_than_hall
 from twin.policy.decisions import Decision, Reason, Refusal
-from twin.policy.documents import DocumentError, DocumentFault, Reader
+from twin.policy.documents import DocumentFaults, Reader
 from twin.policy.headroom import readings
 from twin.policy.names import by_name
 from twin.policy.protocol import JobRequest
@@ -58,15 +58,14 @@ class StaticThresholds:
 
 def static_thresholds(parameters: Mapping[str, Any]) -> StaticThresholds:
     """The policy with these thresholds. Raises :class:`~twin.policy.documents.DocumentError` with all faults."""
-    faults: list[DocumentFault] = []
+    faults = DocumentFaults()
     reader = Reader(parameters, "policy", faults)
     reader.text("name", "static_thresholds")
     made = StaticThresholds(
         reader.number("power_ratio", low=0.0), reader.number("inlet_celsius"), reader.number("device_celsius")
     )
     reader.done()
-    if faults:
-        raise DocumentError(faults)
+    faults.stop()
     return made
 
 
