@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -56,6 +56,7 @@ def test_a_pocock_like_look_at_half_has_spent_62_percent():
 
 
 @functions
+@example(0.25, [0.9999999999999999])
 @given(st.floats(1e-4, 0.5), st.lists(st.floats(0.01, 1.0), min_size=1, max_size=6, unique=True))
 def test_levels_add_up_to_what_is_spent_and_never_to_more_than_alpha(function, alpha, fractions):
     state, total = Spent(), 0.0

@@ -204,12 +204,7 @@ class _View:
     def several(self) -> list[tuple[int, int]] | None:
         """Racks that take the request together, the best of every loop before the second best of any."""
         order = self.ranked(self.usable & self.fitting(1))
-        loops = self.snapshot.rack_loop[order]
-        turn = np.zeros(len(order), dtype=np.int64)
-        for loop in np.unique(loops):
-            of_loop = loops == loop
-            turn[of_loop] = np.arange(int(of_loop.sum()))
-        order = order[np.argsort(turn, kind="stable")]
+        order = order[np.argsort(_turns(self.snapshot.rack_loop[order]), kind="stable")]
         left, heat = self.room.limit_left_amperes.copy(), self.room.loop_left_watts.copy()
         own = self.snapshot.rack_max_power_watts * self.policy.permitted.rack_utilisation
         limits, per_watt = self.facility.rack_limits, self.room.amperes_per_watt
@@ -286,6 +281,16 @@ class _View:
         if binding == LOOP:
             return self.snapshot.loop_names[int(self.snapshot.rack_loop[rack])]
         return "its nameplate" if binding == RACK else self.facility.limit_names[binding]
+
+
+def _turns(groups: Ints) -> Ints:
+    """How often each one's group has come before it."""
+    together = np.argsort(groups, kind="stable")
+    in_order = groups[together]
+    begins = np.flatnonzero(np.diff(in_order, prepend=-2))
+    turns = np.empty(len(groups), dtype=np.int64)
+    turns[together] = np.arange(len(groups)) - np.repeat(begins, np.diff(begins, append=len(groups)))
+    return turns
 
 
 def thermal_aware(parameters: Mapping[str, Any]) -> ThermalAware:
