@@ -15,5 +15,5 @@ def test_parts_are_read_from_their_folders_and_own_keys_come_last(tmp_path):
 
 def test_a_file_that_is_no_yaml_is_told_by_line(tmp_path):
     (tmp_path / "mine.yaml").write_text("name: [\n", encoding="utf-8")
-    with pytest.raises(HallError, match="mine.yaml"):
+    with pytest.raises(HallError, match=r"mine\.yaml"):
         policy_document(tmp_path, "mine")
