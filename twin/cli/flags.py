@@ -69,31 +69,28 @@ def _lint(flags: Flags, at: datetime, as_json: bool, strict: bool) -> int:
     elif not owed:
         print(f"{len(flags.flags)} flags, no debt at {at.date()}")
     else:
-        table = Table(title=f"{len(flags.flags)} flags, {len(owed)} debts at {at.date()}", title_justify="left")
-        for column in ("flag", "debt", "detail"):
-            table.add_column(column, overflow="fold")
+        console = Console(highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{len(flags.flags)} flags, debt at {at.date()}: {len(owed)}")
         for each in owed:
-            table.add_row(each.flag, each.debt.value, each.detail)
-        Console().print(table)
+            console.print(f"  {each.flag}: {each.debt.value} ({each.detail})")
     expired = any(each.debt is Debt.EXPIRED for each in owed)
     return Exit.FINDING if expired or (strict and owed) else Exit.FINE
 
 
 def _table(flags: Flags) -> Table:
     table = Table(title="Flags", title_justify="left", show_lines=True)
-    for column in ("flag", "kind", "variants (default first)", "may be set for", "by", "expires", "retires", "owner"):
-        table.add_column(column, overflow="fold")
+    table.add_column("flag, kind, owner", no_wrap=True)
+    for column in ("variants, the default first", "may be set"):
+        table.add_column(column, overflow="fold", ratio=1)
     for _, flag in sorted(flags.flags.items()):
         names = [flag.default, *(name for name in flag.variants if name != flag.default)]
         table.add_row(
-            flag.key if flag.enabled else f"{flag.key} (disabled)",
-            flag.kind or "none",
+            "\n".join(
+                (flag.key, flag.kind or "no kind", flag.owner or "nobody", *([] if flag.enabled else ["disabled"]))
+            ),
             "\n".join(f"{name}: {_brief(flag.variants[name])}" for name in names),
-            "\n".join(map(str, flag.scopes)) or "nowhere",
-            "\n".join(flag.may_set) or "nobody",
-            _expiry(flag),
-            flag.retires.isoformat() if flag.retires is not None else "never",
-            flag.owner or "nobody",
+            f"for {', '.join(map(str, flag.scopes)) or 'nothing'}\nby {', '.join(flag.may_set) or 'nobody'}\n"
+            f"{_expiry(flag)}; retires {'never' if flag.retires is None else flag.retires.isoformat()}",
         )
     return table
 
@@ -106,8 +103,8 @@ def _brief(value: Any) -> str:
 
 def _expiry(flag: Flag) -> str:
     if flag.expires_at is not None:
-        return flag.expires_at.isoformat()
-    return "never" if flag.expires_after_seconds is None else f"{flag.expires_after_seconds:g} s after"
+        return f"until {flag.expires_at.isoformat()}"
+    return "until cleared" if flag.expires_after_seconds is None else f"for {flag.expires_after_seconds:g} s"
 
 
 def _record(flag: Flag) -> Mapping[str, Any]:

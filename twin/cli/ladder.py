@@ -65,18 +65,8 @@ def _show(rules: LadderRules) -> None:
         f"readings: older than {rules.stale_seconds:g} s are none; time across more than "
         f"{rules.greatest_gap_seconds:g} s is no dwell; alert after {rules.unseen_seconds:g} s without any"
     )
-    table = Table(show_lines=True)
-    for column in ("scope", "ladder", "rung", "trigger", "dwell s", "after s", "release", "flags", "do", "undo"):
-        table.add_column(column, overflow="fold", justify="right" if column.endswith(" s") else "left")
     for ladder in rules.ladders:
-        for n, step in enumerate(ladder.steps):
-            head = (ladder.level.value, ladder.name) if n == 0 else ("", "")
-            table.add_row(*head, *_cells(step))
-        if ladder.hard_limit is not None:
-            limit = ladder.hard_limit
-            words = ", ".join(HARD_LIMIT)
-            table.add_row("", "", "hard limit", _said(limit), f"{limit.dwell_seconds:g}", "", "", "all", words, "")
-    console.print(table)
+        console.print(_table(ladder))
     for rule in rules.business_rules:
         console.print(f"{rule.name}: {rule.sentence}")
         done = ", ".join(SENTENCES[do] for do in rule.do)
@@ -85,24 +75,50 @@ def _show(rules: LadderRules) -> None:
         )
 
 
-def _cells(step: Step) -> tuple[str, ...]:
-    back = "≤" if step.trigger.comparison is Comparison.ABOVE else "≥"
-    latched = "\nand a person" if step.latched else ""
-    return (
-        step.rung.value,
-        _said(step.trigger),
-        f"{step.trigger.dwell_seconds:g}",
-        f"{step.after_seconds:g}",
-        f"{back} {step.release_level:g} for {step.release_dwell_seconds:g} s{latched}",
-        "\n".join(f"{flag}={variant}" for flag, variant in step.flags),
-        ", ".join(step.do),
-        ", ".join(step.undo),
-    )
+def _table(ladder: Ladder) -> Table:
+    """A row per rung; the signal stands in the title where all have the same."""
+    signals = {limit.signal for limit in ladder.limits}
+    by = f", by {ladder.limits[0].signal}" if len(signals) == 1 else ""
+    table = Table(title=f"\nevery {ladder.level}: {ladder.name}{by}", title_justify="left", show_lines=True)
+    table.add_column("rung", no_wrap=True)
+    for column in ("trigger", "dwell s", "release", "actions"):
+        table.add_column(column, justify="right" if column == "dwell s" else "left", overflow="fold")
+    for step in ladder.steps:
+        table.add_row(
+            step.rung.value,
+            _said(step.trigger, len(signals) > 1)
+            + (f"\n{step.after_seconds:g} s after the one before" if step.after_seconds else ""),
+            f"{step.trigger.dwell_seconds:g}",
+            _release(step),
+            _actions(step),
+        )
+    if ladder.hard_limit is not None:
+        limit = ladder.hard_limit
+        table.add_row(
+            "hard limit",
+            _said(limit, len(signals) > 1),
+            f"{limit.dwell_seconds:g}",
+            "",
+            f"all flags; {', '.join(HARD_LIMIT)}",
+        )
+    return table
 
 
-def _said(limit: Limit) -> str:
+def _said(limit: Limit, with_signal: bool) -> str:
     sign = ">" if limit.comparison is Comparison.ABOVE else "<"
-    return f"{limit.signal} {sign} {limit.level:g}"
+    return f"{limit.signal} {sign} {limit.level:g}" if with_signal else f"{sign} {limit.level:g}"
+
+
+def _release(step: Step) -> str:
+    sign = "≤" if step.trigger.comparison is Comparison.ABOVE else "≥"
+    latched = "\nand a person" if step.latched else ""
+    return f"{sign} {step.release_level:g} for {step.release_dwell_seconds:g} s{latched}"
+
+
+def _actions(step: Step) -> str:
+    lines = [", ".join(f"{flag}={variant}" for flag, variant in step.flags), ", ".join(step.do)]
+    lines.append(f"then {', '.join(step.undo)}" if step.undo else "")
+    return "\n".join(line for line in lines if line)
 
 
 def _record(rules: LadderRules) -> Mapping[str, Any]:
