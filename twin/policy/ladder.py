@@ -10,12 +10,13 @@ waits, one towards release begins again. A place without good readings for long 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.policy.causes import Author, Comparison, Trigger
-from twin.policy.ladder_rules import ORDER, Ladder, LadderRules, Limit, Step
+from twin.policy.ladder_rules import ORDER, Ladder, LadderRules, Limit
 from twin.policy.playbook import Action, Because, Do, Reason, playbook
 from twin.policy.scope import Level, Scope
 from twin.policy.sensed import Readings
@@ -27,18 +28,18 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Held:
-    """One ladder over its M places, with K limits (the rungs', then the hard one) of which R are rungs."""
+    """One ladder over its M places: K limits, of which the first R are the rungs' and one may be hard, of S signals."""
 
     rungs: NDArray[np.int64]  # M, how many are held
     taken_seconds: Floats  # R×M, time stamp of the reading that took a rung; NaN for not held
     taken_value: Floats  # R×M, that reading
     taken_held: Floats  # R×M, s that the dwell had reached
     by_hard_limit: Flags  # R×M, taken by the hard limit
-    latest: Floats  # K×M, time stamp of the latest good reading; −inf for none
-    broken: Flags  # K×M, something was no reading since
+    latest: Floats  # S×M, time stamp of the latest good reading; −inf for none
+    broken: Flags  # S×M, something was no reading since
+    unseen: Flags  # S×M, an alert of it is out
     past: Floats  # K×M, s past the limit; NaN where the latest good reading is not
-    calm: Floats  # R×M, s back past the release level; NaN where the latest reading is not, or is none
-    unseen: Flags  # K×M, an alert of it is out
+    calm: Floats  # R×M, s back past the release level; NaN where the latest reading is not or none, or none is held
     acknowledged: Flags  # M, a person has acknowledged a latched rung
 
 
@@ -66,18 +67,19 @@ def start(rules: LadderRules, members: Mapping[Level, tuple[str, ...]], time_sec
     """No rung held anywhere and nothing read yet. ``members`` names the places of every level that has a ladder."""
     held = {}
     for ladder in rules.ladders:
-        count, rungs, limits = len(members[ladder.level]), len(ladder.steps), len(ladder.limits)
+        count, rungs = len(members[ladder.level]), len(ladder.steps)
+        limits, signals = len(ladder.limits), len(ladder.table.signals)
         held[ladder.name] = Held(
             rungs=np.zeros(count, dtype=np.int64),
             taken_seconds=np.full((rungs, count), np.nan),
             taken_value=np.full((rungs, count), np.nan),
             taken_held=np.full((rungs, count), np.nan),
             by_hard_limit=np.zeros((rungs, count), dtype=bool),
-            latest=np.full((limits, count), -np.inf),
-            broken=np.zeros((limits, count), dtype=bool),
+            latest=np.full((signals, count), -np.inf),
+            broken=np.zeros((signals, count), dtype=bool),
+            unseen=np.zeros((signals, count), dtype=bool),
             past=np.full((limits, count), np.nan),
             calm=np.full((rungs, count), np.nan),
-            unseen=np.zeros((limits, count), dtype=bool),
             acknowledged=np.zeros(count, dtype=bool),
         )
     return LadderState(time_seconds, time_seconds, dict(members), held)
@@ -162,40 +164,51 @@ def acknowledge(rules: LadderRules, state: LadderState, ladder: str, place: str,
 def _stepped(
     rules: LadderRules, ladder: Ladder, before: Held, readings: Readings, time_seconds: float, start_seconds: float
 ) -> tuple[Floats, Held]:
-    """The values looked at, shape (K, M), and the ladder's next state."""
-    limits, steps = ladder.limits, ladder.steps
-    latest, broken, past = before.latest.copy(), before.broken.copy(), before.past.copy()
-    calm, unseen = before.calm.copy(), before.unseen.copy()
-    values, fresh = np.full(latest.shape, np.nan), np.zeros(latest.shape, dtype=bool)
-    first = {limit.signal: k for k, limit in reversed(list(enumerate(limits)))}
-    for k, limit in enumerate(limits):
-        signal = readings.of(limit.signal, ladder.level)
-        stamp = signal.measured_seconds
-        readable = good(signal.values, signal.quality) & np.isfinite(stamp)
-        readable &= (stamp <= time_seconds) & (time_seconds - stamp <= rules.stale_seconds)
-        new = readable & (stamp > latest[k])
-        with np.errstate(invalid="ignore"):
-            gap = np.where(new, stamp - latest[k], 0.0)
-        counted = np.where(new & ~broken[k] & (gap <= rules.greatest_gap_seconds), gap, 0.0)
-        values[k], fresh[k] = signal.values, new
-        beyond = limit.sign * signal.values > limit.sign * limit.level
-        grown = np.where(beyond, np.where(np.isnan(past[k]), 0.0, past[k] + counted), np.nan)
-        past[k] = np.where(new, grown, past[k])
-        if k < len(steps):
-            back = limit.sign * signal.values <= limit.sign * steps[k].release_level
-            again = np.isnan(calm[k]) | broken[k]
-            rested = np.where(back, np.where(again | (gap > rules.greatest_gap_seconds), 0.0, calm[k] + gap), np.nan)
-            calm[k] = np.where(new, rested, np.where(readable, calm[k], np.nan))
-        broken[k] = np.where(new, False, broken[k] | ~readable)
-        latest[k] = np.where(new, stamp, latest[k])
-        if first[limit.signal] == k:
-            unseen[k] = time_seconds - np.maximum(latest[k], start_seconds) > rules.unseen_seconds
-    moving = replace(before, latest=latest, broken=broken, past=past, calm=calm, unseen=unseen)
-    return values, _released(ladder, _climbed(ladder, moving, values, fresh), fresh, before.rungs)
+    """The values looked at, shape (S, M), and the ladder's next state."""
+    table, rungs = ladder.table, len(ladder.steps)
+    found = [readings.of(name, ladder.level) for name in table.signals]
+    values, stamp = _rows([each.values for each in found]), _rows([each.measured_seconds for each in found])
+    readable = good(values, _rows([each.quality for each in found])) & np.isfinite(stamp)
+    readable &= (stamp <= time_seconds) & (time_seconds - stamp <= rules.stale_seconds)
+    new = readable & (stamp > before.latest)
+    latest = np.where(new, stamp, before.latest)
+    with np.errstate(invalid="ignore"):
+        gap = latest - before.latest  # inf after nothing
+    seen = replace(
+        before,
+        latest=latest,
+        broken=~new & (before.broken | ~readable),
+        unseen=time_seconds - np.maximum(latest, start_seconds) > rules.unseen_seconds,
+    )
+    signed, fresh = table.sign * values[table.which], new[table.which]
+    beyond = signed > table.level
+    if not (fresh & beyond).any() and not before.rungs.any() and np.isnan(before.past).all():
+        return values, seen  # nothing held and nothing out of order: most of all calls
+    whole = new & ~before.broken & (gap <= rules.greatest_gap_seconds)
+    counted = np.where(whole, gap, 0.0)[table.which]
+    longer = np.where(np.isnan(before.past), 0.0, before.past + counted)
+    past = np.where(fresh, np.where(beyond, longer, np.nan), before.past)
+    of_rungs = table.which[:rungs]
+    rested = np.where(whole[of_rungs] & ~np.isnan(before.calm), before.calm + counted[:rungs], 0.0)
+    back = np.where(signed[:rungs] <= table.release, rested, np.nan)
+    calm = np.where(fresh[:rungs], back, np.where(readable[of_rungs], before.calm, np.nan))
+    calm[np.arange(rungs)[:, None] >= before.rungs] = np.nan
+    moving = replace(seen, past=past, calm=calm)
+    climbed = _climbed(ladder, moving, values, fresh)
+    return values, _released(ladder, climbed, fresh, before.rungs)
+
+
+def _rows(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    """Arrays as rows; a lone one is not copied."""
+    return arrays[0][None, :] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Flags) -> Held:
     """Take rungs from the lowest up, each only where the one below is held; all at once past the hard limit."""
+    table = ladder.table
+    due = fresh & (held.past >= table.dwell_seconds)
+    if not due.any():
+        return held
     rungs, seconds = held.rungs.copy(), held.taken_seconds.copy()
     value, reached, hard = held.taken_value.copy(), held.taken_held.copy(), held.by_hard_limit.copy()
     acknowledged = held.acknowledged.copy()
@@ -203,19 +216,17 @@ def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Flags) -> Held:
     def take(r: int, k: int, where: Flags, by_hard_limit: bool) -> None:
         rungs[where] = r + 1
         acknowledged[where] = False
-        seconds[r, where], value[r, where] = held.latest[k, where], values[k, where]
+        seconds[r, where], value[r, where] = held.latest[table.which[k], where], values[table.which[k], where]
         reached[r, where], hard[r, where] = held.past[k, where], by_hard_limit
 
     for r, each in enumerate(ladder.steps):
-        due = (rungs == r) & fresh[r] & (held.past[r] >= each.trigger.dwell_seconds)
+        here = due[r] & (rungs == r)
         if r:
-            due &= held.latest[r] - seconds[r - 1] >= each.after_seconds
-        take(r, r, due, False)
+            here &= held.latest[table.which[r]] - seconds[r - 1] >= each.after_seconds
+        take(r, r, here, False)
     if ladder.hard_limit is not None:
-        k = len(ladder.steps)
-        due = fresh[k] & (held.past[k] >= ladder.hard_limit.dwell_seconds)
         for r in range(len(ladder.steps)):
-            take(r, k, due & (rungs == r), True)
+            take(r, len(ladder.steps), due[-1] & (rungs == r), True)
     return replace(
         held,
         rungs=rungs,
@@ -229,32 +240,30 @@ def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Flags) -> Held:
 
 def _released(ladder: Ladder, held: Held, fresh: Flags, rungs_before: NDArray[np.int64]) -> Held:
     """Release the highest rung where its signal has been calm for long enough; at most one, and none just taken."""
-    rungs, seconds, calm = held.rungs.copy(), held.taken_seconds.copy(), held.calm.copy()
-    value, reached, hard = held.taken_value.copy(), held.taken_held.copy(), held.by_hard_limit.copy()
-    acknowledged = held.acknowledged.copy()
-    steady = rungs == rungs_before
+    table, places = ladder.table, np.arange(len(held.rungs))
+    top = np.maximum(held.rungs - 1, 0)
+    due = (held.rungs > 0) & (held.rungs == rungs_before) & fresh[top, places]
+    due &= held.calm[top, places] >= table.release_dwell_seconds[top]
+    due &= ~table.latched[top] | held.acknowledged
     if ladder.hard_limit is not None:
-        steady &= np.isnan(held.past[len(ladder.steps)])
-    gone = np.zeros(len(rungs), dtype=bool)
-    for r, each in enumerate(ladder.steps):
-        due = steady & (held.rungs == r + 1) & fresh[r] & (calm[r] >= each.release_dwell_seconds)
-        if each.latched:
-            due &= held.acknowledged
-        rungs[due] = r
-        seconds[r, due] = value[r, due] = reached[r, due] = np.nan
-        hard[r, due] = acknowledged[due] = False
-        gone |= due
-    moved = gone | ~(held.rungs == rungs_before)
-    calm = np.where(moved & ~np.isnan(calm), 0.0, calm)  # the next release waits for its own dwell
+        due &= np.isnan(held.past[-1])
+    moved = due | (held.rungs != rungs_before)
+    if not moved.any():
+        return held
+    seconds, value, reached = held.taken_seconds.copy(), held.taken_value.copy(), held.taken_held.copy()
+    hard = held.by_hard_limit.copy()
+    gone = top[due], places[due]
+    seconds[gone] = value[gone] = reached[gone] = np.nan
+    hard[gone] = False
     return replace(
         held,
-        rungs=rungs,
+        rungs=np.where(due, held.rungs - 1, held.rungs),
         taken_seconds=seconds,
         taken_value=value,
         taken_held=reached,
         by_hard_limit=hard,
-        calm=calm,
-        acknowledged=acknowledged,
+        calm=np.where(moved & ~np.isnan(held.calm), 0.0, held.calm),  # the next release waits for its own dwell
+        acknowledged=held.acknowledged & ~due,
     )
 
 
@@ -264,10 +273,10 @@ def _told(
     """Actions, but for flags, of what changed for one place; and why its rungs changed, if they did."""
     actions: list[Action] = []
     cause: Reason | None = None
-    for k in np.flatnonzero(after.unseen[:, place] != before.unseen[:, place]).tolist():
-        signal = ladder.limits[k].signal
-        lost = bool(after.unseen[k, place])
-        since = float(after.latest[k, place])
+    for s in np.flatnonzero(after.unseen[:, place] != before.unseen[:, place]).tolist():
+        signal = ladder.table.signals[s]
+        lost = bool(after.unseen[s, place])
+        since = float(after.latest[s, place])
         detail = f"{signal}, last read {f'at {since:g} s' if np.isfinite(since) else 'never'}"
         because = Because.UNSEEN if lost else Because.SEEN_AGAIN
         actions.append(Action(time_seconds, scope, Do.ALERT, Reason(because, ladder.name, None, detail)))
@@ -282,7 +291,7 @@ def _told(
     if jumped and cause is not None:
         actions += playbook(scope, cause, time_seconds)
     for r in range(low - 1, high - 1, -1):
-        cause = _recovered(ladder, ladder.steps[r], float(values[r, place]), after, before, r, place)
+        cause = _recovered(ladder, r, values, after, before, place)
         actions += [Action(time_seconds, scope, do, cause) for do in ladder.steps[r].undo]
     return actions, cause
 
@@ -302,14 +311,16 @@ def _trigger(rule: str, limit: Limit, value: float, held: float, at: float) -> T
     )
 
 
-def _recovered(ladder: Ladder, each: Step, value: float, after: Held, before: Held, r: int, place: int) -> Reason:
+def _recovered(ladder: Ladder, r: int, values: Floats, after: Held, before: Held, place: int) -> Reason:
     """Why a rung was released. The trigger's comparison is that of the way back."""
+    each, s = ladder.steps[r], int(ladder.table.which[r])
     way = Comparison.BELOW if each.trigger.comparison is Comparison.ABOVE else Comparison.ABOVE
     limit = Limit(each.trigger.signal, way, each.release_level, each.release_dwell_seconds)
-    stamp = float(after.latest[r, place])
-    rested = float(before.calm[r, place]) + stamp - float(before.latest[r, place])
+    stamp = float(after.latest[s, place])
+    rested = float(before.calm[r, place]) + stamp - float(before.latest[s, place])
+    held = 0.0 if np.isnan(rested) else rested
     rule = f"{ladder.name} {each.rung}"
-    return Reason(Because.RELEASED, rule, _trigger(rule, limit, value, 0.0 if np.isnan(rested) else rested, stamp))
+    return Reason(Because.RELEASED, rule, _trigger(rule, limit, float(values[s, place]), held, stamp))
 
 
 def _wanted(rules: LadderRules, state: LadderState, level: Level, place: int) -> dict[str, tuple[str, Ladder, int]]:

@@ -6,8 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from twin.policy.causes import Comparison
 from twin.policy.documents import DocumentFaults, joined, nearest
@@ -75,6 +79,37 @@ class Ladder:
     def limits(self) -> tuple[Limit, ...]:
         """Triggers of the rungs, then the hard limit if there is one."""
         return (*(step.trigger for step in self.steps), *(() if self.hard_limit is None else (self.hard_limit,)))
+
+    @cached_property
+    def table(self) -> "LimitTable":
+        """The limits as arrays."""
+        limits, steps = self.limits, self.steps
+        signals = tuple(dict.fromkeys(limit.signal for limit in limits))
+        signs = [limit.sign for limit in limits]
+        return LimitTable(
+            signals=signals,
+            which=np.array([signals.index(limit.signal) for limit in limits]),
+            sign=np.array(signs)[:, None],
+            level=np.array([limit.sign * limit.level for limit in limits])[:, None],
+            dwell_seconds=np.array([limit.dwell_seconds for limit in limits])[:, None],
+            release=np.array([step.trigger.sign * step.release_level for step in steps])[:, None],
+            release_dwell_seconds=np.array([step.release_dwell_seconds for step in steps]),
+            latched=np.array([step.latched for step in steps]),
+        )
+
+
+@dataclass(frozen=True)
+class LimitTable:
+    """The K limits of a ladder, of which R are rungs', over S signals. Levels are times sign: above is out of order."""
+
+    signals: tuple[str, ...]
+    which: NDArray[np.int64]  # K, the signal of each limit
+    sign: NDArray[np.float64]  # K×1
+    level: NDArray[np.float64]  # K×1
+    dwell_seconds: NDArray[np.float64]  # K×1
+    release: NDArray[np.float64]  # R×1
+    release_dwell_seconds: NDArray[np.float64]  # R
+    latched: NDArray[np.bool_]  # R
 
 
 @dataclass(frozen=True)
