@@ -39,6 +39,7 @@ LAYERS: dict[str, set[str]] = {
         "validation",
         "bench",
     },
+    "openfeature": {"policy"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -58,6 +59,7 @@ LIBRARIES: dict[str, set[str]] = {
     "bench": {"numpy"},
     "validation": {"numpy", "pandas", "matplotlib"},
     "cli": {"numpy", "pandas", "scipy", "matplotlib", "hydra", "omegaconf", "yaml", "rich"},
+    "openfeature": {"openfeature"},
     "__main__": set(),
     "__init__": set(),
 }

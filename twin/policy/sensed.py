@@ -1,0 +1,111 @@
+"""Readings as the response ladder takes them: by level and signal, values with time stamps and qualities."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.policy.scope import Level
+from twin.policy.snapshot import FacilitySnapshot, Quality
+
+Floats = NDArray[np.float64]
+
+_OF_RACKS = (
+    "rack_power_watts",
+    "rack_supply_temperature_celsius",
+    "rack_return_temperature_celsius",
+    "rack_device_temperature_celsius",
+    "rack_flow_litres_per_minute",
+    "rack_inlet_air_temperature_celsius",
+    "rack_valve_ratio",
+)
+_OF_LOOPS = (
+    "loop_supply_temperature_celsius",
+    "loop_return_temperature_celsius",
+    "loop_flow_litres_per_minute",
+    "loop_pump_speed_ratio",
+    "loop_valve_ratio",
+)
+
+#: signals by the level whose places have them
+SIGNALS: dict[Level, tuple[str, ...]] = {
+    Level.RACK: (*_OF_RACKS, "rack_power_ratio"),
+    Level.ROW: ("row_power_watts", "row_mean_supply_temperature_celsius"),
+    Level.LOOP: _OF_LOOPS,
+    Level.HALL: ("hall_power_watts", "hall_mean_supply_temperature_celsius"),
+}
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The latest reading of every place, in the order of the level's members."""
+
+    values: Floats  # M
+    measured_seconds: Floats  # M, the sensor's time stamp; −inf for never
+    quality: NDArray[np.int8]  # M, codes of Quality
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Names of the places of each level, and readings by signal. A signal that is left out is missing everywhere."""
+
+    members: Mapping[Level, tuple[str, ...]]
+    signals: Mapping[str, Signal]
+
+    def of(self, name: str, level: Level) -> Signal:
+        """A signal of a level's places; all missing if there is none of that name."""
+        found = self.signals.get(name)
+        if found is not None:
+            return found
+        count = len(self.members[level])
+        missing = np.full(count, Quality.MISSING, dtype=np.int8)
+        return Signal(np.full(count, np.nan), np.full(count, -np.inf), missing)
+
+
+def readings_of(snapshot: FacilitySnapshot, hall: str = "hall") -> Readings:
+    """What a snapshot holds for the ladder. ``hall`` names the hall.
+
+    Means and sums over racks and rows are of quality GOOD where all their readings are, and as old as the oldest:
+    a row of which a part is out of sight may not be taken for recovered.
+    """
+    signals = {name: _signal(snapshot, name) for name in (*_OF_RACKS, *_OF_LOOPS, "row_power_watts")}
+    power = signals["rack_power_watts"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = power.values / snapshot.rack_max_power_watts
+    signals["rack_power_ratio"] = Signal(ratio, power.measured_seconds, power.quality)
+    supply, rows = signals["rack_supply_temperature_celsius"], len(snapshot.row_names)
+    one = np.zeros(len(snapshot.rack_names), dtype=np.int64)
+    signals["row_mean_supply_temperature_celsius"] = _over(supply, snapshot.rack_row, rows, mean=True)
+    signals["hall_mean_supply_temperature_celsius"] = _over(supply, one, 1, mean=True)
+    signals["hall_power_watts"] = _over(signals["row_power_watts"], np.zeros(rows, dtype=np.int64), 1, mean=False)
+    members = {
+        Level.RACK: snapshot.rack_names,
+        Level.ROW: snapshot.row_names,
+        Level.LOOP: snapshot.loop_names,
+        Level.HALL: (hall,),
+    }
+    return Readings(members, signals)
+
+
+def _signal(snapshot: FacilitySnapshot, name: str) -> Signal:
+    values = np.asarray(getattr(snapshot, name), dtype=np.float64)
+    ages = snapshot.ages.get(name, np.zeros(len(values)))
+    quality = snapshot.qualities.get(name)
+    if quality is None:
+        quality = np.where(np.isfinite(values), Quality.GOOD, Quality.MISSING).astype(np.int8)
+    return Signal(values, snapshot.time_seconds - np.asarray(ages, dtype=np.float64), quality)
+
+
+def _over(signal: Signal, group: NDArray[np.int64], groups: int, *, mean: bool) -> Signal:
+    """Mean or sum of a signal over groups."""
+    counts = np.bincount(group, minlength=groups)
+    bad = (signal.quality != Quality.GOOD) | ~np.isfinite(signal.values)
+    sums = np.bincount(group, weights=np.where(bad, 0.0, signal.values), minlength=groups)
+    whole = (np.bincount(group, weights=bad, minlength=groups) == 0) & (counts > 0)
+    oldest = np.full(groups, np.inf)
+    np.minimum.at(oldest, group, signal.measured_seconds)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = np.where(whole, sums / counts if mean else sums, np.nan)
+    quality = np.where(whole, Quality.GOOD, Quality.MISSING).astype(np.int8)
+    return Signal(values, np.where(counts > 0, oldest, -np.inf), quality)
