@@ -9,17 +9,22 @@ from typing import Any, TypeVar
 from hydra.utils import instantiate
 
 from twin.cli.configuration import SOURCE, Configuration
+from twin.cli.documents import document_path, read_document
 from twin.cli.refusals import REFUSALS, Refused, sentences
 from twin.cli.settings import settings_of
-from twin.hall.errors import Fault, did_you_mean
+from twin.hall.errors import Fault, Faults, HallError, did_you_mean
+from twin.hall.fields import number, read_fields
 from twin.hall.parts import Hall
 from twin.hall.reader import read_hall
 from twin.policy import Policy
 from twin.policy.aware import thermal_aware
 from twin.policy.baselines import POLICIES
 from twin.policy.documents import DocumentError
+from twin.policy.flag_files import flags_from_mapping
+from twin.policy.ladder_rules import check_flags, rules_from_mapping
 from twin.policy.static import best_fit, refuse_all, static_thresholds
 from twin.sim.chance import as_actions, draw_faults
+from twin.sim.response import ResponseSettings
 from twin.sim.scenario import Scenario, read_scenario
 from twin.sim.simulate import Settings
 from twin.units import SECONDS_PER_HOUR
@@ -28,6 +33,13 @@ from twin.workload.load import load_workload
 from twin.workload.nodes import hall_mapping_from_nodes
 
 Part = TypeVar("Part")
+
+RESPONSE = (
+    number("period_seconds", "between two looks at the readings", above=True),
+    number("act_seconds", "from a decision of the ladder to its effect"),
+    number("drain_seconds", "between two replicas that leave"),
+    number("defer_seconds", "that waiting batch work is put off when the queue is shed"),
+)
 
 #: policies without parameters, by name; each maps a seed to a policy
 BLIND: dict[str, Callable[[int], Policy]] = {
@@ -84,6 +96,7 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
 
     settings = attempt(lambda: settings_of(configuration, sources))
     policy = attempt(lambda: policy_of(configuration.policy, configuration.seed))
+    response = attempt(lambda: response_of(configuration.policy))
     mapping = attempt(lambda: hall_mapping(configuration))
     if mapping is not None:
         configuration = replace(configuration, hall=mapping)
@@ -98,7 +111,7 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
         attempt(lambda: as_actions(draw_faults(settings.faults, hall, configuration.seed, seconds), hall))
     if faults or workload is None or policy is None or scenario is None or settings is None:
         raise Refused(faults)
-    return Parts(configuration, hall, workload, policy, scenario, settings)
+    return Parts(configuration, hall, workload, policy, scenario, replace(settings, response=response))
 
 
 def node_list(workload: object) -> Path | None:
@@ -145,6 +158,31 @@ def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
     if odd:
         raise Refused([str(fault) for fault in odd])
     return BLIND[name](seed)
+
+
+def response_of(mapping: Mapping[str, Any]) -> ResponseSettings | None:
+    """The response ladder of a policy that has one under its key ``ladder``. Raises HallError with every fault."""
+    if "ladder" not in mapping:
+        return None
+    given = mapping.get("response", {})
+    faults = Faults(SOURCE)
+    values = read_fields(
+        {key: value for key, value in given.items() if key != "flags"},
+        RESPONSE,
+        "policy.response",
+        faults,
+        partial=True,
+    )
+    faults.stop()
+    flags = read_document(document_path(str(given.get("flags", "default")), "flags", ".json"), flags_from_mapping)
+    try:
+        rules = rules_from_mapping(mapping["ladder"])
+        check_flags(rules, flags).stop()
+    except DocumentError as error:
+        raise HallError(
+            Fault(SOURCE, f"policy.ladder.{each.key}", each.value, each.problem, each.remedy) for each in error.faults
+        ) from error
+    return ResponseSettings(rules, flags, **values)
 
 
 def trays_of(hall: Hall) -> tuple[int, int]:

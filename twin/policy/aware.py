@@ -91,7 +91,9 @@ class ThermalAware:
         view = _View.of(self, snapshot, facility, looked, request)
         if not view.roomy.any() or (not request.one_rack and int(view.free.sum()) < request.trays):
             most = int(view.free.max(initial=0)) if request.one_rack else int(view.free.sum())
-            return Wait(request.id, Reason.WAIT_FOR_TRAYS, f"{request.trays} asked, {most} free"), looked
+            paused = int((~snapshot.rack_admitting & snapshot.rack_production).sum())
+            detail = f"{request.trays} asked, {most} free" + (f", {paused} racks admit nothing" if paused else "")
+            return Wait(request.id, Reason.WAIT_PAUSED if paused else Reason.WAIT_FOR_TRAYS, detail), looked
         chosen = view.one() if request.one_rack else view.several()
         if chosen is None:
             return view.wait(), looked
@@ -157,7 +159,8 @@ class _View:
         cls, policy: ThermalAware, snapshot: FacilitySnapshot, facility: Facility, state: State, request: JobRequest
     ) -> "_View":
         judged = state.judged[request.kind, request.role]
-        free = np.where(snapshot.rack_healthy & snapshot.rack_production, snapshot.rack_free_trays, 0)
+        open_racks = snapshot.rack_healthy & snapshot.rack_production & snapshot.rack_admitting
+        free = np.where(open_racks, snapshot.rack_free_trays, 0)
         per_watt, idle = facility.rack_watts_per_tray_watt, facility.rack_tray_idle_watts
         steady = np.maximum(request.power_watts_per_tray - idle, 0.0) * per_watt
         peak = np.maximum(max(request.peak_watts_per_tray, request.power_watts_per_tray) - idle, 0.0) * per_watt
@@ -315,7 +318,7 @@ def thermal_aware(parameters: Mapping[str, Any]) -> ThermalAware:
         "",
     )
     for key in reader.mapping:
-        if key not in (*parts, "name", "version", "owner", "least_confidence"):
+        if key not in (*parts, "name", "version", "owner", "least_confidence", "ladder", "response"):
             reader.fault(str(key), reader.mapping[key], "there is no such key", nearest(str(key), parts))
     faults.stop()
     return replace(made, digest=digest(parameters, VERSION))

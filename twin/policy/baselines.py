@@ -20,7 +20,7 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: 
 
     A request that fits one rack and asks for it stays in one; a larger one takes whole free trays rack by rack.
     """
-    usable = snapshot.rack_healthy & snapshot.rack_production
+    usable = snapshot.rack_healthy & snapshot.rack_production & snapshot.rack_admitting
     free = np.where(usable, snapshot.rack_free_trays, 0)
     if request.one_rack:
         roomy = order(free >= request.trays)

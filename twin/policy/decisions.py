@@ -12,6 +12,7 @@ class Reason(StrEnum):
     PLACED_BEST_FIT = "the racks with least free power that still have enough"
     PLACED_BELOW = "the first racks in name order below fixed thresholds"
     REFUSED_ALL = "this policy refuses all work"
+    WAIT_PAUSED = "not enough free trays on racks that admit work"
     WAIT_FOR_TRAYS = "not enough free trays on healthy racks"
     PLACED_AWARE = "the best-scored racks that rules allow, with sustained headroom"
     WAIT_FOR_HEADROOM = "no headroom on racks that rules allow"

@@ -69,6 +69,11 @@ class EventKind(StrEnum):
     GENERATOR_STOPPED = "generator_stopped"
     TELEMETRY_LOST = "telemetry_lost"
     TELEMETRY_RESTORED = "telemetry_restored"
+    ALERT = "alert"
+    RESPONSE = "response"
+    FLAG_SET = "flag_set"
+    FLAG_CLEARED = "flag_cleared"
+    RACK_SHUT_DOWN = "rack_shut_down"
 
 
 class Meaning(NamedTuple):
@@ -192,4 +197,11 @@ MEANINGS: dict[EventKind, Meaning] = {
     EventKind.GENERATOR_STOPPED: Meaning("the generator of {name} stopped", "{count} generators stopped", ""),
     EventKind.TELEMETRY_LOST: Meaning("telemetry of {name} fell silent", "{count} times telemetry fell silent", ""),
     EventKind.TELEMETRY_RESTORED: Meaning("telemetry of {name} came back", "{count} times telemetry came back", ""),
+    EventKind.ALERT: Meaning("people were alerted about {name}", "{count} alerts", ""),
+    EventKind.RESPONSE: Meaning("the response ladder acted on {name}", "the response ladder acted {count} times", ""),
+    EventKind.FLAG_SET: Meaning("a flag was set for {name}", "{count} flags were set", ""),
+    EventKind.FLAG_CLEARED: Meaning("a flag was cleared for {name}", "{count} flags were cleared", ""),
+    EventKind.RACK_SHUT_DOWN: Meaning(
+        "rack {name} was shut down by policy", "{count} racks were shut down by policy", ""
+    ),
 }

@@ -132,9 +132,9 @@ class Protection:
         self._last_dark[rack] = event
         for tray in world.trays_of(rack):
             self._slow_event.pop(int(tray), None)  # what slowed it before is not what will slow it after
-        self._lose_jobs(world.trays_of(rack), event)
+        self.lose_jobs(world.trays_of(rack), event)
 
-    def _lose_jobs(self, trays: Any, event: int) -> None:
+    def lose_jobs(self, trays: Any, event: int) -> None:
         """Interrupt every job that holds one of ``trays``."""
         seen: list[Any] = []
         for tray in trays:
@@ -234,7 +234,7 @@ class Protection:
             )  # fmt: skip
             self._slow_event.setdefault(tray, event)
             if new == OFF:
-                self._lose_jobs(np.array([tray]), event)
+                self.lose_jobs(np.array([tray]), event)
                 world.env.process(self._restart_device(tray, event))
             else:
                 world.env.process(self._release(tray, new))

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from twin.plant.plant import Plant
 from twin.plant.server import BRAKED, NORMAL, SLOWED
+from twin.policy.degradation import AS_BUILT, Degradation, join
 from twin.results.kinds import EventKind
 from twin.sim.clock import Local
 from twin.sim.world import World
 from twin.workload.jobs import Job, Phase
+from twin.workload.scaling import scaled
 
 ENOUGH = 1e-6  # s of work that may be left when a phase counts as done
 CRAWL = 0.02  # slowest pace assumed when the end of a phase is predicted
@@ -48,11 +50,15 @@ class JobRun:
     """One job in one run: where it is, what it has done and what it lost."""
 
     __slots__ = (  # without, an object of that many attributes takes another kilobyte
+        "_deferred",
         "_done",
         "_drawing",
         "_phase",
         "_process",
+        "_share",
         "_since",
+        "_speed",
+        "_speed_since",
         "_status",
         "began",
         "changed",
@@ -61,6 +67,7 @@ class JobRun:
         "gpus",
         "job",
         "losses",
+        "not_before",
         "number",
         "pin",
         "progress",
@@ -93,7 +100,8 @@ class JobRun:
         self.began = job.elapsed_seconds  # work done before the run
         self.progress = job.elapsed_seconds  # s of steady work
         interval = job.checkpoint_interval_seconds
-        self.saved = interval * np.floor(job.elapsed_seconds / interval) if job.checkpoint else 0.0
+        regular = job.checkpoint is not None and np.isfinite(interval)
+        self.saved = float(interval * np.floor(job.elapsed_seconds / interval)) if regular else 0.0
         self.queued_since = max(0.0, job.submit_seconds)
         self.first_start: float | None = None
         self.started = 0.0
@@ -112,7 +120,13 @@ class JobRun:
         self._done = 0.0  # of the work under way
         self._phase = ""
         self._drawing = job.steady
-        self._since: tuple[float, float, NDArray[np.float64]] = (0.0, 0.0, NO_LAG)
+        # time [s] of the stretch's start, work done by then, lag of its trays and what scaling back had cost then
+        self._since: tuple[float, float, NDArray[np.float64], float] = (0.0, 0.0, NO_LAG, 0.0)
+        self.not_before = 0.0  # s, time until which it is put off while it waits
+        self._share = 1.0  # of its utilisation that flags leave it
+        self._speed = 1.0  # and of its speed
+        self._speed_since = 0.0
+        self._deferred = 0.0  # s of work that lesser speed has cost until then
 
     @property
     def status(self) -> str:
@@ -166,6 +180,8 @@ class JobRun:
         self.status = "running"
         world.hold(trays, self)
         self.slow_before = self.slow_seconds()
+        if world.degraded:
+            self.degrade()
         first = self._opening(met)
         self.starts += 1
         # what draws most of its start and its work is still to come
@@ -196,7 +212,7 @@ class JobRun:
             largest = float(world.tray_watts[self.trays].sum()) / len(self.trays)
         world.set_load(
             self.trays,
-            phase.utilisation,
+            self._share * phase.utilisation,
             linear_share=job.linear_share,
             speed_exponent=job.speed_exponent,
             sigma_watts=phase.swing * largest,
@@ -209,6 +225,47 @@ class JobRun:
         self._power(self._drawing)
         self.unset = True
         self.changed()
+
+    # ------------------------------------------------------------------ scaled back
+
+    def degrade(self) -> None:
+        """Go by what flags now turn down where it runs: the strictest of its racks, as a gang goes at one pace."""
+        world = self.world
+        if self.endless:
+            self.unset = True  # its service sets its load at the next period
+            self.changed()
+            return
+        found = self.degradation()
+        share, speed = scaled(found.batch_size, found.auxiliary)
+        if (share, speed) == (self._share, self._speed):
+            return
+        self._deferred, self._speed_since = self._cost(), world.env.now
+        self._share, self._speed = share, speed
+        if self._process is not None:  # it is past its start, which sets its power itself
+            self._power(self._drawing)
+
+    def degradation(self) -> Degradation:
+        """What flags turn down on the racks that it has."""
+        degraded = self.world.degraded
+        if not degraded:
+            return AS_BUILT
+        racks = np.unique(self.world.topology.tray_rack[self.trays]).tolist()
+        return join(degraded[rack] for rack in racks if rack in degraded)
+
+    def _cost(self) -> float:
+        """Work [s] that lesser speed has cost so far."""
+        return self._deferred + (1.0 - self._speed) * (self.world.env.now - self._speed_since)
+
+    def save(self) -> Steps:
+        """Save the work done so far, beside the work: it is kept if nothing is lost until the save ends."""
+        job, starts = self.job, self.starts
+        if job.checkpoint is None or self.status != "running" or self._phase != job.steady.name:
+            return
+        done = self.work_done()
+        yield self.world.env.timeout(job.checkpoint.seconds)
+        if self.status == "running" and self.starts == starts and done > self.saved:
+            self.saved = done
+            self.world.log.add(self.world.env.now, EventKind.CHECKPOINT_SAVED, "job", job.id)
 
     # ------------------------------------------------------------------ life
 
@@ -253,7 +310,7 @@ class JobRun:
         env, plant = self.world.env, self.world.plant
         self._done = 0.0
         while seconds - self._done > ENOUGH:
-            self._since = (env.now, self._done, plant.m.lag[self.trays].copy())
+            self._since = (env.now, self._done, plant.m.lag[self.trays].copy(), self._cost())
             try:
                 if np.isfinite(seconds):
                     left = seconds - self._done
@@ -268,9 +325,9 @@ class JobRun:
 
     def behind(self) -> float:
         """Work [s] of the stretch under way that is done by now: time less what slow clocks cost the slowest tray."""
-        began, done, lag = self._since
+        began, done, lag, cost = self._since
         late = float((self.world.plant.m.lag[self.trays] - lag).max()) if len(lag) else 0.0
-        return done + (self.world.env.now - began) - late
+        return done + (self.world.env.now - began) - late - (self._cost() - cost)
 
     def work_done(self) -> float:
         """Steady work [s] done so far, the stretch under way included."""
@@ -285,8 +342,8 @@ class JobRun:
         """Present speed of the slowest tray, of nominal."""
         plant = self.world.plant
         if not plant.hindered:
-            return 1.0  # nobody in the hall is slowed, braked or capped
-        return float(paces(plant, self.trays).min(initial=1.0))
+            return self._speed  # nobody in the hall is slowed, braked or capped
+        return self._speed * float(paces(plant, self.trays).min(initial=1.0))
 
     # ------------------------------------------------------------------ ends
 
@@ -300,7 +357,9 @@ class JobRun:
             self.throttled += max(0.0, self.slow_seconds() - self.slow_before) * self.gpus / len(self.trays)
         world.release(self.trays)
         self.trays = NOWHERE
-        self._since = (0.0, 0.0, NO_LAG)
+        self._since = (0.0, 0.0, NO_LAG, 0.0)
+        self._deferred, self._share, self._speed = self._cost(), 1.0, 1.0
+        self._speed_since = world.env.now
         self._process = None
         self.serving = False
         self.changed()

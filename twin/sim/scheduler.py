@@ -89,6 +89,17 @@ class Scheduler:
         self.queue += self.world.requeued
         self.world.requeued.clear()
         self.queue.sort(key=attrgetter("place_in_queue"))
+        now = self.world.env.now
+        waiting = [run for run in self.queue if run.not_before > now]  # put off: they hold nobody up
+        if waiting:
+            self.queue = [run for run in self.queue if run.not_before <= now]
+        try:
+            self._empty()
+        finally:
+            self.queue += waiting
+
+    def _empty(self) -> None:
+        """Place what can be placed."""
         while self.queue and self._try(self.queue[0]):
             self.queue.pop(0)
         if not self.queue:

@@ -9,8 +9,8 @@ import simpy
 
 from twin.sim.runner import JobRun, paces
 from twin.sim.world import Ints, World
-from twin.workload.jobs import Service
-from twin.workload.service import Queue, Served, advance, utilisation_to_power
+from twin.workload.jobs import Knobs, Service
+from twin.workload.service import Queue, Served, advance, rates, utilisation_to_power
 
 
 @dataclass
@@ -73,9 +73,10 @@ class ServiceRun:
             self._live = [run for run in self.replicas if run.serving]
             self._unset = any(run.unset for run in self._live)
         live = self._live
-        slow = live and world.plant.d.metered.any()
+        slow = live and world.plant.hindered
         speed = self._pace(world) if slow else 1.0
-        self.queue, served = advance(self.service, self.queue, self.second, stop, live=float(len(live)), speed=speed)
+        able = self._able(live) if world.degraded else float(len(live))
+        self.queue, served = advance(self.service, self.queue, self.second, stop, live=able, speed=speed)
         self.add(served, float(len(live)))
         self.second = stop
         if live and (abs(served.utilisation - self.utilisation) > world.settings.service_deadband or self._unset):
@@ -85,6 +86,9 @@ class ServiceRun:
     def put(self, world: World, live: list[JobRun]) -> None:
         """Set the load of live replicas from the service's utilisation: at first all of it, then what moves."""
         service = self.service
+        if world.degraded:
+            self._put_apart(world, live)
+            return
         load, swing = utilisation_to_power(service, self.utilisation, service.knobs, service.build)
         if live is self._put and not self._unset:
             world.move_load(self._trays, load, swing * self._largest)
@@ -101,6 +105,43 @@ class ServiceRun:
         for run in live:
             run.unset = False
         self._unset = False
+
+    def _knobs(self, run: JobRun) -> Knobs:
+        """The service's knobs as flags leave them on the racks of a replica."""
+        built, found = self.service.knobs, run.degradation()
+        return Knobs(
+            concurrency=built.concurrency * found.concurrency,
+            batch_size=built.batch_size * found.batch_size,
+            precision=found.precision if found.precision != "high" else built.precision,
+            auxiliary=built.auxiliary and found.auxiliary,
+        )
+
+    def _able(self, live: list[JobRun]) -> float:
+        """Live replicas, each counted by its decode rate against one as built."""
+        service = self.service
+        built = rates(service, 1.0, service.knobs, service.build).decode_tokens_per_second
+        if built <= 0.0:
+            return float(len(live))
+        knobs = [self._knobs(run) for run in live]
+        rate = {each: rates(service, 1.0, each, service.build).decode_tokens_per_second / built for each in set(knobs)}
+        return sum(rate[each] for each in knobs)
+
+    def _put_apart(self, world: World, live: list[JobRun]) -> None:
+        """Set the load of live replicas that flags turn down differently."""
+        service, c = self.service, world.plant.c
+        for run in live:
+            load, swing = utilisation_to_power(service, self.utilisation, self._knobs(run), service.build)
+            largest = float((c.idle[run.trays] + c.span[run.trays]).mean())
+            world.set_load(
+                run.trays,
+                load,
+                linear_share=service.linear_share,
+                speed_exponent=service.speed_exponent,
+                sigma_watts=swing * largest,
+                gang=run.number,
+            )
+            run.unset = False
+        self._unset, self._put = False, None  # all anew when flags are gone
 
     def _gather(self, world: World, live: list[JobRun]) -> Ints:
         """Trays of live replicas, one after another."""

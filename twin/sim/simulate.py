@@ -27,6 +27,7 @@ from twin.sim.log import EventLog
 from twin.sim.outcome import flow_residual, tables_of, totals_of
 from twin.sim.protection import Protection
 from twin.sim.recording import Recording
+from twin.sim.response import Response
 from twin.sim.runner import JobRun
 from twin.sim.scenario import Scenario
 from twin.sim.scheduler import Scheduler
@@ -171,6 +172,8 @@ def simulate(
         env.process(story.tell(action))
     if settings.capping:
         capping.install(world)
+    if settings.response is not None:
+        env.process(Response(world, protection, settings.response).process())
     if settings.warmup_seconds > 0.0:
         env.process(_warm(world, ledger))
     if watch is not None:

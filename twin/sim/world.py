@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from twin.hall.topology import NODE_KINDS, Topology
 from twin.plant.plant import Plant
+from twin.policy.degradation import Degradation
 from twin.policy.facility import Facility
 from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
@@ -27,6 +28,7 @@ from twin.sim.tolerances import NOMINAL, Tolerances
 
 if TYPE_CHECKING:
     from twin.sim.chance import FaultRate
+    from twin.sim.response import ResponseSettings
     from twin.sim.runner import JobRun
 
 Ints = NDArray[np.int64]
@@ -52,6 +54,7 @@ class Settings:
     faults: tuple[FaultRate, ...] = ()  # that come by chance
     sensors: tuple[SensorSpec, ...] = DIRECT  # what policies see the hall through
     tolerances: Tolerances = NOMINAL  # within which devices differ
+    response: ResponseSettings | None = None  # the response ladder, if there is one
 
 
 @dataclass
@@ -104,10 +107,13 @@ class World:
     taken: NDArray[np.bool_] = field(init=False)  # per tray: somebody holds it
     declared: NDArray[np.float64] = field(init=False)  # per tray: power [W] that its owner declared
     looks: int = 0  # snapshots taken
+    admitting: NDArray[np.bool_] = field(init=False)  # per rack: no flag pauses admissions
+    degraded: dict[int, Degradation] = field(default_factory=dict)  # rack → what flags turn down there
 
     def __post_init__(self) -> None:
         self.taken = np.array([holder is not None for holder in self.holder], dtype=bool)
         self.declared = self.tray_nameplate[0].copy()
+        self.admitting = np.ones(len(self.topology.rack_names), dtype=bool)
         self.sensors = Sensors(self.topology, self.plant, self.settings.sensors, self.seed)
 
     @cached_property
@@ -310,6 +316,7 @@ class World:
             rack_trays=self.installed,
             rack_free_trays=np.where(self.in_service, counts, 0),
             rack_healthy=self.in_service.copy(),
+            rack_admitting=self.admitting.copy(),
             rack_production=topology.rack_production,
             rack_max_power_watts=self.nameplate,
             rack_declared_power_watts=np.round(self.rack_declared),

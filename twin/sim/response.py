@@ -1,0 +1,248 @@
+"""The response ladder at work: readings go in, and what it asks for is carried out by software, a little later.
+
+Flags scale work back, pause admissions and empty racks; other actions save, move or end work, or switch racks off.
+Nothing here decides: rules, flags and their state machines are :mod:`twin.policy`'s.
+"""
+
+import math
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from twin.policy.business import BusinessState, step_business
+from twin.policy.causes import Author, Role
+from twin.policy.degradation import AS_BUILT, Degradation
+from twin.policy.enact import settle_flags
+from twin.policy.evaluation import degradation_in
+from twin.policy.flags import Change, ChangeKind, Flags, FlagState
+from twin.policy.ladder import LadderState, start, step, wishes
+from twin.policy.ladder_rules import LadderRules
+from twin.policy.playbook import Action, Do
+from twin.policy.scope import Level, Scope
+from twin.policy.sensed import readings_of
+from twin.results.catalogue import EVENT_NONE
+from twin.results.kinds import EventKind
+from twin.sim.protection import Protection
+from twin.sim.runner import JobRun
+from twin.sim.world import World
+
+Bools = NDArray[np.bool_]
+Steps = Generator[simpy.Event, Any, None]
+POLICY = Author(Role.POLICY, "response ladder")
+
+
+@dataclass(frozen=True)
+class ResponseSettings:
+    """Rules and flags of a response, and how fast software acts on it."""
+
+    rules: LadderRules
+    flags: Flags
+    period_seconds: float = 10.0  # between two looks
+    act_seconds: float = 5.0  # from a decision to its effect
+    drain_seconds: float = 10.0  # between two replicas that leave
+    defer_seconds: float = 600.0  # that waiting batch work is put off when the queue is shed
+
+
+class Response:
+    """Steps the ladder at every look and carries out what it asks for. ``log`` is told of every action and change."""
+
+    def __init__(self, world: World, protection: Protection, settings: ResponseSettings) -> None:
+        self.world = world
+        self.protection = protection
+        self.settings = settings
+        self.flag_state = FlagState()
+        self.business = BusinessState()
+        self.ladder: LadderState | None = None
+        self.off: dict[int, int] = {}  # racks that are switched off → event that did it
+        self.shifted: list[JobRun] = []  # work that waits for the backup cluster to give it back
+
+    def process(self) -> Steps:
+        """Look at every period."""
+        env, settings = self.world.env, self.settings
+        while True:
+            yield env.timeout(settings.period_seconds)
+            actions = self.look()
+            if actions:
+                env.process(self._later(actions))
+
+    def look(self) -> list[tuple[Action | Change, int]]:
+        """Step ladder, flags and business rules on a new snapshot; returns what has to be carried out, logged."""
+        world, rules, flags = self.world, self.settings.rules, self.settings.flags
+        readings, now = readings_of(world.snapshot()), world.env.now
+        if self.ladder is None:
+            self.ladder = start(rules, readings.members, now)
+        self.ladder, actions = step(rules, self.ladder, readings, now)
+        wanted = wishes(rules, self.ladder)
+        changes: Sequence[Any] = ()
+        if wanted or self.flag_state.in_order():
+            self.flag_state, changes = settle_flags(flags, self.flag_state, wanted, POLICY, now)
+        self.business, more = step_business(rules, self.business, flags, self.flag_state, now)
+        told: list[tuple[Action | Change, int]] = []
+        for action in (*actions, *more):
+            if action.do not in (Do.SET_FLAG, Do.CLEAR_FLAG):
+                told.append((action, self._log_action(action)))
+        for change in changes:
+            if isinstance(change, Change):
+                told.append((change, self._log_change(change)))
+        return told
+
+    # ------------------------------------------------------------------ what is told
+
+    def _log_action(self, action: Action) -> int:
+        kind = EventKind.ALERT if action.do is Do.ALERT else EventKind.RESPONSE
+        return self._log(kind, action.scope, f"{action.do}: {action.reason}")
+
+    def _log_change(self, change: Change) -> int:
+        over = change.kind in (ChangeKind.CLEARED, ChangeKind.EXPIRED)
+        words = f"{change.flag} {change.kind}" if over else f"{change.flag} = {change.new}"
+        kind = EventKind.FLAG_CLEARED if over else EventKind.FLAG_SET
+        return self._log(kind, change.scope, f"{words}; {change.why}")
+
+    def _log(self, kind: EventKind, scope: Scope, detail: str) -> int:
+        world = self.world
+        cause = world.cause(world.cooling_causes, self.racks_in(scope))
+        root = "" if cause >= 0 else f"response in {scope}"
+        return world.log.add(
+            world.env.now, kind, scope.level.value, scope.name, cause=cause if cause >= 0 else EVENT_NONE, root=root,
+            detail=detail,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------------ what is done
+
+    def _later(self, told: list[tuple[Action | Change, int]]) -> Steps:
+        """Carry out what a look asked for, once software has taken it in."""
+        yield self.world.env.timeout(self.settings.act_seconds)
+        if any(isinstance(each, Change) for each, _ in told):
+            self.degrade()
+        does: dict[Do, Callable[[Bools, int], None]] = {
+            Do.SHED_QUEUE: self._shed,
+            Do.DRAIN: self._drain,
+            Do.CHECKPOINT: self._save,
+            Do.MIGRATE: self._migrate,
+            Do.SHIFT_LOW_PRIORITY: self._shift,
+            Do.RETURN_LOW_PRIORITY: self._give_back,
+            Do.SHUT_DOWN: self._shut_down,
+            Do.ALLOW_START: self._start,
+        }
+        for each, event in told:
+            if isinstance(each, Action) and each.do in does:
+                does[each.do](self.racks_in(each.scope), event)
+
+    def racks_in(self, scope: Scope) -> Bools:
+        """Racks of a place, shape (R,)."""
+        topology = self.world.topology
+        if scope.level is Level.RACK:
+            return np.arange(len(topology.rack_names)) == self.world.rack_index[scope.name]
+        if scope.level is Level.ROW:
+            return np.asarray(topology.rack_row == topology.row_names.index(scope.name))
+        if scope.level is Level.LOOP:
+            return np.asarray(topology.rack_loop == topology.loop_names.index(scope.name))
+        return np.ones(len(topology.rack_names), dtype=bool)
+
+    def _runs_in(self, racks: Bools) -> list[JobRun]:
+        """Running work with a tray in some racks, in the order of its numbers."""
+        rack_of = self.world.topology.tray_rack
+        return [run for _, run in sorted(self.world.running.items()) if racks[rack_of[run.trays]].any()]
+
+    def degrade(self) -> None:
+        """Let the flags that are set now take effect on admissions and on running work."""
+        world, topology = self.world, self.world.topology
+        found: dict[int, Degradation] = {}
+        for rack, name in enumerate(topology.rack_names):
+            loop = int(topology.rack_loop[rack])
+            context = {"rack": name, "row": topology.row_names[int(topology.rack_row[rack])], "hall": "hall"}
+            if loop >= 0:
+                context["loop"] = topology.loop_names[loop]
+            each = degradation_in(self.settings.flags, self.flag_state, context, world.env.now)
+            if each != AS_BUILT:
+                found[rack] = each
+        before, world.degraded = world.degraded, found
+        for rack in range(len(topology.rack_names)):
+            each = found.get(rack, AS_BUILT)
+            world.admitting[rack] = each.admissions == "open" and not each.drain
+        moved = np.zeros(len(topology.rack_names), dtype=bool)
+        moved[[rack for rack in {*before, *found} if before.get(rack) != found.get(rack)]] = True
+        for run in self._runs_in(moved):
+            run.degrade()
+        world.wake()
+
+    def _shed(self, racks: Bools, event: int) -> None:
+        """Put waiting batch and backup work off for a while."""
+        until = self.world.env.now + self.settings.defer_seconds
+        for run in self.world.runs:
+            if run.status == "queued" and run.job.preemptible:
+                run.not_before = max(run.not_before, until)
+        self.world.env.process(self._wake_at(until))
+
+    def _wake_at(self, time: float) -> Steps:
+        yield self.world.env.timeout(time - self.world.env.now)
+        self.world.wake()
+
+    def _drain(self, racks: Bools, event: int) -> None:
+        """Let replicas leave one by one; batch work may end, and nothing new comes in."""
+        leaving = [run for run in self._runs_in(racks) if run.endless]
+        self.world.env.process(self._leave(leaving, event))
+
+    def _leave(self, runs: list[JobRun], event: int) -> Steps:
+        for run in runs:
+            run.interrupt(event, preempted=True)
+            yield self.world.env.timeout(self.settings.drain_seconds)
+
+    def _save(self, racks: Bools, event: int) -> None:
+        for run in self._runs_in(racks):
+            self.world.env.process(run.save())
+
+    def _migrate(self, racks: Bools, event: int) -> None:
+        """Save what can be saved, then let it be placed elsewhere; what cannot be saved stays and runs on."""
+        for run in self._runs_in(racks):
+            if run.endless or run.job.checkpoint is not None:
+                self.world.env.process(self._move(run, event))
+
+    def _move(self, run: JobRun, event: int) -> Steps:
+        starts = run.starts
+        yield from run.save()
+        if run.status == "running" and run.starts == starts:
+            run.interrupt(event, preempted=True)
+
+    def _shift(self, racks: Bools, event: int) -> None:
+        """Send preemptible work to the backup cluster: here it waits until it is given back."""
+        for run in self._runs_in(racks):
+            if run.job.preemptible and not run.endless:
+                run.not_before = math.inf
+                self.shifted.append(run)
+                self.world.env.process(self._move(run, event))
+
+    def _give_back(self, racks: Bools, event: int) -> None:
+        for run in self.shifted:
+            run.not_before = 0.0
+        self.shifted.clear()
+        self.world.wake()
+
+    def _shut_down(self, racks: Bools, event: int) -> None:
+        world = self.world
+        for rack in np.flatnonzero(racks & world.in_service).tolist():
+            world.in_service[rack] = False
+            self.off[rack] = event
+            self.protection.lose_jobs(world.trays_of(rack), event)
+            world.plant.set_on(world.trays_of(rack), False)
+            world.log.add(world.env.now, EventKind.RACK_SHUT_DOWN, "rack", world.topology.rack_names[rack], cause=event)
+
+    def _start(self, racks: Bools, event: int) -> None:
+        for rack in np.flatnonzero(racks).tolist():
+            if rack in self.off:
+                self.world.env.process(self._boot(rack, self.off.pop(rack)))
+
+    def _boot(self, rack: int, event: int) -> Steps:
+        world = self.world
+        if world.plant.dark[rack]:
+            return  # it has no power: bringing that back brings back the rack
+        world.plant.set_on(world.trays_of(rack), True)
+        yield world.env.timeout(world.settings.boot_seconds)
+        if not world.plant.dark[rack] and rack not in self.off:
+            world.in_service[rack] = True
+            world.log.add(world.env.now, EventKind.RACK_RESTORED, "rack", world.topology.rack_names[rack], cause=event)
+            world.wake()
