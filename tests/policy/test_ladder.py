@@ -245,6 +245,50 @@ def test_a_latched_rung_stays_until_a_person_has_looked_and_the_signal_is_back()
         acknowledge(rules, cold, "coolant", "loop 01", PERSON)
 
 
+def test_an_acknowledgement_is_for_one_rung_and_one_time() -> None:
+    latched = [
+        rung("drain", 45, 43, dwell=10, calm=10, word="drain", latched=True),
+        rung("shut_down", 47, 43, dwell=10, calm=10, word="shut_down", latched=True),
+    ]
+    rules = rules_of(latched)
+
+    def hold(state: LadderState, begin: int, celsius: float, seconds: int = 30) -> LadderState:
+        return tell(rules, [(float(t), celsius) for t in range(begin, begin + seconds)], state)[0]
+
+    state = hold(start(rules, {Level.LOOP: ("loop 01",)}, 0.0), 0, 46.0)
+    state = acknowledge(rules, state, "coolant", "loop 01", PERSON)
+    state = hold(state, 30, 48.0)  # it gets worse: what the person saw is past
+    assert held(state) == [2]
+    state = hold(state, 60, 40.0)
+    assert held(state) == [2]
+    state = hold(acknowledge(rules, state, "coolant", "loop 01", PERSON), 90, 40.0, 100)
+    assert held(state) == [1]  # the rung below wants a person of its own
+    state = hold(acknowledge(rules, state, "coolant", "loop 01", PERSON), 190, 40.0)
+    assert held(state) == [0]
+    state = hold(hold(state, 220, 46.0), 250, 40.0)
+    assert held(state) == [1]
+
+
+def test_a_hard_limit_by_another_signal_holds_while_it_lasts_and_starts_the_release() -> None:
+    calm = [
+        each | {"release": {"level": each["release"]["level"], "for_seconds": 60}, "latched": False} for each in RUNGS
+    ]
+    rules = rules_of(calm, hard_limit={"signal": "loop_return_temperature_celsius", "above": 70, "for_seconds": 10})
+    state = start(rules, {Level.LOOP: ("loop 01",)}, 0.0)
+    log: list[Action] = []
+    for t in range(0, 600):
+        back = 75.0 if 100 <= t < 300 else np.nan if 300 <= t < 400 else 60.0
+        good = np.zeros(1, dtype=np.int8)
+        one, other = (Signal(np.array([each]), np.array([float(t)]), good) for each in (40.0, back))
+        now = Readings({Level.LOOP: ("loop 01",)}, {SIGNAL: one, "loop_return_temperature_celsius": other})
+        state, actions = step(rules, state, now, float(t))
+        log += [each for each in actions if each.do not in (Do.SET_FLAG, Do.CLEAR_FLAG, Do.ALERT)]
+    assert [each.time_seconds for each in log[:5]] == [110.0] * 5
+    assert words(log[5:]) == [(460.0, "allow_start")]  # 60 s after the first good reading within the limit
+    assert held(state) == [3]  # one rung a minute since
+    assert state.ladders["coolant"].by_hard_limit[:, 0].tolist() == [True] * 3 + [False] * 3
+
+
 def test_a_low_signal_has_a_ladder_too() -> None:
     rules = rules_from_mapping(
         {
@@ -463,6 +507,7 @@ def test_rungs_move_one_at_a_time_down_and_only_on_good_readings(story: Any) -> 
         ladder = state.ladders["coolant"]
         taken = ~np.isnan(ladder.taken_seconds)
         assert np.array_equal(taken, np.arange(3)[:, None] < after)
+        assert not np.any(ladder.by_hard_limit & ~taken) and not np.any(~np.isnan(ladder.calm) & ~taken)
         assert {(wish.scope.name, wish.flag) for wish in wishes(rules, state)} == {
             (NAMES[n], flag) for n in range(4) for flag in ("scale_back", "pause_admissions")[: after[n]]
         }
@@ -526,8 +571,22 @@ def test_other_places_are_an_error() -> None:
 # two ladders, one flag; and flags that follow the ladder
 
 
-def test_a_flag_is_cleared_when_the_last_ladder_lets_go() -> None:
-    def one(signal: str, above: float) -> dict[str, Any]:
+@pytest.mark.parametrize(
+    ("back_wants", "log_of_both"),
+    [
+        ("halved", [(1.0, "set_flag scale_back=halved"), (4.0, "clear_flag scale_back=halved")]),
+        (  # of two ladders on one rung the last by name says which variant
+            "third",
+            [
+                (1.0, "set_flag scale_back=halved"),
+                (3.0, "set_flag scale_back=third"),
+                (4.0, "clear_flag scale_back=third"),
+            ],
+        ),
+    ],
+)
+def test_a_flag_is_cleared_when_the_last_ladder_lets_go(back_wants: str, log_of_both: list[tuple[float, str]]) -> None:
+    def one(signal: str, above: float, variant: str) -> dict[str, Any]:
         return {
             "scope": "loop",
             "rungs": [
@@ -535,7 +594,7 @@ def test_a_flag_is_cleared_when_the_last_ladder_lets_go() -> None:
                     "rung": "throttle",
                     "when": {"signal": signal, "above": above, "for_seconds": 0},
                     "release": {"level": above - 1, "for_seconds": 0},
-                    "flags": {"scale_back": "halved"},
+                    "flags": {"scale_back": variant},
                 }
             ],
         }
@@ -546,7 +605,10 @@ def test_a_flag_is_cleared_when_the_last_ladder_lets_go() -> None:
             "version": 1,
             "owner": "tests",
             "readings": {"stale_seconds": 60, "greatest_gap_seconds": 30, "unseen_seconds": 120},
-            "ladders": {"supply": one(SIGNAL, 45), "back": one("loop_return_temperature_celsius", 55)},
+            "ladders": {
+                "supply": one(SIGNAL, 45, "halved"),
+                "back": one("loop_return_temperature_celsius", 55, back_wants),
+            },
         }
     )
     state = start(rules, {Level.LOOP: ("loop 01",)}, 0.0)
@@ -559,7 +621,7 @@ def test_a_flag_is_cleared_when_the_last_ladder_lets_go() -> None:
         }
         state, actions = step(rules, state, Readings({Level.LOOP: ("loop 01",)}, signals), float(t))
         log += actions
-    assert words(log) == [(1.0, "set_flag scale_back=halved"), (4.0, "clear_flag scale_back=halved")]
+    assert words(log) == log_of_both
 
 
 def flag(kind: str, **variants: Any) -> dict[str, Any]:
@@ -617,8 +679,11 @@ def test_what_people_set_the_ladder_leaves_alone() -> None:
     after, (refused,) = settle_flags(FLAGS, flags, wishes(rules, state), ENGINE, 75.0)
     assert after == flags and "m.ortiz" in refused.detail
     other = set_flag(FLAGS, FlagState(), "evacuate", "drain", Scope(*LOOP), operator, "leak", 0.0)[0]
-    after, _ = settle_flags(FLAGS, other, (), ENGINE, 75.0)
-    assert after == other
+    assert settle_flags(FLAGS, other, (), ENGINE, 75.0) == (other, ())
+    neighbour = set_flag(FLAGS, other, "scale_back", "halved", Scope(*LOOP), Author(Role.POLICY, "shedder"), "w", 0.0)[
+        0
+    ]
+    assert settle_flags(FLAGS, neighbour, (), ENGINE, 75.0) == (neighbour, ())
 
 
 # business terms

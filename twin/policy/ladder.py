@@ -39,7 +39,7 @@ class Held:
     broken: Flags  # S×M, something was no reading since
     unseen: Flags  # S×M, an alert of it is out
     past: Floats  # K×M, s past the limit; NaN where the latest good reading is not
-    calm: Floats  # R×M, s back past the release level; NaN where the latest reading is not or none, or none is held
+    calm: Floats  # R×M, s back past the release level; NaN where not, or past the hard limit, or the rung is not held
     acknowledged: Flags  # M, a person has acknowledged a latched rung
 
 
@@ -191,11 +191,13 @@ def _stepped(
     of_rungs = table.which[:rungs]
     rested = np.where(whole[of_rungs] & ~np.isnan(before.calm), before.calm + counted[:rungs], 0.0)
     back = np.where(signed[:rungs] <= table.release, rested, np.nan)
-    calm = np.where(fresh[:rungs], back, np.where(readable[of_rungs], before.calm, np.nan))
+    calm = np.where(fresh[:rungs], back, before.calm)
     calm[np.arange(rungs)[:, None] >= before.rungs] = np.nan
+    if ladder.hard_limit is not None:
+        calm[:, ~np.isnan(past[-1])] = np.nan
     moving = replace(seen, past=past, calm=calm)
     climbed = _climbed(ladder, moving, values, fresh)
-    return values, _released(ladder, climbed, fresh, before.rungs)
+    return values, _released(ladder, climbed, fresh)
 
 
 def _rows(arrays: list[NDArray[Any]]) -> NDArray[Any]:
@@ -238,22 +240,23 @@ def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Flags) -> Held:
     )
 
 
-def _released(ladder: Ladder, held: Held, fresh: Flags, rungs_before: NDArray[np.int64]) -> Held:
-    """Release the highest rung where its signal has been calm for long enough; at most one, and none just taken."""
+def _released(ladder: Ladder, held: Held, fresh: Flags) -> Held:
+    """Release the highest rung where its signal has been calm for long enough; one at most.
+
+    None that was just taken: its signal has not been calm while it was held.
+    """
     table, places = ladder.table, np.arange(len(held.rungs))
     top = np.maximum(held.rungs - 1, 0)
-    due = (held.rungs > 0) & (held.rungs == rungs_before) & fresh[top, places]
+    due = (held.rungs > 0) & fresh[top, places]
     due &= held.calm[top, places] >= table.release_dwell_seconds[top]
     due &= ~table.latched[top] | held.acknowledged
-    if ladder.hard_limit is not None:
-        due &= np.isnan(held.past[-1])
-    moved = due | (held.rungs != rungs_before)
-    if not moved.any():
+    if not due.any():
         return held
     seconds, value, reached = held.taken_seconds.copy(), held.taken_value.copy(), held.taken_held.copy()
     hard = held.by_hard_limit.copy()
+    calm = np.where(due & ~np.isnan(held.calm), 0.0, held.calm)  # the next release waits for its own dwell
     gone = top[due], places[due]
-    seconds[gone] = value[gone] = reached[gone] = np.nan
+    seconds[gone] = value[gone] = reached[gone] = calm[gone] = np.nan
     hard[gone] = False
     return replace(
         held,
@@ -262,7 +265,7 @@ def _released(ladder: Ladder, held: Held, fresh: Flags, rungs_before: NDArray[np
         taken_value=value,
         taken_held=reached,
         by_hard_limit=hard,
-        calm=np.where(moved & ~np.isnan(held.calm), 0.0, held.calm),  # the next release waits for its own dwell
+        calm=calm,
         acknowledged=held.acknowledged & ~due,
     )
 
