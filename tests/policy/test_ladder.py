@@ -18,7 +18,7 @@ from twin.policy.ladder import LadderState, acknowledge, start, step, wishes
 from twin.policy.ladder_rules import LadderRules, rules_from_mapping
 from twin.policy.playbook import HARD_LIMIT, Action, Because, Do
 from twin.policy.scope import Level, Scope, scope_of
-from twin.policy.sensed import Readings, Signal, readings_of
+from twin.policy.sensed import Sensed, Signal, readings_of
 from twin.policy.snapshot import FacilitySnapshot, Quality
 
 SIGNAL = "loop_supply_temperature_celsius"
@@ -64,10 +64,10 @@ def reading(
     stamps: Sequence[float],
     quality: Sequence[int] | None = None,
     names: Sequence[str] | None = None,
-) -> Readings:
+) -> Sensed:
     names = tuple(f"loop {n + 1:02d}" for n in range(len(values))) if names is None else tuple(names)
     codes = np.zeros(len(values), dtype=np.int8) if quality is None else np.array(quality, dtype=np.int8)
-    return Readings({Level.LOOP: names}, {SIGNAL: Signal(np.array(values), np.array(stamps, dtype=float), codes)})
+    return Sensed({Level.LOOP: names}, {SIGNAL: Signal(np.array(values), np.array(stamps, dtype=float), codes)})
 
 
 def tell(
@@ -280,7 +280,7 @@ def test_a_hard_limit_by_another_signal_holds_while_it_lasts_and_starts_the_rele
         back = 75.0 if 100 <= t < 300 else np.nan if 300 <= t < 400 else 60.0
         good = np.zeros(1, dtype=np.int8)
         one, other = (Signal(np.array([each]), np.array([float(t)]), good) for each in (40.0, back))
-        now = Readings({Level.LOOP: ("loop 01",)}, {SIGNAL: one, "loop_return_temperature_celsius": other})
+        now = Sensed({Level.LOOP: ("loop 01",)}, {SIGNAL: one, "loop_return_temperature_celsius": other})
         state, actions = step(rules, state, now, float(t))
         log += [each for each in actions if each.do not in (Do.SET_FLAG, Do.CLEAR_FLAG, Do.ALERT)]
     assert [each.time_seconds for each in log[:5]] == [110.0] * 5
@@ -317,7 +317,7 @@ def test_a_low_signal_has_a_ladder_too() -> None:
     for t in range(100):
         flow = 500.0 if t < 20 else 499.0 if t < 40 else 599.0 if t < 60 else 600.0
         one = reading([0.0], [t])
-        now = Readings(
+        now = Sensed(
             one.members,
             {"loop_flow_litres_per_minute": Signal(np.array([flow]), np.array([float(t)]), np.zeros(1, np.int8))},
         )
@@ -411,7 +411,7 @@ def test_a_loop_out_of_sight_is_told_once_and_so_is_its_return() -> None:
 def test_a_signal_that_never_came_is_told() -> None:
     rules = rules_of()
     state = start(rules, {Level.LOOP: ("loop 01",)}, 1000.0)
-    none = Readings({Level.LOOP: ("loop 01",)}, {})
+    none = Sensed({Level.LOOP: ("loop 01",)}, {})
     state, actions = step(rules, state, none, 1120.0)
     assert actions == ()
     state, actions = step(rules, state, none, 1121.0)
@@ -544,7 +544,7 @@ def test_thousands_of_racks_climb_alone() -> None:
         values = np.where(hot, 85.0, 70.0)
         signal = Signal(values, np.full(4000, t), np.zeros(4000, dtype=np.int8))
         state, actions = step(
-            rules, state, Readings({Level.RACK: names}, {"rack_device_temperature_celsius": signal}), t
+            rules, state, Sensed({Level.RACK: names}, {"rack_device_temperature_celsius": signal}), t
         )
         log += actions
     assert [(each.time_seconds, each.scope.name) for each in log] == [
@@ -619,7 +619,7 @@ def test_a_flag_is_cleared_when_the_last_ladder_lets_go(back_wants: str, log_of_
             name: Signal(np.array([float(value)]), np.array([float(t)]), good)
             for name, value in ((SIGNAL, supply), ("loop_return_temperature_celsius", back))
         }
-        state, actions = step(rules, state, Readings({Level.LOOP: ("loop 01",)}, signals), float(t))
+        state, actions = step(rules, state, Sensed({Level.LOOP: ("loop 01",)}, signals), float(t))
         log += actions
     assert words(log) == log_of_both
 

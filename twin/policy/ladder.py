@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from twin.policy.causes import Author, Comparison, Trigger
 from twin.policy.ladder_rules import ORDER, Ladder, LadderRules, Limit
-from twin.policy.playbook import Action, Because, Do, Reason, playbook
+from twin.policy.playbook import Action, Because, Do, Cause, playbook
 from twin.policy.scope import Level, Scope
-from twin.policy.sensed import Readings
+from twin.policy.sensed import Sensed
 from twin.policy.signals import good
 
 Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Held:
     taken_seconds: Floats  # R×M, time stamp of the reading that took a rung; NaN for not held
     taken_value: Floats  # R×M, that reading
     taken_held: Floats  # R×M, s that the dwell had reached
-    by_hard_limit: Flags  # R×M, taken by the hard limit
+    by_hard_limit: Bools  # R×M, taken by the hard limit
     latest: Floats  # S×M, time stamp of the latest good reading; −inf for none
-    broken: Flags  # S×M, something was no reading since
-    unseen: Flags  # S×M, an alert of it is out
+    broken: Bools  # S×M, something was no reading since
+    unseen: Bools  # S×M, an alert of it is out
     past: Floats  # K×M, s past the limit; NaN where the latest good reading is not
     calm: Floats  # R×M, s back past the release level; NaN where not, or past the hard limit, or the rung is not held
-    acknowledged: Flags  # M, a person has acknowledged a latched rung
+    acknowledged: Bools  # M, a person has acknowledged a latched rung
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Wish:
     scope: Scope
     flag: str
     variant: str
-    reason: Reason
+    reason: Cause
 
 
 def start(rules: LadderRules, members: Mapping[Level, tuple[str, ...]], time_seconds: float) -> LadderState:
@@ -86,7 +86,7 @@ def start(rules: LadderRules, members: Mapping[Level, tuple[str, ...]], time_sec
 
 
 def step(
-    rules: LadderRules, state: LadderState, readings: Readings, time_seconds: float
+    rules: LadderRules, state: LadderState, readings: Sensed, time_seconds: float
 ) -> tuple[LadderState, tuple[Action, ...]]:
     """Take and release rungs on new readings. Actions are in the order of level, place, ladder and rung.
 
@@ -100,7 +100,7 @@ def step(
     ladders: dict[str, Held] = {}
     told: dict[Scope, list[Action]] = {}
     positions: dict[Scope, int] = {}
-    causes: dict[tuple[Scope, str], Reason] = {}
+    causes: dict[tuple[Scope, str], Cause] = {}
     for ladder in rules.ladders:
         names = state.members[ladder.level]
         before = state.ladders[ladder.name]
@@ -162,7 +162,7 @@ def acknowledge(rules: LadderRules, state: LadderState, ladder: str, place: str,
 
 
 def _stepped(
-    rules: LadderRules, ladder: Ladder, before: Held, readings: Readings, time_seconds: float, start_seconds: float
+    rules: LadderRules, ladder: Ladder, before: Held, readings: Sensed, time_seconds: float, start_seconds: float
 ) -> tuple[Floats, Held]:
     """The values looked at, shape (S, M), and the ladder's next state."""
     table, rungs = ladder.table, len(ladder.steps)
@@ -205,7 +205,7 @@ def _rows(arrays: list[NDArray[Any]]) -> NDArray[Any]:
     return arrays[0][None, :] if len(arrays) == 1 else np.stack(arrays)
 
 
-def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Flags) -> Held:
+def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Bools) -> Held:
     """Take rungs from the lowest up, each only where the one below is held; all at once past the hard limit."""
     table = ladder.table
     due = fresh & (held.past >= table.dwell_seconds)
@@ -215,7 +215,7 @@ def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Flags) -> Held:
     value, reached, hard = held.taken_value.copy(), held.taken_held.copy(), held.by_hard_limit.copy()
     acknowledged = held.acknowledged.copy()
 
-    def take(r: int, k: int, where: Flags, by_hard_limit: bool) -> None:
+    def take(r: int, k: int, where: Bools, by_hard_limit: bool) -> None:
         rungs[where] = r + 1
         acknowledged[where] = False
         seconds[r, where], value[r, where] = held.latest[table.which[k], where], values[table.which[k], where]
@@ -240,7 +240,7 @@ def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Flags) -> Held:
     )
 
 
-def _released(ladder: Ladder, held: Held, fresh: Flags) -> Held:
+def _released(ladder: Ladder, held: Held, fresh: Bools) -> Held:
     """Release the highest rung where its signal has been calm for long enough; one at most.
 
     None that was just taken: its signal has not been calm while it was held.
@@ -272,17 +272,17 @@ def _released(ladder: Ladder, held: Held, fresh: Flags) -> Held:
 
 def _told(
     ladder: Ladder, before: Held, after: Held, values: Floats, place: int, scope: Scope, time_seconds: float
-) -> tuple[list[Action], Reason | None]:
+) -> tuple[list[Action], Cause | None]:
     """Actions, but for flags, of what changed for one place; and why its rungs changed, if they did."""
     actions: list[Action] = []
-    cause: Reason | None = None
+    cause: Cause | None = None
     for s in np.flatnonzero(after.unseen[:, place] != before.unseen[:, place]).tolist():
         signal = ladder.table.signals[s]
         lost = bool(after.unseen[s, place])
         since = float(after.latest[s, place])
         detail = f"{signal}, last read {f'at {since:g} s' if np.isfinite(since) else 'never'}"
         because = Because.UNSEEN if lost else Because.SEEN_AGAIN
-        actions.append(Action(time_seconds, scope, Do.ALERT, Reason(because, ladder.name, None, detail)))
+        actions.append(Action(time_seconds, scope, Do.ALERT, Cause(because, ladder.name, None, detail)))
     low, high = int(before.rungs[place]), int(after.rungs[place])
     jumped = False
     for r in range(low, high):
@@ -299,13 +299,13 @@ def _told(
     return actions, cause
 
 
-def _taken(ladder: Ladder, held: Held, r: int, place: int) -> Reason:
+def _taken(ladder: Ladder, held: Held, r: int, place: int) -> Cause:
     """Why a held rung was taken."""
     hard = bool(held.by_hard_limit[r, place])
     limit = ladder.limits[-1] if hard else ladder.steps[r].trigger
     rule = f"{ladder.name} {'hard limit' if hard else ladder.steps[r].rung}"
     trigger = _trigger(rule, limit, held.taken_value[r, place], held.taken_held[r, place], held.taken_seconds[r, place])
-    return Reason(Because.HARD_LIMIT if hard else Because.CLIMBED, rule, trigger)
+    return Cause(Because.HARD_LIMIT if hard else Because.CLIMBED, rule, trigger)
 
 
 def _trigger(rule: str, limit: Limit, value: float, held: float, at: float) -> Trigger:
@@ -314,7 +314,7 @@ def _trigger(rule: str, limit: Limit, value: float, held: float, at: float) -> T
     )
 
 
-def _recovered(ladder: Ladder, r: int, values: Floats, after: Held, before: Held, place: int) -> Reason:
+def _recovered(ladder: Ladder, r: int, values: Floats, after: Held, before: Held, place: int) -> Cause:
     """Why a rung was released. The trigger's comparison is that of the way back."""
     each, s = ladder.steps[r], int(ladder.table.which[r])
     way = Comparison.BELOW if each.trigger.comparison is Comparison.ABOVE else Comparison.ABOVE
@@ -323,7 +323,7 @@ def _recovered(ladder: Ladder, r: int, values: Floats, after: Held, before: Held
     rested = float(before.calm[r, place]) + stamp - float(before.latest[s, place])
     held = 0.0 if np.isnan(rested) else rested
     rule = f"{ladder.name} {each.rung}"
-    return Reason(Because.RELEASED, rule, _trigger(rule, limit, float(values[s, place]), held, stamp))
+    return Cause(Because.RELEASED, rule, _trigger(rule, limit, float(values[s, place]), held, stamp))
 
 
 def _wanted(rules: LadderRules, state: LadderState, level: Level, place: int) -> dict[str, tuple[str, Ladder, int]]:
@@ -347,10 +347,10 @@ def _flag_actions(
     after: LadderState,
     scope: Scope,
     place: int,
-    causes: Mapping[tuple[Scope, str], Reason],
+    causes: Mapping[tuple[Scope, str], Cause],
     time_seconds: float,
 ) -> list[Action]:
-    """Flags of one place that are wanted otherwise than before, in name order."""
+    """Bools of one place that are wanted otherwise than before, in name order."""
     old, new = _wanted(rules, before, scope.level, place), _wanted(rules, after, scope.level, place)
     actions = []
     for flag in sorted(old.keys() | new.keys()):
