@@ -9,6 +9,7 @@ import pytest
 
 from twin.bench import catalogue, days, growth, kernel, startup
 from twin.bench.catalogue import MEASUREMENTS
+from twin.bench.decisions import decisions
 from twin.bench.figure import Asked, Measured, Verdict, gathered
 from twin.bench.machine import machine
 from twin.bench.process import ProcessError, Spent, said, spent, twin
@@ -36,6 +37,9 @@ def test_what_is_asked_is_the_table_of_the_project():
         "16 seeds, speed-up of two workers": (1.7, 1.9, "×"),
         "twin --help": (0.5, 0.2, "s"),
         "import twin.policy, beyond NumPy": (0.05, 0.02, "s"),
+        "1,000 racks scored": (200.0, None, "µs"),
+        "placement of a job in one rack": (2.0, None, "ms"),
+        "placement of a gang of 72 trays": (2.0, None, "ms"),
         "30 days of the reference hall, peak memory": (1_000.0, None, "MB"),
     }
 
@@ -133,7 +137,13 @@ def test_seeds_are_swept_with_one_worker_and_with_two(told):
 
 
 def test_starting_up_is_measured():
-    assert all(seconds > 0.0 for (seconds,) in startup.help_page(1) + startup.policy_import(1))
+    assert all(seconds > 0.0 for (seconds,) in startup.help_page(1))
+    assert all(0.0 < alone < whole for alone, whole in startup.policy_import(1))
+
+
+def test_decisions_are_timed_over_as_many_racks_as_asked():
+    (values,) = decisions(1, racks=16)
+    assert len(values) == len(MEASUREMENTS["decisions"].figures) and all(value > 0.0 for value in values)
 
 
 def test_a_process_that_fails_is_told_with_its_last_words():

@@ -26,7 +26,7 @@ PLAIN = {
     [
         (["hall=smal"], ("hall = 'smal'", "Did you mean 'small'?")),
         (["scenario=pump_los"], ("scenario = 'pump_los'", "Did you mean 'pump_loss'?")),
-        (["policy=best"], ("policy = 'best'", "'first_fit'")),
+        (["policy=warmest"], ("policy = 'warmest'", "'first_fit'")),
         (["policy.name=first"], ("policy.name = 'first'", "Did you mean 'first_fit'?")),
         (["polcy=first_fit"], ("polcy = 'first_fit'", "Did you mean 'policy'?")),
         (["hours=0"], ("hours = 0", "not above 0")),

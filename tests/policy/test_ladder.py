@@ -543,9 +543,7 @@ def test_thousands_of_racks_climb_alone() -> None:
     for t in (10.0, 20.0, 30.0, 40.0):
         values = np.where(hot, 85.0, 70.0)
         signal = Signal(values, np.full(4000, t), np.zeros(4000, dtype=np.int8))
-        state, actions = step(
-            rules, state, Sensed({Level.RACK: names}, {"rack_device_temperature_celsius": signal}), t
-        )
+        state, actions = step(rules, state, Sensed({Level.RACK: names}, {"rack_device_temperature_celsius": signal}), t)
         log += actions
     assert [(each.time_seconds, each.scope.name) for each in log] == [
         (30.0, "R-0017"),

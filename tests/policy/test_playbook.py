@@ -5,8 +5,8 @@ from twin.policy.flag_files import flags_from_mapping
 from twin.policy.playbook import (
     SENTENCES,
     Because,
-    Do,
     Cause,
+    Do,
     containment,
     experiments_of,
     playbook,

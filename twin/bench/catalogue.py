@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from twin.bench.days import exascale_day, month, seeds_on_two_cores, thousand_day
+from twin.bench.decisions import decisions
 from twin.bench.figure import Asked
 from twin.bench.growth import growth
 from twin.bench.kernel import calm_day, kernel
@@ -82,8 +83,19 @@ MEASUREMENTS: dict[str, Measurement] = {
         Measurement(
             "policy",
             "the policy package as production imports it",
-            (Asked("import twin.policy, beyond NumPy", "s", 0.05, 0.02),),
+            (Asked("import twin.policy, beyond NumPy", "s", 0.05, 0.02), Asked("with every name of it", "s")),
             policy_import,
+        ),
+        Measurement(
+            "decisions",
+            "the thermal-aware policy over 1,000 racks",
+            (
+                Asked("1,000 racks scored", "µs", 200.0),
+                Asked("placement of a job in one rack", "ms", 2.0),
+                Asked("placement of a gang of 72 trays", "ms", 2.0),
+                Asked("look at new readings, 15 minutes of them", "ms"),
+            ),
+            decisions,
         ),
         Measurement(
             "month",

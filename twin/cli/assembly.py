@@ -15,7 +15,10 @@ from twin.hall.errors import Fault, did_you_mean
 from twin.hall.parts import Hall
 from twin.hall.reader import read_hall
 from twin.policy import Policy
+from twin.policy.aware import thermal_aware
 from twin.policy.baselines import POLICIES
+from twin.policy.documents import DocumentError
+from twin.policy.static import best_fit, refuse_all, static_thresholds
 from twin.sim.chance import as_actions, draw_faults
 from twin.sim.scenario import Scenario, read_scenario
 from twin.sim.simulate import Settings
@@ -25,6 +28,18 @@ from twin.workload.load import load_workload
 from twin.workload.nodes import hall_mapping_from_nodes
 
 Part = TypeVar("Part")
+
+#: policies without parameters, by name; each maps a seed to a policy
+BLIND: dict[str, Callable[[int], Policy]] = {
+    **POLICIES,
+    "best_fit": lambda seed: best_fit,
+    "refuse_all": lambda seed: refuse_all,
+}
+#: policies with parameters, each made of its whole mapping
+DOCUMENTED: dict[str, Callable[[Mapping[str, Any]], Policy]] = {
+    "thermal_aware": thermal_aware,
+    "static_thresholds": static_thresholds,
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ def hall_mapping(configuration: Configuration) -> Mapping[str, Any]:
 
 
 def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
-    """The policy that a mapping names: one of :data:`twin.policy.baselines.POLICIES`, or the callable at
+    """The policy that a mapping names: one of :data:`BLIND` or :data:`DOCUMENTED`, or the callable at
     ``_target_`` made with the other keys. Raises Refused."""
     if "_target_" in mapping:
         target = mapping["_target_"]
@@ -116,15 +131,20 @@ def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
             raise Refused([str(fault)])
         return made
     name = mapping.get("name")
-    if name not in POLICIES:
-        fault = Fault(SOURCE, "policy.name", name, "unknown policy", did_you_mean(str(name), POLICIES))
+    if name in DOCUMENTED:
+        try:
+            return DOCUMENTED[name](mapping)
+        except DocumentError as error:
+            raise Refused([str(Fault(SOURCE, f.key, f.value, f.problem, f.remedy)) for f in error.faults]) from error
+    if name not in BLIND:
+        fault = Fault(SOURCE, "policy.name", name, "unknown policy", did_you_mean(str(name), (*BLIND, *DOCUMENTED)))
         raise Refused([str(fault)])
     odd = [
         Fault(SOURCE, f"policy.{key}", mapping[key], "unknown key", "Leave it out") for key in mapping if key != "name"
     ]
     if odd:
         raise Refused([str(fault) for fault in odd])
-    return POLICIES[name](seed)
+    return BLIND[name](seed)
 
 
 def trays_of(hall: Hall) -> tuple[int, int]:

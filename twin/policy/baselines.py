@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.policy.decisions import Decision, Placement, Reason, Refusal, Wait
+from twin.policy.names import by_name
 from twin.policy.protocol import JobRequest, Policy
 from twin.policy.snapshot import FacilitySnapshot
 
@@ -27,11 +27,12 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: 
         if len(roomy):
             return Placement(request.id, ((snapshot.rack_names[roomy[0]], request.trays),), reason)
         return _turned_down(snapshot, request, f"no rack has {request.trays} free trays")
-    if int(free.sum()) < request.trays:
-        return _turned_down(snapshot, request, f"{request.trays} asked, {int(free.sum())} free")
+    racks = order(free > 0)
+    if int(free[racks].sum()) < request.trays:
+        return _turned_down(snapshot, request, f"{request.trays} asked, {int(free[racks].sum())} free")
     chosen: list[tuple[str, int]] = []
     wanted = request.trays
-    for rack in order(free > 0).tolist():
+    for rack in racks.tolist():
         take = min(wanted, int(free[rack]))
         chosen.append((snapshot.rack_names[rack], take))
         wanted -= take
@@ -42,25 +43,21 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: 
 
 def _turned_down(snapshot: FacilitySnapshot, request: JobRequest, waits_for: str) -> Decision:
     """A refusal where no rack, or not all of them together, will ever have room; otherwise a wait."""
+    return larger_than_hall(snapshot, request) or Wait(request.id, Reason.WAIT_FOR_TRAYS, waits_for)
+
+
+def larger_than_hall(snapshot: FacilitySnapshot, request: JobRequest) -> Refusal | None:
+    """The refusal of what there is no room for even in an empty hall; None for everything else."""
     installed = snapshot.rack_trays[snapshot.rack_production]
     if request.trays > int(installed.sum()) or (request.one_rack and request.trays > int(installed.max(initial=0))):
-        return Refusal(
-            request.id, Reason.LARGER_THAN_HALL, f"{request.trays} trays asked, {int(installed.sum())} installed"
-        )
-    return Wait(request.id, Reason.WAIT_FOR_TRAYS, waits_for)
-
-
-@lru_cache(maxsize=8)
-def _by_name(names: tuple[str, ...]) -> NDArray[np.int64]:
-    """Indices of all racks in the order of their names."""
-    racks = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
-    racks.flags.writeable = False
-    return racks
+        found = f"{request.trays} trays asked, {int(installed.sum())} installed"
+        return Refusal(request.id, Reason.LARGER_THAN_HALL, found)
+    return None
 
 
 def first_fit(snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
     """The first healthy racks in name order that have room."""
-    racks = _by_name(snapshot.rack_names)
+    racks = by_name(snapshot.rack_names)
     return fill(snapshot, request, lambda wanted: racks[wanted[racks]], Reason.PLACED_FIRST_FIT), state
 
 

@@ -1,8 +1,10 @@
-"""What is wrong with a policy document: every fault names key, value and remedy, and all are told at once."""
+"""Policy documents come in as plain mappings: checked whole, every fault with key, value and remedy, and digested."""
 
 import difflib
+import hashlib
+import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -92,6 +94,83 @@ class DocumentFaults(list[DocumentFault]):
         return None
 
 
+class Reader:
+    """Takes values out of a mapping and notes what is wrong; ``at`` is where the mapping stands, for messages."""
+
+    def __init__(self, mapping: Any, at: str, faults: DocumentFaults) -> None:
+        self.at = at
+        self.faults = faults
+        self.mapping: Mapping[str, Any] = mapping if isinstance(mapping, Mapping) else {}
+        self._taken: set[str] = set()
+        if not isinstance(mapping, Mapping):
+            self.fault("", mapping, "not a mapping of keys to values", "Write key: value lines")
+
+    def fault(self, key: str, value: Any, what: str, remedy: str) -> None:
+        self.faults.add(joined(self.at, key) if key else self.at, value, what, remedy)
+
+    def number(
+        self, key: str, default: float | None = None, *, low: float = -math.inf, high: float = math.inf
+    ) -> float:
+        """A number from ``low`` to ``high``; NaN and a fault where there is none."""
+        self._taken.add(key)
+        value = self.mapping.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            self.fault(key, value, "not a number" if key in self.mapping else "missing", "Give a number")
+            return math.nan
+        if not low <= value <= high:
+            self.fault(key, value, f"not from {low:g} to {high:g}", "Give a number in that range")
+        return float(value)
+
+    def text(self, key: str, default: str | None = None, *, among: Iterable[str] = ()) -> str:
+        """Words; one of ``among`` where that is given."""
+        self._taken.add(key)
+        value = self.mapping.get(key, default)
+        known = tuple(among)
+        if not isinstance(value, str) or (known and value not in known):
+            what = "missing" if value is None else "unknown" if known else "not a text"
+            self.fault(key, value, what, nearest(str(value), known) if known else "Give a text")
+            return known[0] if known else ""
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        self._taken.add(key)
+        value = self.mapping.get(key, default)
+        if not isinstance(value, bool):
+            self.fault(key, value, "neither true nor false", "Write true or false")
+            return default
+        return value
+
+    def texts(self, key: str, default: Sequence[str] = ()) -> tuple[str, ...]:
+        """A list of words."""
+        self._taken.add(key)
+        value = self.mapping.get(key, list(default))
+        if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(v, str) for v in value):
+            self.fault(key, value, "not a list of texts", "Write [one, other]")
+            return tuple(default)
+        return tuple(value)
+
+    def items(self, key: str) -> list[tuple[str, Any]]:
+        """The entries of a list or mapping under ``key``, with where each stands."""
+        self._taken.add(key)
+        value = self.mapping.get(key)
+        if isinstance(value, Mapping):
+            return [(str(name), each) for name, each in value.items()]
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return [(f"{key}[{place}]", each) for place, each in enumerate(value)]
+        self.fault(key, value, "missing" if value is None else "neither a list nor a mapping", "List the entries")
+        return []
+
+    def has(self, key: str) -> bool:
+        return key in self.mapping
+
+    def done(self) -> None:
+        """Note the keys that nobody asked for."""
+        for key in self.mapping:
+            if key not in self._taken:
+                self.fault(str(key), self.mapping[key], "there is no such key", nearest(str(key), self._taken))
+
+
 def is_number(value: Any) -> TypeGuard[int | float]:
     """Whether a value is a finite number; a bool is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -109,3 +188,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if near:
         return f"Did you mean {near[0]!r}?"
     return f"Use one of {', '.join(map(repr, names))}" if names else "Leave it out"
+
+
+def digest(parameters: Any, version: str) -> str:
+    """SHA-256 of parameters (plain values) and the package's version: what a decision was taken by."""
+    text = json.dumps([parameters, version], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from twin.policy.causes import Author
-from twin.policy.flags import Flags, FlagState, FlagOutcome, clear_flag, expire_flags, set_flag
+from twin.policy.flags import FlagOutcome, Flags, FlagState, clear_flag, expire_flags, set_flag
 from twin.policy.ladder import Wish
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from twin.policy.causes import Author, Comparison, Trigger
 from twin.policy.ladder_rules import ORDER, Ladder, LadderRules, Limit
-from twin.policy.playbook import Action, Because, Do, Cause, playbook
+from twin.policy.playbook import Action, Because, Cause, Do, playbook
 from twin.policy.scope import Level, Scope
 from twin.policy.sensed import Sensed
 from twin.policy.signals import good

@@ -17,6 +17,8 @@ class JobRequest:
     one_rack: bool  # must not be split over racks
     priority: int
     power_watts_per_tray: float  # declared, steady
+    peak_watts_per_tray: float = 0.0  # declared, of the phase that draws most; 0 for none above steady
+    role: str = ""  # "canary", "bulk", … of a rollout; empty for a job
 
 
 class Policy(Protocol):

@@ -8,6 +8,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.policy.facility import Facility
+
 Floats = NDArray[np.float64]
 
 
@@ -75,6 +77,10 @@ class FacilitySnapshot:
     loop_valve_ratio: Floats = field(default_factory=_unknown)  # L, opening on the facility water side
     phase_names: tuple[str, ...] = ()  # such as "row A/feed A/L1"
     phase_current_amperes: Floats = field(default_factory=_unknown)  # P
+    rack_declared_power_watts: Floats = field(default_factory=_unknown)  # R, once running jobs draw what they declared
+    queue_depth: int = 0  # jobs that wait
+    facility: Facility | None = None  # what feeds and cools the racks; the same object at every look
+    serial: int = 0  # of the look: two snapshots of one serial differ in what has been given away since only
     ages: Mapping[str, Floats] = field(default_factory=dict)  # field → s since its values were measured, inf for never
     qualities: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)  # field → codes of Quality
     histories: Mapping[str, History] = field(default_factory=dict)  # field → 15 minutes of readings or more
@@ -92,7 +98,7 @@ class FacilitySnapshot:
                     object.__setattr__(self, name, np.full(count, np.nan))
 
 
-_RACK = ("rack_inlet_air_temperature_celsius", "rack_valve_ratio")
+_RACK = ("rack_inlet_air_temperature_celsius", "rack_valve_ratio", "rack_declared_power_watts")
 _LOOP = (
     "loop_return_temperature_celsius",
     "loop_flow_litres_per_minute",

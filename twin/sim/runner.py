@@ -168,6 +168,8 @@ class JobRun:
         self.slow_before = self.slow_seconds()
         first = self._opening(met)
         self.starts += 1
+        # what draws most of its start and its work is still to come
+        world.declare(self.trays, max(phase.utilisation for phase in (*first, job.steady)))
         self._power(first[0] if first else job.steady)
         world.log.add(
             now, EventKind.JOB_STARTED, "job", job.id, value=float(len(trays)), detail="on " + ", ".join(racks)
@@ -187,6 +189,8 @@ class JobRun:
         world, job = self.world, self.job
         self._phase = phase.name
         self._drawing = phase
+        if phase is job.steady:
+            world.declare(self.trays, phase.utilisation)
         largest = 0.0
         if phase.swing > 0.0 and len(self.trays):
             largest = float(world.tray_watts[self.trays].sum()) / len(self.trays)

@@ -19,6 +19,7 @@ from twin.policy.snapshot import FacilitySnapshot
 from twin.results.kinds import EventKind
 from twin.sim.runner import JobRun
 from twin.sim.world import World
+from twin.workload.jobs import Job
 
 DEPTH = 50  # jobs behind the head that backfill looks at
 PATIENCE = 300.0  # s that a job waits before it turns out others
@@ -128,6 +129,7 @@ class Scheduler:
             one_rack=job.trays <= trays_of_rack and not (job.service and job.trays > trays_of_rack),
             priority=job.priority,
             power_watts_per_tray=float(round(self._usual[0] + job.steady.utilisation * self._usual[1])),
+            peak_watts_per_tray=float(round(self._usual[0] + self._peak(job) * self._usual[1])),
         )
         if run.pin is not None:
             free = int(snapshot.rack_free_trays[world.rack_index[run.pin]])
@@ -149,6 +151,11 @@ class Scheduler:
             )
             return True
         return False
+
+    @staticmethod
+    def _peak(job: Job) -> float:
+        """Greatest mean utilisation among a job's phases."""
+        return max(phase.utilisation for phase in (*job.startup, job.steady))
 
     def _place(self, run: JobRun, racks: tuple[tuple[str, int], ...]) -> None:
         world = self.world

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from twin.hall.topology import NODE_KINDS, Topology
 from twin.plant.plant import Plant
+from twin.policy.facility import Facility
 from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
+from twin.sim.facility import facility_of
 from twin.sim.levers import Levers
 from twin.sim.log import EventLog
 from twin.sim.readings import phase_names
@@ -100,9 +102,12 @@ class World:
     seed: int = 0  # of what is drawn in the run itself
     sensors: Sensors = field(init=False)
     taken: NDArray[np.bool_] = field(init=False)  # per tray: somebody holds it
+    declared: NDArray[np.float64] = field(init=False)  # per tray: power [W] that its owner declared
+    looks: int = 0  # snapshots taken
 
     def __post_init__(self) -> None:
         self.taken = np.array([holder is not None for holder in self.holder], dtype=bool)
+        self.declared = self.tray_nameplate[0].copy()
         self.sensors = Sensors(self.topology, self.plant, self.settings.sensors, self.seed)
 
     @cached_property
@@ -216,6 +221,7 @@ class World:
         for tray in trays.tolist():
             self.holder[tray] = None
         self.taken[trays] = False
+        self.declare(trays, 0.0)
 
     def usable_trays(self, rack: int) -> Ints:
         """Free trays of a rack in service that are on."""
@@ -242,6 +248,31 @@ class World:
         return np.asarray(self.plant.c.idle + self.plant.c.span)
 
     @cached_property
+    def facility(self) -> Facility:
+        """What feeds and cools the racks."""
+        return facility_of(self.topology, self.plant.c)
+
+    @cached_property
+    def tray_nameplate(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Power of every tray by its class [W]: idle, and from there to its maximum."""
+        classes = [rack.rack_class for rack in self.topology.hall.racks]
+        counts = np.diff(self.topology.rack_tray0)
+        idle = np.repeat([each.tray_idle_watts for each in classes], counts)
+        return idle, np.repeat([each.tray_max_watts for each in classes], counts) - idle
+
+    def declare(self, trays: Ints, utilisation: float) -> None:
+        """Note what the owner of ``trays`` says they will draw from now on; 0 for nobody's."""
+        idle, span = self.tray_nameplate
+        self.declared[trays] = idle[trays] + utilisation * span[trays]
+
+    @property
+    def rack_declared(self) -> NDArray[np.float64]:
+        """Power at every rack's inlet [W] once its jobs draw what they declared."""
+        rack = self.plant.c.rack
+        trays = np.add.reduceat(self.declared, self.topology.rack_tray0[:-1])
+        return np.asarray(trays * (1.0 + rack["loss_share"]) + rack["loss_fixed"])
+
+    @cached_property
     def installed(self) -> Ints:
         """Trays of every rack."""
         return np.diff(self.topology.rack_tray0)
@@ -263,6 +294,7 @@ class World:
         """The hall as a policy sees it now: allocation and health as software knows them, the rest through sensors."""
         self.env.read()
         topology = self.topology
+        self.looks += 1
         sensed = self.sensors.look(self.env.now, self.telemetry_outages)
         counts = self.free_trays()
         readings: dict[str, Any] = {**sensed.values, "breaker_closed": sensed.values["breaker_closed"] > 0.5}
@@ -280,6 +312,10 @@ class World:
             rack_healthy=self.in_service.copy(),
             rack_production=topology.rack_production,
             rack_max_power_watts=self.nameplate,
+            rack_declared_power_watts=np.round(self.rack_declared),
+            queue_depth=self.tally["queued"],
+            facility=self.facility,
+            serial=self.looks,
             breaker_rating_amperes=self.ratings,
             **readings,
             ages=sensed.ages,

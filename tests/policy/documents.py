@@ -1,0 +1,11 @@
+"""The shipped policy documents as plain mappings, as a door reads them."""
+
+from typing import Any
+
+from twin.places import conf_dir
+from twin.sim.policy_files import policy_document
+
+
+def shipped() -> dict[str, Any]:
+    """``conf/policy/thermal_aware.yaml`` with the documents that it draws together."""
+    return policy_document(conf_dir() / "policy", "thermal_aware")

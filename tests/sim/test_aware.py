@@ -1,0 +1,112 @@
+"""The thermal-aware policy in the twin: through sensors, against the traditional pipeline in the same world."""
+
+import numpy as np
+import pytest
+
+from tests.policy.documents import shipped
+from twin.hall.reader import load_hall
+from twin.places import conf_dir
+from twin.policy import JobRequest, Placement, first_fit
+from twin.policy.aware import thermal_aware
+from twin.results.balance import assert_balanced
+from twin.sim.scenario import QUIET, read_scenario
+from twin.sim.sensor_settings import ideal, read_sensors
+from twin.sim.simulate import Settings, simulate
+from twin.workload.jobs import Job, JobKind, Phase, Workload
+from twin.workload.load import load_workload
+
+HOUR = 3_600.0
+POLICY = thermal_aware(shipped())
+
+
+def batch(name: str, submit: float, trays: int, utilisation: float = 0.9, work: float = HOUR) -> Job:
+    return Job(
+        id=name, kind=JobKind.BATCH, submit_seconds=submit, trays=trays, work_seconds=work, estimate_seconds=work,
+        startup=(), steady=Phase("steady", work, utilisation),
+    )  # fmt: skip
+
+
+def told(policy, jobs, *, hall="small", overrides=(), until=0.5 * HOUR, timeline=(), sensors=None):
+    """A run with sensors of a 10 s period, balanced."""
+    built = load_hall(hall, overrides)
+    story = read_scenario({"name": "story", "purpose": "to be told", "timeline": list(timeline)}, built, "story.yaml")
+    demand = Workload("told", tuple(sorted(jobs, key=lambda job: (job.submit_seconds, job.id))), (), {})
+    settings = Settings(sensors=ideal() if sensors is None else sensors)
+    result = simulate(built, demand, policy, story, seed=0, until=until, settings=settings)
+    assert_balanced(result.metrics)
+    return result
+
+
+def test_a_burst_is_spread_where_first_fit_fills_the_first_racks():
+    jobs = [batch(f"job-{n:02d}", 61.0 + 0.01 * n, 2) for n in range(24)]
+    racks = {}
+    for name, policy in (("aware", POLICY), ("first_fit", first_fit)):
+        table = told(policy, jobs).tables["jobs"]
+        assert (table["status"] == "running").all()
+        racks[name] = table["racks"].value_counts()
+    assert len(racks["first_fit"]) < len(racks["aware"])
+    assert racks["aware"].max() - racks["aware"].min() <= 1
+
+
+def test_work_waits_for_the_loop_whose_temperatures_are_lost_and_goes_elsewhere():
+    """A telemetry outage of one loop: within stale time plus a tick nothing new is placed on its racks."""
+    outage = {"at": "0:05:00", "do": "telemetry_outage", "loop": "loop 01"}
+    jobs = [batch(f"job-{n:02d}", 600.0 + 10.0 * n, 1) for n in range(30)]
+    result = told(POLICY, jobs, timeline=[outage], overrides=("loop.racks=2",))
+    built = load_hall("small", ("loop.racks=2",))
+    lost = {rack.name for rack in built.racks if rack.loop == "loop 01"}
+    table = result.tables["jobs"]
+    assert 0 < len(lost) < len(built.racks)
+    placed = set(",".join(table["racks"]).split(",")) - {""}
+    assert placed and not placed & lost
+
+
+def test_every_look_is_the_same_to_the_bit_on_a_second_run():
+    jobs = [batch(f"job-{n:02d}", 61.0 + 7.0 * n, 1 + n % 5, 0.5 + 0.02 * n) for n in range(20)]
+    noisy = read_sensors_of_the_shop()
+    one, other = (told(POLICY, jobs, sensors=noisy).tables["jobs"] for _ in range(2))
+    assert one.equals(other)
+
+
+def read_sensors_of_the_shop():
+    """The sensors of ``conf/sensors/default.yaml``."""
+    import yaml
+
+    from twin.hall.errors import Faults
+
+    found = yaml.safe_load((conf_dir() / "sensors" / "default.yaml").read_text(encoding="utf-8"))
+    return read_sensors(found, "sensors", Faults("default.yaml"))
+
+
+@pytest.mark.long
+def test_a_heavy_day_trips_under_first_fit_and_not_under_the_aware_policy():
+    """`heavy` on `reference`, one seed: 2 trips against none; what the caution costs stands in the README."""
+    import yaml
+
+    hall = load_hall("reference")
+    trays = sum(rack.rack_class.trays for rack in hall.racks if rack.cell == "hall")
+    mapping = yaml.safe_load((conf_dir() / "workload" / "heavy.yaml").read_text(encoding="utf-8"))
+    trips = {}
+    for name, policy in (("first_fit", first_fit), ("aware", POLICY)):
+        demand = load_workload(mapping, trays=trays, gpus_per_tray=4, seconds=24 * HOUR, seed=0, cache_dir=conf_dir())
+        settings = Settings(sensors=read_sensors_of_the_shop())
+        result = simulate(hall, demand, policy, QUIET, seed=0, until=24 * HOUR, settings=settings)
+        trips[name] = result.metrics["breaker_trips_total"]
+    assert trips["first_fit"] > 0 and trips["aware"] == 0
+
+
+def test_the_decision_of_the_twin_is_that_of_the_policy_alone():
+    """What the scheduler carries out is what the policy says of the very snapshot, called outside the twin."""
+    seen = []
+
+    def spy(snapshot, request, state):
+        decision, following = POLICY(snapshot, request, state)
+        seen.append((snapshot, request, state, decision))
+        return decision, following
+
+    told(spy, [batch(f"job-{n}", 30.0 + 40.0 * n, 3) for n in range(6)])
+    assert len(seen) >= 6
+    for snapshot, request, state, decision in seen:
+        assert isinstance(request, JobRequest)
+        assert POLICY(snapshot, request, state)[0] == decision
+    assert all(isinstance(decision, Placement) and np.isfinite(decision.score) for *_, decision in seen)

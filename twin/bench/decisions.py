@@ -1,0 +1,46 @@
+"""Decisions of the thermal-aware policy over a thousand racks, as a service would take them."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from twin.places import conf_dir
+from twin.policy.aware import thermal_aware
+from twin.policy.check import RACKS_PER_ROW, example
+from twin.policy.protocol import JobRequest
+from twin.policy.score import score
+from twin.sim.policy_files import policy_document
+
+RACKS = 1_000
+CALLS = 40  # of each, of which the mean counts
+ONE = JobRequest("job-1", "inference", 2, True, 10, 5_000.0)
+GANG = JobRequest("job-2", "training", 72, False, 5, 5_000.0)
+MICRO, MILLI = 1e6, 1e3
+
+
+def _mean(call: Callable[[], Any]) -> float:
+    """Processor time [s] of a call."""
+    call()
+    began = time.process_time()
+    for _ in range(CALLS):
+        call()
+    return (time.process_time() - began) / CALLS
+
+
+def decisions(repeats: int, racks: int = RACKS) -> list[tuple[float, float, float, float]]:
+    """Scores of all racks [µs]; a decision about one rack and one about a gang [ms]; a look at new readings [ms]."""
+    policy = thermal_aware(policy_document(conf_dir() / "policy", "thermal_aware"))
+    snapshot = example(racks // RACKS_PER_ROW)
+    _, state = policy(snapshot, ONE, None)
+    terms = policy.formula.of(ONE.kind)
+
+    def once() -> tuple[float, float, float, float]:
+        one = _mean(lambda: policy(snapshot, ONE, state))
+        return (
+            MICRO * _mean(lambda: score(terms, state.values, state.ages)),
+            MILLI * one,
+            MILLI * _mean(lambda: policy(snapshot, GANG, state)),
+            MILLI * (_mean(lambda: policy(snapshot, ONE, None)) - one),
+        )
+
+    return [once() for _ in range(repeats)]

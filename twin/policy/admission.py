@@ -1,0 +1,107 @@
+"""Rules that say what allows work on a rack. What is not known, or too old, allows nothing.
+
+A rule names a factor and the limit up to which, or from which on, it allows; it may hold for some classes of work or
+roles only. Rules are looked at in their order, and the first that does not allow is the reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.policy.documents import DocumentFaults, Reader
+from twin.policy.factors import FACTORS
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+NONE = -1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that has to hold: ``factor`` at most, or at least, ``limit``."""
+
+    name: str
+    factor: str
+    limit: float
+    at_most: bool
+    greatest_age_seconds: float
+    kinds: tuple[str, ...] = ()  # of work, empty for all
+    roles: tuple[str, ...] = ()  # such as "canary", empty for all
+
+    def applies(self, kind: str, role: str) -> bool:
+        return (not self.kinds or kind in self.kinds) and (not self.roles or role in self.roles)
+
+    def allows(self, values: Floats, ages: Floats) -> Bools:
+        """Racks that it allows, shape (R,). Only what is known, finite and young enough does."""
+        known = np.isfinite(values) & (ages <= self.greatest_age_seconds)
+        with np.errstate(invalid="ignore"):
+            within = values <= self.limit if self.at_most else values >= self.limit
+        return np.asarray(known & within)
+
+    def sentence(self, value: float, age: float) -> str:
+        """Why a rack with this value [the factor's unit] and age [s] was not allowed: rule, value, limit."""
+        unit = FACTORS[self.factor].unit
+        unit = "" if unit == "1" else f" {unit}"
+        if not np.isfinite(value):
+            return f"{self.name}: {self.factor} is not known"
+        if not age <= self.greatest_age_seconds:
+            return f"{self.name}: {self.factor} is {age:.0f} s old, {self.greatest_age_seconds:g} s allowed"
+        bound = "at most" if self.at_most else "at least"
+        return f"{self.name}: {self.factor} {value:.4g}{unit}, {bound} {self.limit:g}{unit} allowed"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A versioned set of rules."""
+
+    version: str
+    owner: str
+    rules: tuple[Rule, ...]
+
+    def of(self, kind: str, role: str) -> tuple[Rule, ...]:
+        """Those that hold for a class of work in a role."""
+        return tuple(rule for rule in self.rules if rule.applies(kind, role))
+
+
+def read_rules(mapping: object, at: str, faults: DocumentFaults) -> Rules:
+    """Rules from a plain mapping; what is wrong is added to ``faults``."""
+    reader = Reader(mapping, at, faults)
+    version, owner = reader.text("version"), reader.text("owner")
+    rules: list[Rule] = []
+    for place, entry in reader.items("rules"):
+        rule = Reader(entry, f"{at}.{place}" if at else place, faults)
+        name, factor = rule.text("name"), rule.text("factor", among=FACTORS)
+        if rule.has("at_most") == rule.has("at_least"):
+            rule.fault("at_most", entry, "not one of at_most and at_least", "Give the limit on one side")
+        at_most = rule.has("at_most")
+        limit = rule.number("at_most" if at_most else "at_least")
+        found = Rule(
+            name,
+            factor,
+            limit,
+            at_most,
+            rule.number("greatest_age_seconds", low=0.0),
+            rule.texts("kinds"),
+            rule.texts("roles"),
+        )
+        rule.done()
+        if any(each.name == name for each in rules):
+            rule.fault("name", name, "the name of another rule", "Give each rule a name of its own")
+        rules.append(found)
+    reader.done()
+    return Rules(version, owner, tuple(rules))
+
+
+def admit(
+    rules: tuple[Rule, ...], values: Mapping[str, Floats], ages: Mapping[str, Floats]
+) -> tuple[Bools, NDArray[np.int64]]:
+    """Racks that all rules allow, and for each rack the first rule that does not, −1 for none; shapes (R,)."""
+    racks = len(next(iter(values.values())))
+    first = np.full(racks, NONE, dtype=np.int64)
+    for place, rule in enumerate(rules):
+        refused = ~rule.allows(values[rule.factor], ages[rule.factor])
+        first[refused & (first == NONE)] = place
+    return first == NONE, first

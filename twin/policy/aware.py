@@ -1,0 +1,321 @@
+"""The thermal-aware policy: work goes where rules allow it, power lasts, and the score is best.
+
+At every look it finds headroom under all limits, asks the rules what allows, leaves out racks that have not recovered,
+ranks the rest by the formula of the work's class, and spreads what takes several racks over coolant loops. What it
+has given away since a look is promised: it counts against headroom until the next look shows it. What is missing or
+stale never helps: a rack of which something that decides is not known takes nothing.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.policy import exclusion
+from twin.policy.admission import Rules, admit, read_rules
+from twin.policy.baselines import larger_than_hall
+from twin.policy.decisions import Decision, Placement, Reason, Wait
+from twin.policy.documents import DocumentFaults, Reader, digest, nearest
+from twin.policy.exclusion import Exclusion, Out, read_exclusions
+from twin.policy.facility import Facility
+from twin.policy.factors import Sensed, sense, with_headroom
+from twin.policy.headroom import LOOP, RACK, Headroom, Permitted, headroom, read_permitted
+from twin.policy.names import by_name
+from twin.policy.protocol import JobRequest
+from twin.policy.score import Formula, Scores, read_formula, score
+from twin.policy.snapshot import FacilitySnapshot
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+VERSION = "1"  # of this code's decisions: raised when equal inputs and parameters decide otherwise
+KILO = 1e3
+
+
+@dataclass(frozen=True)
+class State:
+    """What the policy knows between two calls: its last look, what is out, and what it promised since.
+
+    What follows from the look and the promises is kept beside them, since a queue of requests asks for it again and
+    again.
+    """
+
+    serial: int
+    sensed: Sensed
+    out: Out
+    promised_watts: Floats  # R
+    room: Headroom
+    values: Mapping[str, Floats]  # of all factors
+    ages: Mapping[str, Floats]
+    judged: Mapping[tuple[str, str], "Judged"]  # by class of work and role
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What rules and formula say of all racks for a class of work in a role."""
+
+    allowed: Bools
+    first_rule: Ints  # that does not allow, −1 for none
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class ThermalAware:
+    """A policy (:class:`twin.policy.protocol.Policy`); its state is a :class:`State`."""
+
+    permitted: Permitted
+    rules: Rules
+    exclusions: tuple[Exclusion, ...]
+    formula: Formula
+    least_confidence: float
+    version: str
+    digest: str
+
+    def __call__(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
+        never = larger_than_hall(snapshot, request)
+        if never is not None:
+            return never, state
+        watts = (request.power_watts_per_tray, request.peak_watts_per_tray)
+        if not all(math.isfinite(each) and each >= 0.0 for each in watts):
+            return Wait(
+                request.id, Reason.WAIT_UNKNOWN, f"its declared power is {watts[0]} W, {watts[1]} W at most"
+            ), state
+        facility = snapshot.facility
+        if facility is None:
+            return Wait(request.id, Reason.WAIT_UNKNOWN, "the snapshot has no description of the facility"), state
+        looked = self._judge(self._look(snapshot, facility, state), request.kind, request.role)
+        view = _View.of(self, snapshot, facility, looked, request)
+        if not view.roomy.any() or (not request.one_rack and int(view.free.sum()) < request.trays):
+            most = int(view.free.max(initial=0)) if request.one_rack else int(view.free.sum())
+            return Wait(request.id, Reason.WAIT_FOR_TRAYS, f"{request.trays} asked, {most} free"), looked
+        chosen = view.one() if request.one_rack else view.several()
+        if chosen is None:
+            return view.wait(), looked
+        promised = looked.promised_watts.copy()
+        for rack, trays in chosen:
+            promised[rack] += trays * view.steady_watts[rack]
+        racks = [rack for rack, _ in chosen]
+        decision = Placement(
+            request.id,
+            tuple((snapshot.rack_names[rack], trays) for rack, trays in chosen),
+            Reason.PLACED_AWARE,
+            view.told(chosen),
+            float(view.scores.score[racks].min()),
+            float(view.scores.confidence[racks].min()),
+        )
+        room = headroom(snapshot, facility, self.permitted, promised)
+        values, ages = with_headroom(looked.sensed, snapshot, room)
+        following = replace(looked, promised_watts=promised, room=room, values=values, ages=ages, judged={})
+        return decision, following
+
+    def _look(self, snapshot: FacilitySnapshot, facility: Facility, state: State | None) -> State:
+        """The state at this look: a new one knows new readings and has promised nothing."""
+        if state is not None and state.serial == snapshot.serial:
+            return state
+        sensed = sense(snapshot, facility)
+        nothing = np.zeros(len(snapshot.rack_names))
+        room = headroom(snapshot, facility, self.permitted, nothing)
+        values, ages = with_headroom(sensed, snapshot, room)
+        out = exclusion.step(self.exclusions, None if state is None else state.out, values, snapshot.time_seconds)
+        return State(snapshot.serial, sensed, out, nothing, room, values, ages, {})
+
+    def _judge(self, state: State, kind: str, role: str) -> State:
+        """The state with what rules and formula say for a class of work in a role."""
+        if (kind, role) in state.judged:
+            return state
+        allowed, first = admit(self.rules.of(kind, role), state.values, state.ages)
+        judged = Judged(allowed, first, score(self.formula.of(kind), state.values, state.ages))
+        return replace(state, judged={**state.judged, (kind, role): judged})
+
+
+@dataclass(frozen=True)
+class _View:
+    """One request against one look."""
+
+    policy: ThermalAware
+    snapshot: FacilitySnapshot
+    facility: Facility
+    request: JobRequest
+    room: Headroom
+    values: Mapping[str, Floats]
+    ages: Mapping[str, Floats]
+    scores: Scores
+    allowed: Bools
+    first_rule: Ints
+    out: Bools
+    free: Ints  # trays of healthy production racks
+    roomy: Bools  # racks with enough of them
+    steady_watts: Floats  # at the inlet for one more tray at work, R
+    peak_watts: Floats
+
+    @classmethod
+    def of(
+        cls, policy: ThermalAware, snapshot: FacilitySnapshot, facility: Facility, state: State, request: JobRequest
+    ) -> "_View":
+        judged = state.judged[request.kind, request.role]
+        free = np.where(snapshot.rack_healthy & snapshot.rack_production, snapshot.rack_free_trays, 0)
+        per_watt, idle = facility.rack_watts_per_tray_watt, facility.rack_tray_idle_watts
+        steady = np.maximum(request.power_watts_per_tray - idle, 0.0) * per_watt
+        peak = np.maximum(max(request.peak_watts_per_tray, request.power_watts_per_tray) - idle, 0.0) * per_watt
+        return cls(
+            policy,
+            snapshot,
+            facility,
+            request,
+            state.room,
+            state.values,
+            state.ages,
+            judged.scores,
+            judged.allowed,
+            judged.first_rule,
+            np.asarray(state.out.out.any(axis=0)),
+            free,
+            np.asarray(free >= (request.trays if request.one_rack else 1)),
+            steady,
+            peak,
+        )
+
+    @property
+    def usable(self) -> Bools:
+        """Racks with room that rules allow, that are not out, and of which enough is known."""
+        return self.roomy & self.allowed & ~self.out & (self.scores.confidence >= self.policy.least_confidence)
+
+    def fitting(self, trays: int) -> Bools:
+        """Racks that bear so many more trays: their peak at once, their steady power for long. Unknown is no."""
+        with np.errstate(invalid="ignore"):
+            at_once = self.room.immediate_watts >= trays * self.peak_watts
+            return np.asarray(at_once & (self.room.sustained_watts >= trays * self.steady_watts))
+
+    def ranked(self, racks: Bools) -> Ints:
+        """Racks in the order of their scores, ties by name."""
+        names = by_name(self.snapshot.rack_names)
+        wanted = names[racks[names]]
+        return wanted[np.argsort(-self.scores.score[wanted], kind="stable")]
+
+    def one(self) -> list[tuple[int, int]] | None:
+        """The best rack for all of the request."""
+        best = self.ranked(self.usable & self.fitting(self.request.trays))
+        return [(int(best[0]), self.request.trays)] if len(best) else None
+
+    def several(self) -> list[tuple[int, int]] | None:
+        """Racks that take the request together, the best of every loop before the second best of any."""
+        order = self.ranked(self.usable & self.fitting(1))
+        order = order[np.argsort(_turns(self.snapshot.rack_loop[order]), kind="stable")]
+        left, heat = self.room.limit_left_amperes.copy(), self.room.loop_left_watts.copy()
+        own = self.snapshot.rack_max_power_watts * self.policy.permitted.rack_utilisation
+        limits, per_watt = self.facility.rack_limits, self.room.amperes_per_watt
+        chosen: list[tuple[int, int]] = []
+        wanted = self.request.trays
+        for rack in order.tolist():
+            above, share = limits[rack], per_watt[rack]
+            counts = (above >= 0) & (share > 0.0)
+            bears = float((left[above[counts]] / share[counts]).min(initial=np.inf))
+            loop = int(self.snapshot.rack_loop[rack])
+            if loop >= 0:
+                bears = min(bears, float(heat[loop]))
+            bears = min(bears, float(self.room.sustained_watts[rack]), float(own[rack]))
+            each = float(self.steady_watts[rack])
+            fit = int(bears / each) if each > 0.0 else wanted
+            once = float(self.peak_watts[rack])
+            if once > 0.0:
+                fit = min(fit, int(float(self.room.immediate_watts[rack]) / once))
+            take = min(wanted, int(self.free[rack]), fit)
+            if take <= 0:
+                continue
+            np.subtract.at(left, above[counts], take * each * share[counts])
+            if loop >= 0:
+                heat[loop] -= take * each
+            chosen.append((rack, take))
+            wanted -= take
+            if wanted == 0:
+                return chosen
+        return None
+
+    # ------------------------------------------------------------------ sentences
+
+    def told(self, chosen: list[tuple[int, int]]) -> str:
+        """What the placement rests on: score, confidence and headroom of its worst rack."""
+        worst = min(
+            (rack for rack, _ in chosen),
+            key=lambda rack: (float(self.scores.score[rack]), self.snapshot.rack_names[rack]),
+        )
+        name = self.snapshot.rack_names[worst]
+        left = float(self.room.sustained_watts[worst]) / KILO
+        return (
+            f"score {self.scores.score[worst]:.3f}, confidence {self.scores.confidence[worst]:.2f}, "
+            f"sustained headroom {left:.1f} kW on {name} ({self._limit(worst)})"
+        )
+
+    def wait(self) -> Wait:
+        """Why nothing takes it, told of the best-scored rack that has trays for it."""
+        rack = int(self.ranked(self.roomy)[0])
+        name, trays = self.snapshot.rack_names[rack], self.request.trays if self.request.one_rack else 1
+        request = self.request.id
+        if self.out[rack]:
+            return Wait(request, Reason.WAIT_EXCLUDED, f"{name} is out until it has recovered")
+        if not self.allowed[rack]:
+            rule = self.policy.rules.of(self.request.kind, self.request.role)[int(self.first_rule[rack])]
+            value, age = float(self.values[rule.factor][rack]), float(self.ages[rule.factor][rack])
+            return Wait(request, Reason.WAIT_FOR_RULE, f"{rule.sentence(value, age)} on {name}")
+        if self.scores.confidence[rack] < self.policy.least_confidence:
+            known, least = float(self.scores.confidence[rack]), self.policy.least_confidence
+            return Wait(request, Reason.WAIT_UNKNOWN, f"confidence {known:.2f} on {name}, at least {least:g} asked")
+        at_once, long = float(self.room.immediate_watts[rack]), float(self.room.sustained_watts[rack])
+        if np.isnan(long + at_once):
+            return Wait(request, Reason.WAIT_UNKNOWN, f"headroom of {name} is not known")
+        if long == -math.inf:
+            return Wait(request, Reason.WAIT_FOR_HEADROOM, f"{name} has no feed that lives")
+        asked = trays * float(self.steady_watts[rack])
+        sentence = f"{long / KILO:.1f} kW for long, {at_once / KILO:.1f} kW at once, {asked / KILO:.1f} kW asked"
+        transient = at_once >= trays * float(self.peak_watts[rack])
+        reason = Reason.WAIT_TRANSIENT_ONLY if transient and long < asked else Reason.WAIT_FOR_HEADROOM
+        return Wait(request, reason, f"{sentence} on {name} ({self._limit(rack)})")
+
+    def _limit(self, rack: int) -> str:
+        """The limit that leaves a rack least."""
+        binding = int(self.room.binding[rack])
+        if binding == LOOP:
+            return self.snapshot.loop_names[int(self.snapshot.rack_loop[rack])]
+        return "its nameplate" if binding == RACK else self.facility.limit_names[binding]
+
+
+def _turns(groups: Ints) -> Ints:
+    """How often each one's group has come before it."""
+    together = np.argsort(groups, kind="stable")
+    in_order = groups[together]
+    begins = np.flatnonzero(np.diff(in_order, prepend=-2))
+    turns = np.empty(len(groups), dtype=np.int64)
+    turns[together] = np.arange(len(groups)) - np.repeat(begins, np.diff(begins, append=len(groups)))
+    return turns
+
+
+def thermal_aware(parameters: Mapping[str, Any]) -> ThermalAware:
+    """The policy with these parameters, a plain mapping as in ``conf/policy/thermal_aware.yaml``.
+
+    Raises :class:`~twin.policy.documents.DocumentError` with everything that is wrong with them.
+    """
+    faults = DocumentFaults()
+    reader = Reader(parameters, "policy", faults)
+    reader.text("name", "thermal_aware")
+    version = reader.text("version")
+    reader.text("owner")
+    confidence = reader.number("least_confidence", low=0.0, high=1.0)
+    parts = {key: reader.mapping.get(key) for key in ("permitted", "admission", "exclusions", "score")}
+    made = ThermalAware(
+        read_permitted(parts["permitted"], "policy.permitted", faults),
+        read_rules(parts["admission"], "policy.admission", faults),
+        read_exclusions(parts["exclusions"], "policy.exclusions", faults),
+        read_formula(parts["score"], "policy.score", faults),
+        confidence,
+        version,
+        "",
+    )
+    for key in reader.mapping:
+        if key not in (*parts, "name", "version", "owner", "least_confidence"):
+            reader.fault(str(key), reader.mapping[key], "there is no such key", nearest(str(key), parts))
+    faults.stop()
+    return replace(made, digest=digest(parameters, VERSION))

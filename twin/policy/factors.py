@@ -1,0 +1,167 @@
+"""What is known of each rack at one look: the factors that rules and scores are made of.
+
+Every factor is an array over racks, NaN where it is not known, and has an age: that of the oldest reading in it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.policy import signals
+from twin.policy.facility import Facility
+from twin.policy.headroom import Headroom, readings
+from twin.policy.snapshot import FacilitySnapshot, History
+
+Floats = NDArray[np.float64]
+
+DUTY_SECONDS = 900.0  # that the duty cycle looks back
+PER_MINUTE = 60.0
+HORIZON_MINUTES = 15.0  # to which coolant is projected
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One quantity by rack: its unit, the readings that it is made of, and what it says in a sentence."""
+
+    name: str
+    unit: str
+    fields: tuple[str, ...]
+    meaning: str
+
+
+FACTORS: dict[str, Factor] = {
+    factor.name: factor
+    for factor in (
+        Factor("inlet_celsius", "°C", ("rack_supply_temperature_celsius",), "coolant (or air) at the rack's inlet"),
+        Factor("inlet_slope", "K/min", ("rack_supply_temperature_celsius",), "its slope over the last 10 minutes"),
+        Factor("inlet_projected_celsius", "°C", ("rack_supply_temperature_celsius",),
+               "the inlet in 15 minutes if a rise goes on"),
+        Factor("device_celsius", "°C", ("rack_device_temperature_celsius",), "the hottest device"),
+        Factor("delta_t", "K", ("rack_supply_temperature_celsius", "rack_return_temperature_celsius"),
+               "rise of the coolant across the rack"),
+        Factor("pump_stability", "1", ("loop_pump_speed_ratio",), "steadiness of its loop's pumps, 1 steady"),
+        Factor("flow_stability", "1", ("rack_flow_litres_per_minute",), "steadiness of its coolant flow, 1 steady"),
+        Factor("cooling_stability", "1", ("loop_pump_speed_ratio", "rack_flow_litres_per_minute"),
+               "the lesser steadiness of pumps and flow"),
+        Factor("cooling_reserve", "1", ("loop_valve_ratio",), "how far its loop's facility valve can still open"),
+        Factor("power_ratio", "1", ("rack_power_watts",), "power over nameplate"),
+        Factor("duty_cycle", "1", ("rack_power_watts",), "mean power over nameplate of the last 15 minutes"),
+        Factor("neighbour_intensity", "1", ("rack_power_watts",), "mean power over nameplate of its neighbours"),
+        Factor("headroom_ratio", "1", ("rack_power_watts", "breaker_current_amperes", "phase_current_amperes"),
+               "sustained headroom over nameplate"),
+        Factor("utilisation_now", "1", ("breaker_current_amperes", "phase_current_amperes"),
+               "current over rating of the limit above it that is used most"),
+        Factor("utilisation_projected", "1", ("breaker_current_amperes", "phase_current_amperes"),
+               "the same once running jobs draw what they declared"),
+        Factor("queue_depth", "jobs", (), "jobs that wait in the hall's queue"),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sensed:
+    """What readings alone tell, found once for each look: values and ages [s] by factor, arrays over racks."""
+
+    time_seconds: float
+    values: Mapping[str, Floats]
+    ages: Mapping[str, Floats]
+
+
+def sense(snapshot: FacilitySnapshot, facility: Facility) -> Sensed:
+    """Factors that depend on readings and histories only."""
+    racks = len(snapshot.rack_names)
+    loop, cooled = np.maximum(snapshot.rack_loop, 0), snapshot.rack_loop >= 0
+
+    def of_loop(values: Floats) -> Floats:
+        if not len(values):
+            return np.full(racks, np.nan)
+        return np.where(cooled, values[loop], np.nan)
+
+    def trend(name: str, measure: Callable[..., Floats], count: int) -> Floats:
+        past = snapshot.histories.get(name)
+        if past is None or not len(past.time_seconds):
+            return np.full(count, np.nan)
+        return measure(past.time_seconds, past.values, past.quality)
+
+    inlet = readings(snapshot, "rack_supply_temperature_celsius")
+    slope = trend("rack_supply_temperature_celsius", signals.slope, racks) * PER_MINUTE
+    pumps = of_loop(trend("loop_pump_speed_ratio", signals.stability, len(snapshot.loop_names)))
+    flow = trend("rack_flow_litres_per_minute", signals.stability, racks)
+    # steady until it was last heard of is not steady
+    pumps = np.where(np.isnan(of_loop(readings(snapshot, "loop_pump_speed_ratio"))), np.nan, pumps)
+    flow = np.where(np.isnan(readings(snapshot, "rack_flow_litres_per_minute")), np.nan, flow)
+    power = readings(snapshot, "rack_power_watts")
+    nameplate = readings(snapshot, "rack_max_power_watts")
+    ratio = power / nameplate
+    beside = facility.rack_neighbours
+    with np.errstate(invalid="ignore"):
+        near = np.where(beside >= 0, ratio[np.maximum(beside, 0)], 0.0).sum(axis=1) / np.maximum(
+            (beside >= 0).sum(axis=1), 1
+        )
+    values = {
+        "inlet_celsius": inlet,
+        "inlet_slope": slope,
+        "inlet_projected_celsius": inlet + np.maximum(slope, 0.0) * HORIZON_MINUTES,
+        "device_celsius": readings(snapshot, "rack_device_temperature_celsius"),
+        "delta_t": readings(snapshot, "rack_return_temperature_celsius") - inlet,
+        # racks without a loop have no pumps that could falter
+        "pump_stability": np.where(cooled, pumps, 1.0),
+        "flow_stability": np.where(cooled, flow, 1.0),
+        "cooling_stability": np.where(cooled, np.minimum(pumps, flow), 1.0),
+        "cooling_reserve": np.where(cooled, 1.0 - of_loop(readings(snapshot, "loop_valve_ratio")), 1.0),
+        "power_ratio": ratio,
+        "duty_cycle": _mean_of_late(snapshot.histories.get("rack_power_watts"), power) / nameplate,
+        "neighbour_intensity": near,
+    }
+    ages = {name: _age(snapshot, FACTORS[name].fields, racks, of_loop) for name in values}
+    return Sensed(snapshot.time_seconds, values, ages)
+
+
+def with_headroom(
+    sensed: Sensed, snapshot: FacilitySnapshot, found: Headroom
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """All factors and their ages, at a look and what has been promised since."""
+    racks = len(snapshot.rack_names)
+    values = dict(sensed.values)
+    values["headroom_ratio"] = found.sustained_watts / readings(snapshot, "rack_max_power_watts")
+    values["utilisation_now"] = found.utilisation_now
+    values["utilisation_projected"] = found.utilisation_projected
+    values["queue_depth"] = np.full(racks, float(snapshot.queue_depth))
+    ages = dict(sensed.ages)
+    power = _age(snapshot, ("rack_power_watts",), racks, lambda values: values)
+    currents = max(
+        (float(np.max(snapshot.ages[name], initial=0.0)) for name in _CURRENTS if name in snapshot.ages), default=0.0
+    )
+    ages["headroom_ratio"] = np.maximum(power, currents)
+    ages["utilisation_now"] = ages["utilisation_projected"] = np.full(racks, currents)
+    ages["queue_depth"] = np.zeros(racks)
+    return values, ages
+
+
+_CURRENTS = ("breaker_current_amperes", "phase_current_amperes")
+
+
+def _age(
+    snapshot: FacilitySnapshot, fields: tuple[str, ...], racks: int, of_loop: Callable[[Floats], Floats]
+) -> Floats:
+    """Age [s] of the oldest of some readings by rack; 0 for a field that has none."""
+    oldest = np.zeros(racks)
+    for name in fields:
+        age = snapshot.ages.get(name)
+        if age is None or not len(age):
+            continue
+        by_rack = of_loop(age) if name.startswith("loop_") else age
+        oldest = np.fmax(oldest, by_rack)
+    return oldest
+
+
+def _mean_of_late(past: History | None, now: Floats) -> Floats:
+    """Mean of the good readings of the last 15 minutes; what is read now where there is no history."""
+    if past is None or not len(past.time_seconds):
+        return now
+    late = past.time_seconds >= past.time_seconds[-1] - DUTY_SECONDS
+    use = signals.good(past.values[late], past.quality[late])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(use, past.values[late], 0.0).sum(axis=0) / use.sum(axis=0))
