@@ -226,6 +226,20 @@ def test_a_hard_limit_finishes_what_the_rungs_began() -> None:
     assert ladder.taken_seconds[:, 0].tolist() == [60.0, 110.0, 110.0, 110.0, 110.0, 110.0]
 
 
+def test_the_playbook_is_run_past_a_hard_limit_even_where_every_rung_is_held_and_once() -> None:
+    rungs = [each | {"latched": False, "after_seconds": 0} for each in RUNGS]
+    rules = rules_of(rungs, hard_limit=HARD)
+    state, _ = tell(rules, [(float(t), 55.0) for t in range(0, 100)])
+    assert held(state) == [6]
+    state, log = tell(rules, [(float(t), 59.0 if t % 40 < 30 else 57.0) for t in range(100, 300)], state)
+    assert [(each.time_seconds, each.do) for each in log] == [(130.0, do) for do in HARD_LIMIT]
+    state, _ = tell(rules, [(float(t), 40.0) for t in range(300, 430)], state)
+    assert held(state) == [5]
+    state, log = tell(rules, [(float(t), 59.0) for t in range(430, 450)], state)
+    assert [(each.time_seconds, each.do) for each in log] == [(440.0, do) for do in HARD_LIMIT]
+    assert log[0].reason.rule == "coolant hard limit" and "59 above 58 for 10 s" in str(log[0].reason)
+
+
 def test_a_latched_rung_stays_until_a_person_has_looked_and_the_signal_is_back() -> None:
     rules = rules_of()
     state, _ = tell(rules, [(float(t), 57.0) for t in range(0, 400)])
@@ -429,16 +443,26 @@ def test_a_reading_from_the_future_and_an_old_one_are_none() -> None:
 # many places
 
 
+CELSIUS = st.sampled_from([40.0, 40.0, 44.0, 46.0, 48.0, 52.0, 60.0, float("nan"), float("inf")])
+CODES = st.sampled_from([0, 0, 0, 0, 0, 0, 1, 2, 3])
+
+
+def repeated(parts: list[tuple[Any, int]]) -> list[Any]:
+    """Each reading as often as its count says: weather lasts, so that rungs are taken and released."""
+    return [part for part, count in parts for _ in range(count)]
+
+
 STORY = st.lists(
     st.tuples(
-        st.lists(
-            st.sampled_from([40.0, 44.0, 46.0, 48.0, 52.0, 60.0, float("nan"), float("inf")]), min_size=4, max_size=4
+        st.tuples(
+            st.lists(CELSIUS, min_size=4, max_size=4),
+            st.lists(CODES, min_size=4, max_size=4),
+            st.sampled_from([1.0, 10.0, 10.0, 20.0, 40.0]),
         ),
-        st.lists(st.sampled_from([0, 0, 0, 1, 2, 3]), min_size=4, max_size=4),
-        st.sampled_from([1.0, 10.0, 20.0, 40.0]),
+        st.integers(1, 6),
     ),
-    max_size=30,
-)
+    max_size=10,
+).map(repeated)
 NAMES = ("loop d", "loop a", "loop c", "loop b")
 QUICK = [
     rung("throttle", 45, 43, dwell=20, calm=20, flags={"scale_back": "halved"}),

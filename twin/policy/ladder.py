@@ -41,6 +41,7 @@ class Held:
     past: Floats  # K×M, s past the limit; NaN where the latest good reading is not
     calm: Floats  # R×M, s back past the release level; NaN where not, or past the hard limit, or the rung is not held
     acknowledged: Bools  # M, a person has acknowledged a latched rung
+    at_limit: Bools  # M, the playbook was run, and no rung was released since
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def start(rules: LadderRules, members: Mapping[Level, tuple[str, ...]], time_sec
             past=np.full((limits, count), np.nan),
             calm=np.full((rungs, count), np.nan),
             acknowledged=np.zeros(count, dtype=bool),
+            at_limit=np.zeros(count, dtype=bool),
         )
     return LadderState(time_seconds, time_seconds, dict(members), held)
 
@@ -107,6 +109,7 @@ def step(
         values, after = _stepped(rules, ladder, before, readings, time_seconds, state.start_seconds)
         ladders[ladder.name] = after
         changed = (after.rungs != before.rungs) | (after.unseen != before.unseen).any(axis=0)
+        changed |= after.at_limit & ~before.at_limit
         for place in np.flatnonzero(changed).tolist():
             scope = Scope(ladder.level, names[place])
             found, cause = _told(ladder, before, after, values, place, scope, time_seconds)
@@ -237,6 +240,7 @@ def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Bools) -> Held:
         taken_held=reached,
         by_hard_limit=hard,
         acknowledged=acknowledged,
+        at_limit=held.at_limit | due[-1] if ladder.hard_limit is not None else held.at_limit,
     )
 
 
@@ -267,6 +271,7 @@ def _released(ladder: Ladder, held: Held, fresh: Bools) -> Held:
         by_hard_limit=hard,
         calm=calm,
         acknowledged=held.acknowledged & ~due,
+        at_limit=held.at_limit & ~due,
     )
 
 
@@ -284,19 +289,24 @@ def _told(
         because = Because.UNSEEN if lost else Because.SEEN_AGAIN
         actions.append(Action(time_seconds, scope, Do.ALERT, Cause(because, ladder.name, None, detail)))
     low, high = int(before.rungs[place]), int(after.rungs[place])
-    jumped = False
     for r in range(low, high):
         cause = _taken(ladder, after, r, place)
-        if after.by_hard_limit[r, place]:
-            jumped = True
-            continue
-        actions += [Action(time_seconds, scope, do, cause) for do in ladder.steps[r].do]
-    if jumped and cause is not None:
+        if not after.by_hard_limit[r, place]:
+            actions += [Action(time_seconds, scope, do, cause) for do in ladder.steps[r].do]
+    if after.at_limit[place] and not before.at_limit[place]:
+        cause = _past_hard_limit(ladder, values, after, place)
         actions += playbook(scope, cause, time_seconds)
     for r in range(low - 1, high - 1, -1):
         cause = _recovered(ladder, r, values, after, before, place)
         actions += [Action(time_seconds, scope, do, cause) for do in ladder.steps[r].undo]
     return actions, cause
+
+
+def _past_hard_limit(ladder: Ladder, values: Floats, held: Held, place: int) -> Cause:
+    """Why the playbook is run."""
+    s, limit, rule = int(ladder.table.which[-1]), ladder.limits[-1], f"{ladder.name} hard limit"
+    trigger = _trigger(rule, limit, values[s, place], held.past[-1, place], held.latest[s, place])
+    return Cause(Because.HARD_LIMIT, rule, trigger)
 
 
 def _taken(ladder: Ladder, held: Held, r: int, place: int) -> Cause:
