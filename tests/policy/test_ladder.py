@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from twin.policy.business import BusinessState, step_business
 from twin.policy.causes import Author, Role
 from twin.policy.enact import settle_flags
+from twin.policy.evaluation import evaluate
 from twin.policy.flag_files import flags_from_mapping
 from twin.policy.flags import Change, ChangeKind, FlagState, clear_flag, set_flag
 from twin.policy.ladder import LadderState, acknowledge, start, step, wishes
 from twin.policy.ladder_rules import LadderRules, rules_from_mapping
-from twin.policy.playbook import HARD_LIMIT, Action, Because, Do
+from twin.policy.playbook import HARD_LIMIT, Action, Because, Do, experiments_of
 from twin.policy.scope import Level, Scope, scope_of
 from twin.policy.sensed import Sensed, Signal, readings_of
 from twin.policy.snapshot import FacilitySnapshot, Quality
@@ -706,6 +707,28 @@ def test_what_people_set_the_ladder_leaves_alone() -> None:
         0
     ]
     assert settle_flags(FLAGS, neighbour, (), ENGINE, 75.0) == (neighbour, ())
+
+
+def test_experiments_are_off_in_a_place_while_its_event_lasts() -> None:
+    rollout = {
+        "state": "ENABLED",
+        "variants": {"old": "old", "new": "new"},
+        "defaultVariant": "old",
+        "metadata": {"kind": "rollout", "scope": "rack/*, loop/*", "may_set": "policy, release", "experimental": True},
+    }
+    flags = flags_from_mapping({"flags": {"beta": rollout}})
+    rules = rules_of([rung("throttle", 45, 43, word="disable_experiments")])
+    release = Author(Role.RELEASE, "k.sato")
+    given, _ = set_flag(flags, FlagState(), "beta", "new", scope_of("rack/B-17"), release, "canary", 0.0)
+    hot, _ = tell(rules, excursion(61, 46.0, until=75))
+    during, _ = settle_flags(flags, given, wishes(rules, hot, experiments_of(flags)), ENGINE, 75.0)
+    here = {"rack": "B-17", "loop": "loop 01", "time_seconds": 80.0}
+    assert evaluate(flags, given, "beta", here).value == "new"
+    assert evaluate(flags, during, "beta", here).value == "old"
+    assert evaluate(flags, during, "beta", here | {"loop": "loop 02"}).value == "new"
+    cool, _ = tell(rules, [(float(t), 40.0) for t in range(75, 300)], hot)
+    after, _ = settle_flags(flags, during, wishes(rules, cool, experiments_of(flags)), ENGINE, 300.0)
+    assert after == given
 
 
 # business terms

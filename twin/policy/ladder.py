@@ -8,7 +8,7 @@ What is missing, stale or out of range is no reading. Time across it counts for 
 waits, one towards release begins again. A place without good readings for long gives an alert of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,10 +125,14 @@ def step(
     return new, tuple(actions)
 
 
-def wishes(rules: LadderRules, state: LadderState) -> tuple[Wish, ...]:
+def wishes(rules: LadderRules, state: LadderState, experiments: Iterable[tuple[str, str]] = ()) -> tuple[Wish, ...]:
     """Every flag that a held rung wants set, by level, place and flag. Where several want one, the highest rung says
     which variant.
+
+    While a rung is held that disables experiments, ``experiments`` are wanted switched off: flags and variants, as
+    :func:`twin.policy.playbook.experiments_of` finds them.
     """
+    off = tuple(experiments)
     found = []
     for level in dict.fromkeys(ladder.level for ladder in rules.ladders):
         holding = np.zeros(len(state.members[level]), dtype=bool)
@@ -137,7 +141,7 @@ def wishes(rules: LadderRules, state: LadderState) -> tuple[Wish, ...]:
                 holding |= state.ladders[ladder.name].rungs > 0
         for place in np.flatnonzero(holding).tolist():
             scope = Scope(level, state.members[level][place])
-            wanted = _wanted(rules, state, level, place)
+            wanted = _wanted(rules, state, level, place, off)
             found += [
                 Wish(scope, flag, variant, _taken(ladder, state.ladders[ladder.name], rung, place))
                 for flag, (variant, ladder, rung) in sorted(wanted.items(), key=lambda each: each[0])
@@ -336,15 +340,17 @@ def _recovered(ladder: Ladder, r: int, values: Floats, after: Held, before: Held
     return Cause(Because.RELEASED, rule, _trigger(rule, limit, float(values[s, place]), held, stamp))
 
 
-def _wanted(rules: LadderRules, state: LadderState, level: Level, place: int) -> dict[str, tuple[str, Ladder, int]]:
+def _wanted(
+    rules: LadderRules, state: LadderState, level: Level, place: int, experiments: tuple[tuple[str, str], ...] = ()
+) -> dict[str, tuple[str, Ladder, int]]:
     """Flag → variant, and the ladder and rung that say so. The highest rung has its way, of equals the last by name."""
     found: dict[str, tuple[str, Ladder, int]] = {}
     heights: dict[str, int] = {}
     for ladder in rules.ladders:
         if ladder.level is level:
-            for r in range(int(state.ladders[ladder.name].rungs[place])):
-                for flag, variant in ladder.steps[r].flags:
-                    height = ORDER[ladder.steps[r].rung]
+            for r, each in enumerate(ladder.steps[: int(state.ladders[ladder.name].rungs[place])]):
+                height = ORDER[each.rung]
+                for flag, variant in (*each.flags, *(experiments if Do.DISABLE_EXPERIMENTS in each.do else ())):
                     if height >= heights.get(flag, -1):
                         heights[flag] = height
                         found[flag] = (variant, ladder, r)
