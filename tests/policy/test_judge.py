@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from twin.policy import Design, JudgeState, Metric, Outcome, Quality, Readings, Window, Windows, judge_canary
+from twin.policy import Design, JudgeState, Metric, Outcome, Quality, Window, Windows, judge_canary
 from twin.policy.judge import window_means
 from twin.policy.spending import Spending
-from twin.policy.trial import Finding
+from twin.policy.trial import Finding, Readings
 
 WINDOWS = Windows(Window(0.0, 600.0), Window(600.0, 1_200.0), Window(1_200.0, 4_800.0))
 POWER = Metric("power", "W", margin=2.0)

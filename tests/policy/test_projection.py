@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.policy import Design, Metric, Outcome, Readings, Window, Windows, judge_canary, project
+from twin.policy import Design, Metric, Outcome, Window, Windows, judge_canary, project
 from twin.policy.projection import Change, Level, Standing, members, shares, shown
+from twin.policy.trial import Readings
 
 ROW = np.array([0, 0, 0, 1, 1, 1])
 LOOP = np.array([0, 1, 0, 1, 0, -1])
