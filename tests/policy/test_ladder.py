@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from twin.policy.business import BusinessState, step_business
 from twin.policy.causes import Author, Role
 from twin.policy.enact import settle_flags
+from twin.policy.evaluation import evaluate
 from twin.policy.flag_files import flags_from_mapping
 from twin.policy.flags import Change, ChangeKind, FlagState, clear_flag, set_flag
 from twin.policy.ladder import LadderState, acknowledge, start, step, wishes
 from twin.policy.ladder_rules import LadderRules, rules_from_mapping
-from twin.policy.playbook import HARD_LIMIT, Action, Because, Do
+from twin.policy.playbook import HARD_LIMIT, Action, Because, Do, experiments_of
 from twin.policy.scope import Level, Scope, scope_of
-from twin.policy.sensed import Readings, Signal, readings_of
+from twin.policy.sensed import Sensed, Signal, readings_of
 from twin.policy.snapshot import FacilitySnapshot, Quality
 
 SIGNAL = "loop_supply_temperature_celsius"
@@ -64,10 +65,10 @@ def reading(
     stamps: Sequence[float],
     quality: Sequence[int] | None = None,
     names: Sequence[str] | None = None,
-) -> Readings:
+) -> Sensed:
     names = tuple(f"loop {n + 1:02d}" for n in range(len(values))) if names is None else tuple(names)
     codes = np.zeros(len(values), dtype=np.int8) if quality is None else np.array(quality, dtype=np.int8)
-    return Readings({Level.LOOP: names}, {SIGNAL: Signal(np.array(values), np.array(stamps, dtype=float), codes)})
+    return Sensed({Level.LOOP: names}, {SIGNAL: Signal(np.array(values), np.array(stamps, dtype=float), codes)})
 
 
 def tell(
@@ -226,6 +227,20 @@ def test_a_hard_limit_finishes_what_the_rungs_began() -> None:
     assert ladder.taken_seconds[:, 0].tolist() == [60.0, 110.0, 110.0, 110.0, 110.0, 110.0]
 
 
+def test_the_playbook_is_run_past_a_hard_limit_even_where_every_rung_is_held_and_once() -> None:
+    rungs = [each | {"latched": False, "after_seconds": 0} for each in RUNGS]
+    rules = rules_of(rungs, hard_limit=HARD)
+    state, _ = tell(rules, [(float(t), 55.0) for t in range(0, 100)])
+    assert held(state) == [6]
+    state, log = tell(rules, [(float(t), 59.0 if t % 40 < 30 else 57.0) for t in range(100, 300)], state)
+    assert [(each.time_seconds, each.do) for each in log] == [(130.0, do) for do in HARD_LIMIT]
+    state, _ = tell(rules, [(float(t), 40.0) for t in range(300, 430)], state)
+    assert held(state) == [5]
+    state, log = tell(rules, [(float(t), 59.0) for t in range(430, 450)], state)
+    assert [(each.time_seconds, each.do) for each in log] == [(440.0, do) for do in HARD_LIMIT]
+    assert log[0].reason.rule == "coolant hard limit" and "59 above 58 for 10 s" in str(log[0].reason)
+
+
 def test_a_latched_rung_stays_until_a_person_has_looked_and_the_signal_is_back() -> None:
     rules = rules_of()
     state, _ = tell(rules, [(float(t), 57.0) for t in range(0, 400)])
@@ -243,6 +258,50 @@ def test_a_latched_rung_stays_until_a_person_has_looked_and_the_signal_is_back()
     assert words(log) == [(2000.0, "allow_start")] and held(cold) == [5]
     with pytest.raises(ValueError, match="no latched rung"):
         acknowledge(rules, cold, "coolant", "loop 01", PERSON)
+
+
+def test_an_acknowledgement_is_for_one_rung_and_one_time() -> None:
+    latched = [
+        rung("drain", 45, 43, dwell=10, calm=10, word="drain", latched=True),
+        rung("shut_down", 47, 43, dwell=10, calm=10, word="shut_down", latched=True),
+    ]
+    rules = rules_of(latched)
+
+    def hold(state: LadderState, begin: int, celsius: float, seconds: int = 30) -> LadderState:
+        return tell(rules, [(float(t), celsius) for t in range(begin, begin + seconds)], state)[0]
+
+    state = hold(start(rules, {Level.LOOP: ("loop 01",)}, 0.0), 0, 46.0)
+    state = acknowledge(rules, state, "coolant", "loop 01", PERSON)
+    state = hold(state, 30, 48.0)  # it gets worse: what the person saw is past
+    assert held(state) == [2]
+    state = hold(state, 60, 40.0)
+    assert held(state) == [2]
+    state = hold(acknowledge(rules, state, "coolant", "loop 01", PERSON), 90, 40.0, 100)
+    assert held(state) == [1]  # the rung below wants a person of its own
+    state = hold(acknowledge(rules, state, "coolant", "loop 01", PERSON), 190, 40.0)
+    assert held(state) == [0]
+    state = hold(hold(state, 220, 46.0), 250, 40.0)
+    assert held(state) == [1]
+
+
+def test_a_hard_limit_by_another_signal_holds_while_it_lasts_and_starts_the_release() -> None:
+    calm = [
+        each | {"release": {"level": each["release"]["level"], "for_seconds": 60}, "latched": False} for each in RUNGS
+    ]
+    rules = rules_of(calm, hard_limit={"signal": "loop_return_temperature_celsius", "above": 70, "for_seconds": 10})
+    state = start(rules, {Level.LOOP: ("loop 01",)}, 0.0)
+    log: list[Action] = []
+    for t in range(0, 600):
+        back = 75.0 if 100 <= t < 300 else np.nan if 300 <= t < 400 else 60.0
+        good = np.zeros(1, dtype=np.int8)
+        one, other = (Signal(np.array([each]), np.array([float(t)]), good) for each in (40.0, back))
+        now = Sensed({Level.LOOP: ("loop 01",)}, {SIGNAL: one, "loop_return_temperature_celsius": other})
+        state, actions = step(rules, state, now, float(t))
+        log += [each for each in actions if each.do not in (Do.SET_FLAG, Do.CLEAR_FLAG, Do.ALERT)]
+    assert [each.time_seconds for each in log[:5]] == [110.0] * 5
+    assert words(log[5:]) == [(460.0, "allow_start")]  # 60 s after the first good reading within the limit
+    assert held(state) == [3]  # one rung a minute since
+    assert state.ladders["coolant"].by_hard_limit[:, 0].tolist() == [True] * 3 + [False] * 3
 
 
 def test_a_low_signal_has_a_ladder_too() -> None:
@@ -273,7 +332,7 @@ def test_a_low_signal_has_a_ladder_too() -> None:
     for t in range(100):
         flow = 500.0 if t < 20 else 499.0 if t < 40 else 599.0 if t < 60 else 600.0
         one = reading([0.0], [t])
-        now = Readings(
+        now = Sensed(
             one.members,
             {"loop_flow_litres_per_minute": Signal(np.array([flow]), np.array([float(t)]), np.zeros(1, np.int8))},
         )
@@ -367,7 +426,7 @@ def test_a_loop_out_of_sight_is_told_once_and_so_is_its_return() -> None:
 def test_a_signal_that_never_came_is_told() -> None:
     rules = rules_of()
     state = start(rules, {Level.LOOP: ("loop 01",)}, 1000.0)
-    none = Readings({Level.LOOP: ("loop 01",)}, {})
+    none = Sensed({Level.LOOP: ("loop 01",)}, {})
     state, actions = step(rules, state, none, 1120.0)
     assert actions == ()
     state, actions = step(rules, state, none, 1121.0)
@@ -385,16 +444,26 @@ def test_a_reading_from_the_future_and_an_old_one_are_none() -> None:
 # many places
 
 
+CELSIUS = st.sampled_from([40.0, 40.0, 44.0, 46.0, 48.0, 52.0, 60.0, float("nan"), float("inf")])
+CODES = st.sampled_from([0, 0, 0, 0, 0, 0, 1, 2, 3])
+
+
+def repeated(parts: list[tuple[Any, int]]) -> list[Any]:
+    """Each reading as often as its count says: weather lasts, so that rungs are taken and released."""
+    return [part for part, count in parts for _ in range(count)]
+
+
 STORY = st.lists(
     st.tuples(
-        st.lists(
-            st.sampled_from([40.0, 44.0, 46.0, 48.0, 52.0, 60.0, float("nan"), float("inf")]), min_size=4, max_size=4
+        st.tuples(
+            st.lists(CELSIUS, min_size=4, max_size=4),
+            st.lists(CODES, min_size=4, max_size=4),
+            st.sampled_from([1.0, 10.0, 10.0, 20.0, 40.0]),
         ),
-        st.lists(st.sampled_from([0, 0, 0, 1, 2, 3]), min_size=4, max_size=4),
-        st.sampled_from([1.0, 10.0, 20.0, 40.0]),
+        st.integers(1, 6),
     ),
-    max_size=30,
-)
+    max_size=10,
+).map(repeated)
 NAMES = ("loop d", "loop a", "loop c", "loop b")
 QUICK = [
     rung("throttle", 45, 43, dwell=20, calm=20, flags={"scale_back": "halved"}),
@@ -463,6 +532,7 @@ def test_rungs_move_one_at_a_time_down_and_only_on_good_readings(story: Any) -> 
         ladder = state.ladders["coolant"]
         taken = ~np.isnan(ladder.taken_seconds)
         assert np.array_equal(taken, np.arange(3)[:, None] < after)
+        assert not np.any(ladder.by_hard_limit & ~taken) and not np.any(~np.isnan(ladder.calm) & ~taken)
         assert {(wish.scope.name, wish.flag) for wish in wishes(rules, state)} == {
             (NAMES[n], flag) for n in range(4) for flag in ("scale_back", "pause_admissions")[: after[n]]
         }
@@ -498,9 +568,7 @@ def test_thousands_of_racks_climb_alone() -> None:
     for t in (10.0, 20.0, 30.0, 40.0):
         values = np.where(hot, 85.0, 70.0)
         signal = Signal(values, np.full(4000, t), np.zeros(4000, dtype=np.int8))
-        state, actions = step(
-            rules, state, Readings({Level.RACK: names}, {"rack_device_temperature_celsius": signal}), t
-        )
+        state, actions = step(rules, state, Sensed({Level.RACK: names}, {"rack_device_temperature_celsius": signal}), t)
         log += actions
     assert [(each.time_seconds, each.scope.name) for each in log] == [
         (30.0, "R-0017"),
@@ -526,8 +594,22 @@ def test_other_places_are_an_error() -> None:
 # two ladders, one flag; and flags that follow the ladder
 
 
-def test_a_flag_is_cleared_when_the_last_ladder_lets_go() -> None:
-    def one(signal: str, above: float) -> dict[str, Any]:
+@pytest.mark.parametrize(
+    ("back_wants", "log_of_both"),
+    [
+        ("halved", [(1.0, "set_flag scale_back=halved"), (4.0, "clear_flag scale_back=halved")]),
+        (  # of two ladders on one rung the last by name says which variant
+            "third",
+            [
+                (1.0, "set_flag scale_back=halved"),
+                (3.0, "set_flag scale_back=third"),
+                (4.0, "clear_flag scale_back=third"),
+            ],
+        ),
+    ],
+)
+def test_a_flag_is_cleared_when_the_last_ladder_lets_go(back_wants: str, log_of_both: list[tuple[float, str]]) -> None:
+    def one(signal: str, above: float, variant: str) -> dict[str, Any]:
         return {
             "scope": "loop",
             "rungs": [
@@ -535,7 +617,7 @@ def test_a_flag_is_cleared_when_the_last_ladder_lets_go() -> None:
                     "rung": "throttle",
                     "when": {"signal": signal, "above": above, "for_seconds": 0},
                     "release": {"level": above - 1, "for_seconds": 0},
-                    "flags": {"scale_back": "halved"},
+                    "flags": {"scale_back": variant},
                 }
             ],
         }
@@ -546,7 +628,10 @@ def test_a_flag_is_cleared_when_the_last_ladder_lets_go() -> None:
             "version": 1,
             "owner": "tests",
             "readings": {"stale_seconds": 60, "greatest_gap_seconds": 30, "unseen_seconds": 120},
-            "ladders": {"supply": one(SIGNAL, 45), "back": one("loop_return_temperature_celsius", 55)},
+            "ladders": {
+                "supply": one(SIGNAL, 45, "halved"),
+                "back": one("loop_return_temperature_celsius", 55, back_wants),
+            },
         }
     )
     state = start(rules, {Level.LOOP: ("loop 01",)}, 0.0)
@@ -557,9 +642,9 @@ def test_a_flag_is_cleared_when_the_last_ladder_lets_go() -> None:
             name: Signal(np.array([float(value)]), np.array([float(t)]), good)
             for name, value in ((SIGNAL, supply), ("loop_return_temperature_celsius", back))
         }
-        state, actions = step(rules, state, Readings({Level.LOOP: ("loop 01",)}, signals), float(t))
+        state, actions = step(rules, state, Sensed({Level.LOOP: ("loop 01",)}, signals), float(t))
         log += actions
-    assert words(log) == [(1.0, "set_flag scale_back=halved"), (4.0, "clear_flag scale_back=halved")]
+    assert words(log) == log_of_both
 
 
 def flag(kind: str, **variants: Any) -> dict[str, Any]:
@@ -617,8 +702,33 @@ def test_what_people_set_the_ladder_leaves_alone() -> None:
     after, (refused,) = settle_flags(FLAGS, flags, wishes(rules, state), ENGINE, 75.0)
     assert after == flags and "m.ortiz" in refused.detail
     other = set_flag(FLAGS, FlagState(), "evacuate", "drain", Scope(*LOOP), operator, "leak", 0.0)[0]
-    after, _ = settle_flags(FLAGS, other, (), ENGINE, 75.0)
-    assert after == other
+    assert settle_flags(FLAGS, other, (), ENGINE, 75.0) == (other, ())
+    neighbour = set_flag(FLAGS, other, "scale_back", "halved", Scope(*LOOP), Author(Role.POLICY, "shedder"), "w", 0.0)[
+        0
+    ]
+    assert settle_flags(FLAGS, neighbour, (), ENGINE, 75.0) == (neighbour, ())
+
+
+def test_experiments_are_off_in_a_place_while_its_event_lasts() -> None:
+    rollout = {
+        "state": "ENABLED",
+        "variants": {"old": "old", "new": "new"},
+        "defaultVariant": "old",
+        "metadata": {"kind": "rollout", "scope": "rack/*, loop/*", "may_set": "policy, release", "experimental": True},
+    }
+    flags = flags_from_mapping({"flags": {"beta": rollout}})
+    rules = rules_of([rung("throttle", 45, 43, word="disable_experiments")])
+    release = Author(Role.RELEASE, "k.sato")
+    given, _ = set_flag(flags, FlagState(), "beta", "new", scope_of("rack/B-17"), release, "canary", 0.0)
+    hot, _ = tell(rules, excursion(61, 46.0, until=75))
+    during, _ = settle_flags(flags, given, wishes(rules, hot, experiments_of(flags)), ENGINE, 75.0)
+    here = {"rack": "B-17", "loop": "loop 01", "time_seconds": 80.0}
+    assert evaluate(flags, given, "beta", here).value == "new"
+    assert evaluate(flags, during, "beta", here).value == "old"
+    assert evaluate(flags, during, "beta", here | {"loop": "loop 02"}).value == "new"
+    cool, _ = tell(rules, [(float(t), 40.0) for t in range(75, 300)], hot)
+    after, _ = settle_flags(flags, during, wishes(rules, cool, experiments_of(flags)), ENGINE, 300.0)
+    assert after == given
 
 
 # business terms

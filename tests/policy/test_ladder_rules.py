@@ -4,17 +4,24 @@ import copy
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.hall.files import read_yaml
 from twin.places import conf_dir
+from twin.policy.causes import Author, Role
 from twin.policy.documents import DocumentError
+from twin.policy.enact import settle_flags
+from twin.policy.evaluation import degradation_in
 from twin.policy.flag_files import flags_from_mapping
+from twin.policy.flags import FlagState
+from twin.policy.ladder import start, step, wishes
 from twin.policy.ladder_rules import ORDER, Rung, check_flags, rules_from_mapping
 from twin.policy.playbook import Do
 from twin.policy.scope import Level
+from twin.policy.sensed import readings_of
 
 DEFAULT = read_yaml(conf_dir() / "policy" / "ladder" / "default.yaml")
 FLAGS = flags_from_mapping(json.loads((conf_dir() / "policy" / "flags" / "default.json").read_text("utf-8")))
@@ -184,6 +191,32 @@ def test_the_default_ladder_and_the_default_flags_agree() -> None:
     assert check_flags(rules_from_mapping(DEFAULT), FLAGS) == []
 
 
+def test_the_default_ladder_runs_on_snapshots(facility: Any) -> None:
+    rules = rules_from_mapping(DEFAULT)
+    state, flags, log = None, FlagState(), []
+    for time in range(0, 130, 10):
+        snapshot = facility([1, 2, 3])
+        supply = np.array([40.0, 46.0, 40.0])
+        for name, value in {"time_seconds": float(time), "rack_supply_temperature_celsius": supply}.items():
+            object.__setattr__(snapshot, name, value)
+        sensed = readings_of(snapshot)
+        state = start(rules, sensed.members, 0.0) if state is None else state
+        state, actions = step(rules, state, sensed, float(time))
+        by = Author(Role.POLICY, f"ladder {rules.name} {rules.version}")
+        flags, changes = settle_flags(FLAGS, flags, wishes(rules, state), by, float(time))
+        log += [(time, str(each.scope), each.do.value) for each in actions]
+        log += [(time, str(each.scope), each.flag) for each in changes]
+    assert log == [
+        (60, "rack/A-02", "alert"),
+        (60, "rack/A-02", "scale_down"),
+        (60, "rack/A-02", "alert"),
+        (60, "rack/A-02", "set_flag"),
+        (60, "rack/A-02", "scale_back"),
+    ]
+    knobs = degradation_in(FLAGS, flags, {"rack": "A-02"}, 120.0)
+    assert (knobs.concurrency, knobs.batch_size, knobs.auxiliary) == (0.5, 0.5, False)
+
+
 def test_flags_that_are_not_there_or_may_not_be_set_are_faults() -> None:
     document = copy.deepcopy(DEFAULT)
     document["ladders"] = {"loop_coolant": document["ladders"]["loop_coolant"]}
@@ -192,14 +225,14 @@ def test_flags_that_are_not_there_or_may_not_be_set_are_faults() -> None:
         rung.pop("flags", None)
     rungs[1]["flags"] = {"scale_bak": "halved"}
     rungs[2]["flags"] = {"scale_back": "third"}
-    rungs[3]["flags"] = {"new_build": "current"}
+    rungs[3]["flags"] = {"shed_load": "mild"}
     rungs[4]["flags"] = {"maintenance": "empty"}
     document["business_rules"]["shift_low_priority"]["flags"] = ["thermal"]
     found = check_flags(rules_from_mapping(document), FLAGS)
     assert [(fault.key, fault.problem) for fault in found] == [
         ("ladders.loop_coolant.throttle.flags", "there is no such flag"),
         ("ladders.loop_coolant.pause.flags.scale_back", "the flag has no such variant"),
-        ("ladders.loop_coolant.drain.flags.new_build", "the flag may not be set for every loop"),
+        ("ladders.loop_coolant.drain.flags.shed_load", "the flag may not be set for every loop"),
         ("ladders.loop_coolant.checkpoint.flags.maintenance", "the policy may not set the flag"),
         ("business_rules.shift_low_priority.flags", "there is no such flag"),
     ]

@@ -5,8 +5,8 @@ from twin.policy.flag_files import flags_from_mapping
 from twin.policy.playbook import (
     SENTENCES,
     Because,
+    Cause,
     Do,
-    Reason,
     containment,
     experiments_of,
     playbook,
@@ -17,7 +17,7 @@ RACK = scope_of("rack/B-17")
 TRIGGER = Trigger(
     "rack_devices hard limit", "rack_device_temperature_celsius", Comparison.ABOVE, 93.0, 94.5, 10.0, 12.0, 588.0
 )
-HOT = Reason(Because.HARD_LIMIT, "rack_devices hard limit", TRIGGER)
+HOT = Cause(Because.HARD_LIMIT, "rack_devices hard limit", TRIGGER)
 
 
 def test_the_order_is_freeze_scale_down_preserve_drain_shut_down_alert() -> None:
@@ -44,7 +44,7 @@ def test_the_alert_says_where_what_and_what_is_done() -> None:
         "Asked for, in this order: start no deployment and hold those that run, scale running work down, "
         "save running training work, let sessions end and route traffic away, gradually, switch off."
     )
-    by_hand = playbook(RACK, Reason(Because.PEOPLE, "facilities j.weiss"), 600.0)[-1]
+    by_hand = playbook(RACK, Cause(Because.PEOPLE, "facilities j.weiss"), 600.0)[-1]
     assert by_hand.reason.detail.startswith("hard limit on rack/B-17: Asked for, in this order: start no deployment")
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         set_flag,
     )
     from twin.policy.judge import judge_canary, window_means
-    from twin.policy.ladder import LadderState, wishes
+    from twin.policy.ladder import LadderState, acknowledge, wishes
     from twin.policy.ladder_rules import LadderRules, rules_from_mapping
     from twin.policy.matching import match
     from twin.policy.playbook import Action, Do, containment
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from twin.policy.protocol import JobRequest, Policy
     from twin.policy.rollout import decide_rollout
     from twin.policy.scope import Level, Scope
-    from twin.policy.sensed import Readings, readings_of
+    from twin.policy.sensed import Sensed, readings_of
     from twin.policy.snapshot import FacilitySnapshot, History, Quality
-    from twin.policy.trial import Design, JudgeState, Metric, Outcome, Verdict, Window, Windows
+    from twin.policy.trial import Design, JudgeState, Metric, Outcome, Readings, Verdict, Window, Windows
 
 _MODULES = {
     "aware": ("ThermalAware", "thermal_aware"),
@@ -60,7 +60,7 @@ _MODULES = {
     "flag_files": ("flags_from_mapping",),
     "flags": ("Change", "ChangeRefused", "FlagState", "Flags", "clear_flag", "expire_flags", "renew_flag", "set_flag"),
     "judge": ("judge_canary", "window_means"),
-    "ladder": ("LadderState", "wishes"),
+    "ladder": ("LadderState", "acknowledge", "wishes"),
     "ladder_rules": ("LadderRules", "rules_from_mapping"),
     "matching": ("match",),
     "playbook": ("Action", "Do", "containment"),
@@ -68,9 +68,9 @@ _MODULES = {
     "protocol": ("JobRequest", "Policy"),
     "rollout": ("decide_rollout",),
     "scope": ("Level", "Scope"),
-    "sensed": ("Readings", "readings_of"),
+    "sensed": ("Sensed", "readings_of"),
     "snapshot": ("FacilitySnapshot", "History", "Quality"),
-    "trial": ("Design", "JudgeState", "Metric", "Outcome", "Verdict", "Window", "Windows"),
+    "trial": ("Design", "JudgeState", "Metric", "Outcome", "Readings", "Verdict", "Window", "Windows"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -106,12 +106,14 @@ __all__ = [
     "Resolution",
     "Role",
     "Scope",
+    "Sensed",
     "ThermalAware",
     "Trigger",
     "Verdict",
     "Wait",
     "Window",
     "Windows",
+    "acknowledge",
     "check_policy",
     "clear_flag",
     "containment",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from twin.policy.flags import Flags, FlagState, Setting
 from twin.policy.ladder_rules import BusinessRule, LadderRules
-from twin.policy.playbook import Action, Because, Reason
+from twin.policy.playbook import Action, Because, Cause
 from twin.policy.scope import Scope
 
 
@@ -39,10 +39,10 @@ def step_business(
         for key in (key for key in holding - state.holding if key[0] == rule.name):
             lasted = time_seconds - since[key]
             detail = f"{rule.sentence} {', '.join(names[key[1]])} set for {lasted:g} s, limit {rule.active_seconds:g} s"
-            reason = Reason(Because.BUSINESS, rule.name, None, detail)
+            reason = Cause(Because.BUSINESS, rule.name, None, detail)
             actions += [Action(time_seconds, key[1], do, reason) for do in rule.do]
         for key in (key for key in state.holding - holding if key[0] == rule.name):
-            reason = Reason(Because.BUSINESS_OVER, rule.name, None, "no such flag is set any more")
+            reason = Cause(Because.BUSINESS_OVER, rule.name, None, "no such flag is set any more")
             actions += [Action(time_seconds, key[1], do, reason) for do in rule.undo]
     ordered = sorted(actions, key=lambda each: (each.scope.order, each.reason.rule))
     return BusinessState(since, frozenset(holding)), tuple(ordered)

@@ -3,20 +3,20 @@
 from collections.abc import Iterable
 
 from twin.policy.causes import Author
-from twin.policy.flags import Flags, FlagState, Outcome, clear_flag, expire_flags, set_flag
+from twin.policy.flags import FlagOutcome, Flags, FlagState, clear_flag, expire_flags, set_flag
 from twin.policy.ladder import Wish
 
 
 def settle_flags(
     flags: Flags, state: FlagState, wishes: Iterable[Wish], by: Author, time_seconds: float
-) -> tuple[FlagState, tuple[Outcome, ...]]:
+) -> tuple[FlagState, tuple[FlagOutcome, ...]]:
     """Bring the flags that ``by`` set in line with the wishes. Settings of others are left alone.
 
     First what has expired goes, then what is wanted no more, then what is wanted is set: a flag that expired under a
     rung that is still held is set again, and both are recorded. Calling it again at once changes nothing.
     """
     state, outcomes = expire_flags(state, time_seconds)
-    found: list[Outcome] = list(outcomes)
+    found: list[FlagOutcome] = list(outcomes)
     wanted = {(wish.flag, wish.scope): wish for wish in wishes}
     for setting in state.in_order():
         if setting.by == by and (setting.flag, setting.scope) not in wanted:

@@ -154,7 +154,7 @@ class ChangeRefused:
     time_seconds: float
 
 
-Outcome = Change | ChangeRefused
+FlagOutcome = Change | ChangeRefused
 POLICY = Author(Role.POLICY, "expiry")
 
 
@@ -170,7 +170,7 @@ def set_flag(
     *,
     trigger: Trigger | None = None,
     expires_after_seconds: float | None = None,
-) -> tuple[FlagState, tuple[Outcome, ...]]:
+) -> tuple[FlagState, tuple[FlagOutcome, ...]]:
     """Set a flag for one place. It lasts as long as its file says, or shorter if asked.
 
     Returns the new state and its changes (an expiry that came first, then the setting), or the same state and one
@@ -206,7 +206,7 @@ def set_flag(
 
 def renew_flag(
     flags: Flags, state: FlagState, key: str, scope: Scope, by: Author, why: str, time_seconds: float
-) -> tuple[FlagState, tuple[Outcome, ...]]:
+) -> tuple[FlagState, tuple[FlagOutcome, ...]]:
     """Let a setting last, from now, as long as its file says. Refused where that is no later than it lasts already."""
     refused = _refusal(flags, state, key, scope, by, why, time_seconds)
     before = state.get(key, scope, time_seconds)
@@ -233,7 +233,7 @@ def clear_flag(
     time_seconds: float,
     *,
     trigger: Trigger | None = None,
-) -> tuple[FlagState, tuple[Outcome, ...]]:
+) -> tuple[FlagState, tuple[FlagOutcome, ...]]:
     """Take a setting back. Returns the new state and the change, or the same state and one refusal."""
     refused = _refusal(flags, state, key, scope, by, why, time_seconds, clearing=True)
     before = state.get(key, scope, time_seconds)

@@ -8,7 +8,7 @@ What is missing, stale or out of range is no reading. Time across it counts for 
 waits, one towards release begins again. A place without good readings for long gives an alert of its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from twin.policy.causes import Author, Comparison, Trigger
 from twin.policy.ladder_rules import ORDER, Ladder, LadderRules, Limit
-from twin.policy.playbook import Action, Because, Do, Reason, playbook
+from twin.policy.playbook import Action, Because, Cause, Do, playbook
 from twin.policy.scope import Level, Scope
-from twin.policy.sensed import Readings
+from twin.policy.sensed import Sensed
 from twin.policy.signals import good
 
 Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,14 @@ class Held:
     taken_seconds: Floats  # R×M, time stamp of the reading that took a rung; NaN for not held
     taken_value: Floats  # R×M, that reading
     taken_held: Floats  # R×M, s that the dwell had reached
-    by_hard_limit: Flags  # R×M, taken by the hard limit
+    by_hard_limit: Bools  # R×M, taken by the hard limit
     latest: Floats  # S×M, time stamp of the latest good reading; −inf for none
-    broken: Flags  # S×M, something was no reading since
-    unseen: Flags  # S×M, an alert of it is out
+    broken: Bools  # S×M, something was no reading since
+    unseen: Bools  # S×M, an alert of it is out
     past: Floats  # K×M, s past the limit; NaN where the latest good reading is not
-    calm: Floats  # R×M, s back past the release level; NaN where the latest reading is not or none, or none is held
-    acknowledged: Flags  # M, a person has acknowledged a latched rung
+    calm: Floats  # R×M, s back past the release level; NaN where not, or past the hard limit, or the rung is not held
+    acknowledged: Bools  # M, a person has acknowledged a latched rung
+    at_limit: Bools  # M, the playbook was run, and no rung was released since
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Wish:
     scope: Scope
     flag: str
     variant: str
-    reason: Reason
+    reason: Cause
 
 
 def start(rules: LadderRules, members: Mapping[Level, tuple[str, ...]], time_seconds: float) -> LadderState:
@@ -81,12 +82,13 @@ def start(rules: LadderRules, members: Mapping[Level, tuple[str, ...]], time_sec
             past=np.full((limits, count), np.nan),
             calm=np.full((rungs, count), np.nan),
             acknowledged=np.zeros(count, dtype=bool),
+            at_limit=np.zeros(count, dtype=bool),
         )
     return LadderState(time_seconds, time_seconds, dict(members), held)
 
 
 def step(
-    rules: LadderRules, state: LadderState, readings: Readings, time_seconds: float
+    rules: LadderRules, state: LadderState, readings: Sensed, time_seconds: float
 ) -> tuple[LadderState, tuple[Action, ...]]:
     """Take and release rungs on new readings. Actions are in the order of level, place, ladder and rung.
 
@@ -100,13 +102,14 @@ def step(
     ladders: dict[str, Held] = {}
     told: dict[Scope, list[Action]] = {}
     positions: dict[Scope, int] = {}
-    causes: dict[tuple[Scope, str], Reason] = {}
+    causes: dict[tuple[Scope, str], Cause] = {}
     for ladder in rules.ladders:
         names = state.members[ladder.level]
         before = state.ladders[ladder.name]
         values, after = _stepped(rules, ladder, before, readings, time_seconds, state.start_seconds)
         ladders[ladder.name] = after
         changed = (after.rungs != before.rungs) | (after.unseen != before.unseen).any(axis=0)
+        changed |= after.at_limit & ~before.at_limit
         for place in np.flatnonzero(changed).tolist():
             scope = Scope(ladder.level, names[place])
             found, cause = _told(ladder, before, after, values, place, scope, time_seconds)
@@ -122,10 +125,14 @@ def step(
     return new, tuple(actions)
 
 
-def wishes(rules: LadderRules, state: LadderState) -> tuple[Wish, ...]:
+def wishes(rules: LadderRules, state: LadderState, experiments: Iterable[tuple[str, str]] = ()) -> tuple[Wish, ...]:
     """Every flag that a held rung wants set, by level, place and flag. Where several want one, the highest rung says
     which variant.
+
+    While a rung is held that disables experiments, ``experiments`` are wanted switched off: flags and variants, as
+    :func:`twin.policy.playbook.experiments_of` finds them.
     """
+    off = tuple(experiments)
     found = []
     for level in dict.fromkeys(ladder.level for ladder in rules.ladders):
         holding = np.zeros(len(state.members[level]), dtype=bool)
@@ -134,7 +141,7 @@ def wishes(rules: LadderRules, state: LadderState) -> tuple[Wish, ...]:
                 holding |= state.ladders[ladder.name].rungs > 0
         for place in np.flatnonzero(holding).tolist():
             scope = Scope(level, state.members[level][place])
-            wanted = _wanted(rules, state, level, place)
+            wanted = _wanted(rules, state, level, place, off)
             found += [
                 Wish(scope, flag, variant, _taken(ladder, state.ladders[ladder.name], rung, place))
                 for flag, (variant, ladder, rung) in sorted(wanted.items(), key=lambda each: each[0])
@@ -162,7 +169,7 @@ def acknowledge(rules: LadderRules, state: LadderState, ladder: str, place: str,
 
 
 def _stepped(
-    rules: LadderRules, ladder: Ladder, before: Held, readings: Readings, time_seconds: float, start_seconds: float
+    rules: LadderRules, ladder: Ladder, before: Held, readings: Sensed, time_seconds: float, start_seconds: float
 ) -> tuple[Floats, Held]:
     """The values looked at, shape (S, M), and the ladder's next state."""
     table, rungs = ladder.table, len(ladder.steps)
@@ -191,11 +198,13 @@ def _stepped(
     of_rungs = table.which[:rungs]
     rested = np.where(whole[of_rungs] & ~np.isnan(before.calm), before.calm + counted[:rungs], 0.0)
     back = np.where(signed[:rungs] <= table.release, rested, np.nan)
-    calm = np.where(fresh[:rungs], back, np.where(readable[of_rungs], before.calm, np.nan))
+    calm = np.where(fresh[:rungs], back, before.calm)
     calm[np.arange(rungs)[:, None] >= before.rungs] = np.nan
+    if ladder.hard_limit is not None:
+        calm[:, ~np.isnan(past[-1])] = np.nan
     moving = replace(seen, past=past, calm=calm)
     climbed = _climbed(ladder, moving, values, fresh)
-    return values, _released(ladder, climbed, fresh, before.rungs)
+    return values, _released(ladder, climbed, fresh)
 
 
 def _rows(arrays: list[NDArray[Any]]) -> NDArray[Any]:
@@ -203,7 +212,7 @@ def _rows(arrays: list[NDArray[Any]]) -> NDArray[Any]:
     return arrays[0][None, :] if len(arrays) == 1 else np.stack(arrays)
 
 
-def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Flags) -> Held:
+def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Bools) -> Held:
     """Take rungs from the lowest up, each only where the one below is held; all at once past the hard limit."""
     table = ladder.table
     due = fresh & (held.past >= table.dwell_seconds)
@@ -213,7 +222,7 @@ def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Flags) -> Held:
     value, reached, hard = held.taken_value.copy(), held.taken_held.copy(), held.by_hard_limit.copy()
     acknowledged = held.acknowledged.copy()
 
-    def take(r: int, k: int, where: Flags, by_hard_limit: bool) -> None:
+    def take(r: int, k: int, where: Bools, by_hard_limit: bool) -> None:
         rungs[where] = r + 1
         acknowledged[where] = False
         seconds[r, where], value[r, where] = held.latest[table.which[k], where], values[table.which[k], where]
@@ -235,25 +244,27 @@ def _climbed(ladder: Ladder, held: Held, values: Floats, fresh: Flags) -> Held:
         taken_held=reached,
         by_hard_limit=hard,
         acknowledged=acknowledged,
+        at_limit=held.at_limit | due[-1] if ladder.hard_limit is not None else held.at_limit,
     )
 
 
-def _released(ladder: Ladder, held: Held, fresh: Flags, rungs_before: NDArray[np.int64]) -> Held:
-    """Release the highest rung where its signal has been calm for long enough; at most one, and none just taken."""
+def _released(ladder: Ladder, held: Held, fresh: Bools) -> Held:
+    """Release the highest rung where its signal has been calm for long enough; one at most.
+
+    None that was just taken: its signal has not been calm while it was held.
+    """
     table, places = ladder.table, np.arange(len(held.rungs))
     top = np.maximum(held.rungs - 1, 0)
-    due = (held.rungs > 0) & (held.rungs == rungs_before) & fresh[top, places]
+    due = (held.rungs > 0) & fresh[top, places]
     due &= held.calm[top, places] >= table.release_dwell_seconds[top]
     due &= ~table.latched[top] | held.acknowledged
-    if ladder.hard_limit is not None:
-        due &= np.isnan(held.past[-1])
-    moved = due | (held.rungs != rungs_before)
-    if not moved.any():
+    if not due.any():
         return held
     seconds, value, reached = held.taken_seconds.copy(), held.taken_value.copy(), held.taken_held.copy()
     hard = held.by_hard_limit.copy()
+    calm = np.where(due & ~np.isnan(held.calm), 0.0, held.calm)  # the next release waits for its own dwell
     gone = top[due], places[due]
-    seconds[gone] = value[gone] = reached[gone] = np.nan
+    seconds[gone] = value[gone] = reached[gone] = calm[gone] = np.nan
     hard[gone] = False
     return replace(
         held,
@@ -262,33 +273,32 @@ def _released(ladder: Ladder, held: Held, fresh: Flags, rungs_before: NDArray[np
         taken_value=value,
         taken_held=reached,
         by_hard_limit=hard,
-        calm=np.where(moved & ~np.isnan(held.calm), 0.0, held.calm),  # the next release waits for its own dwell
+        calm=calm,
         acknowledged=held.acknowledged & ~due,
+        at_limit=held.at_limit & ~due,
     )
 
 
 def _told(
     ladder: Ladder, before: Held, after: Held, values: Floats, place: int, scope: Scope, time_seconds: float
-) -> tuple[list[Action], Reason | None]:
+) -> tuple[list[Action], Cause | None]:
     """Actions, but for flags, of what changed for one place; and why its rungs changed, if they did."""
     actions: list[Action] = []
-    cause: Reason | None = None
+    cause: Cause | None = None
     for s in np.flatnonzero(after.unseen[:, place] != before.unseen[:, place]).tolist():
         signal = ladder.table.signals[s]
         lost = bool(after.unseen[s, place])
         since = float(after.latest[s, place])
         detail = f"{signal}, last read {f'at {since:g} s' if np.isfinite(since) else 'never'}"
         because = Because.UNSEEN if lost else Because.SEEN_AGAIN
-        actions.append(Action(time_seconds, scope, Do.ALERT, Reason(because, ladder.name, None, detail)))
+        actions.append(Action(time_seconds, scope, Do.ALERT, Cause(because, ladder.name, None, detail)))
     low, high = int(before.rungs[place]), int(after.rungs[place])
-    jumped = False
     for r in range(low, high):
         cause = _taken(ladder, after, r, place)
-        if after.by_hard_limit[r, place]:
-            jumped = True
-            continue
-        actions += [Action(time_seconds, scope, do, cause) for do in ladder.steps[r].do]
-    if jumped and cause is not None:
+        if not after.by_hard_limit[r, place]:
+            actions += [Action(time_seconds, scope, do, cause) for do in ladder.steps[r].do]
+    if after.at_limit[place] and not before.at_limit[place]:
+        cause = _past_hard_limit(ladder, values, after, place)
         actions += playbook(scope, cause, time_seconds)
     for r in range(low - 1, high - 1, -1):
         cause = _recovered(ladder, r, values, after, before, place)
@@ -296,13 +306,20 @@ def _told(
     return actions, cause
 
 
-def _taken(ladder: Ladder, held: Held, r: int, place: int) -> Reason:
+def _past_hard_limit(ladder: Ladder, values: Floats, held: Held, place: int) -> Cause:
+    """Why the playbook is run."""
+    s, limit, rule = int(ladder.table.which[-1]), ladder.limits[-1], f"{ladder.name} hard limit"
+    trigger = _trigger(rule, limit, values[s, place], held.past[-1, place], held.latest[s, place])
+    return Cause(Because.HARD_LIMIT, rule, trigger)
+
+
+def _taken(ladder: Ladder, held: Held, r: int, place: int) -> Cause:
     """Why a held rung was taken."""
     hard = bool(held.by_hard_limit[r, place])
     limit = ladder.limits[-1] if hard else ladder.steps[r].trigger
     rule = f"{ladder.name} {'hard limit' if hard else ladder.steps[r].rung}"
     trigger = _trigger(rule, limit, held.taken_value[r, place], held.taken_held[r, place], held.taken_seconds[r, place])
-    return Reason(Because.HARD_LIMIT if hard else Because.CLIMBED, rule, trigger)
+    return Cause(Because.HARD_LIMIT if hard else Because.CLIMBED, rule, trigger)
 
 
 def _trigger(rule: str, limit: Limit, value: float, held: float, at: float) -> Trigger:
@@ -311,7 +328,7 @@ def _trigger(rule: str, limit: Limit, value: float, held: float, at: float) -> T
     )
 
 
-def _recovered(ladder: Ladder, r: int, values: Floats, after: Held, before: Held, place: int) -> Reason:
+def _recovered(ladder: Ladder, r: int, values: Floats, after: Held, before: Held, place: int) -> Cause:
     """Why a rung was released. The trigger's comparison is that of the way back."""
     each, s = ladder.steps[r], int(ladder.table.which[r])
     way = Comparison.BELOW if each.trigger.comparison is Comparison.ABOVE else Comparison.ABOVE
@@ -320,18 +337,20 @@ def _recovered(ladder: Ladder, r: int, values: Floats, after: Held, before: Held
     rested = float(before.calm[r, place]) + stamp - float(before.latest[s, place])
     held = 0.0 if np.isnan(rested) else rested
     rule = f"{ladder.name} {each.rung}"
-    return Reason(Because.RELEASED, rule, _trigger(rule, limit, float(values[s, place]), held, stamp))
+    return Cause(Because.RELEASED, rule, _trigger(rule, limit, float(values[s, place]), held, stamp))
 
 
-def _wanted(rules: LadderRules, state: LadderState, level: Level, place: int) -> dict[str, tuple[str, Ladder, int]]:
+def _wanted(
+    rules: LadderRules, state: LadderState, level: Level, place: int, experiments: tuple[tuple[str, str], ...] = ()
+) -> dict[str, tuple[str, Ladder, int]]:
     """Flag → variant, and the ladder and rung that say so. The highest rung has its way, of equals the last by name."""
     found: dict[str, tuple[str, Ladder, int]] = {}
     heights: dict[str, int] = {}
     for ladder in rules.ladders:
         if ladder.level is level:
-            for r in range(int(state.ladders[ladder.name].rungs[place])):
-                for flag, variant in ladder.steps[r].flags:
-                    height = ORDER[ladder.steps[r].rung]
+            for r, each in enumerate(ladder.steps[: int(state.ladders[ladder.name].rungs[place])]):
+                height = ORDER[each.rung]
+                for flag, variant in (*each.flags, *(experiments if Do.DISABLE_EXPERIMENTS in each.do else ())):
                     if height >= heights.get(flag, -1):
                         heights[flag] = height
                         found[flag] = (variant, ladder, r)
@@ -344,10 +363,10 @@ def _flag_actions(
     after: LadderState,
     scope: Scope,
     place: int,
-    causes: Mapping[tuple[Scope, str], Reason],
+    causes: Mapping[tuple[Scope, str], Cause],
     time_seconds: float,
 ) -> list[Action]:
-    """Flags of one place that are wanted otherwise than before, in name order."""
+    """Bools of one place that are wanted otherwise than before, in name order."""
     old, new = _wanted(rules, before, scope.level, place), _wanted(rules, after, scope.level, place)
     actions = []
     for flag in sorted(old.keys() | new.keys()):

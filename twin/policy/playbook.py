@@ -68,7 +68,7 @@ class Because(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reason:
+class Cause:
     """Why, in full: the rule, what was measured against which limit, and a detail in words."""
 
     because: Because
@@ -90,7 +90,7 @@ class Action:
     time_seconds: float
     scope: Scope
     do: Do
-    reason: Reason
+    reason: Cause
     flag: str = ""
     variant: str = ""
 
@@ -102,14 +102,14 @@ HARD_LIMIT = (Do.FREEZE_DEPLOYS, Do.SCALE_DOWN, Do.CHECKPOINT, Do.DRAIN, Do.SHUT
 CONTAINMENT = (Do.FREEZE_DEPLOYS, Do.DISABLE_EXPERIMENTS, Do.SHED_QUEUE)
 
 
-def playbook(scope: Scope, reason: Reason, time_seconds: float) -> tuple[Action, ...]:
+def playbook(scope: Scope, reason: Cause, time_seconds: float) -> tuple[Action, ...]:
     """What a hard limit in a place asks for, in the order in which it is to be done. The alert carries the context."""
-    alert = Reason(reason.because, reason.rule, reason.trigger, _told(scope, reason))
+    alert = Cause(reason.because, reason.rule, reason.trigger, _told(scope, reason))
     return tuple(Action(time_seconds, scope, do, alert if do is Do.ALERT else reason) for do in HARD_LIMIT)
 
 
 def containment(
-    scope: Scope, reason: Reason, time_seconds: float, experiments: Iterable[tuple[str, str]] = ()
+    scope: Scope, reason: Cause, time_seconds: float, experiments: Iterable[tuple[str, str]] = ()
 ) -> tuple[Action, ...]:
     """What contains an event: no deploys, experimental rollouts off one by one in name order, less queue.
 
@@ -134,7 +134,7 @@ def experiments_of(flags: Flags) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _told(scope: Scope, reason: Reason) -> str:
+def _told(scope: Scope, reason: Cause) -> str:
     done = ", ".join(SENTENCES[do] for do in HARD_LIMIT[:-1])
     measured = f"{reason.trigger}. " if reason.trigger is not None else ""
     return f"hard limit on {scope}: {measured}Asked for, in this order: {done}."

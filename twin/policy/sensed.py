@@ -47,7 +47,7 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class Readings:
+class Sensed:
     """Names of the places of each level, and readings by signal. A signal that is left out is missing everywhere."""
 
     members: Mapping[Level, tuple[str, ...]]
@@ -63,7 +63,7 @@ class Readings:
         return Signal(np.full(count, np.nan), np.full(count, -np.inf), missing)
 
 
-def readings_of(snapshot: FacilitySnapshot, hall: str = "hall") -> Readings:
+def readings_of(snapshot: FacilitySnapshot, hall: str = "hall") -> Sensed:
     """What a snapshot holds for the ladder. ``hall`` names the hall.
 
     Means and sums over racks and rows are of quality GOOD where all their readings are, and as old as the oldest:
@@ -85,7 +85,7 @@ def readings_of(snapshot: FacilitySnapshot, hall: str = "hall") -> Readings:
         Level.LOOP: snapshot.loop_names,
         Level.HALL: (hall,),
     }
-    return Readings(members, signals)
+    return Sensed(members, signals)
 
 
 def _signal(snapshot: FacilitySnapshot, name: str) -> Signal:
