@@ -1,0 +1,276 @@
+"""Writes facility snapshots and policy states once each, to be referred to by digest.
+
+Consecutive snapshots share most of what they hold: names and nameplates wholly, histories all but the newest sample.
+So a snapshot is kept as pieces (see :mod:`twin.audit.objects`), a piece is stored once, and an entry of the file holds
+what is new against the entry before. The file is one of frames (:mod:`twin.audit.frames`): one append per snapshot, no
+library but zlib, and a crash costs the last entry at most. A zip of arrays such as npz cannot be appended to after a
+crash, and JSON with base64 is a third larger and slower to read.
+
+What is unchanged is found by comparing bytes (names apart, which are tuples of text): a service that fills one array
+again and again is recorded as it was at each decision. Of histories in the very mapping that the snapshot before had,
+the newest row is compared: a snapshot is frozen, and rows of the past are not written anew in place.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.audit.canonical import PREFIX, canonical
+from twin.audit.frames import FrameWriter
+from twin.audit.objects import (
+    VALUE,
+    array_bytes,
+    array_header,
+    history_digest,
+    parts_of,
+    piece_digest,
+    row_bytes,
+    row_header,
+    snapshot_digest,
+    value_bytes,
+)
+from twin.policy.snapshot import FacilitySnapshot, History
+
+
+class _Slot:
+    """The last piece at one path: an array's dtype and shape, or the tuple of names that it is."""
+
+    __slots__ = ("data", "digest", "dtype", "names", "shape")
+
+    def __init__(self, part: Any, data: bytes, digest: bytes) -> None:
+        self.data, self.digest = data, digest
+        self.dtype: Any = getattr(part, "dtype", None)
+        self.shape: Any = getattr(part, "shape", None)
+        self.names = part if type(part) is tuple and all(type(name) is str for name in part) else None
+
+
+class _Lane:
+    """The last history at one path: copies of its rows and their digests."""
+
+    def __init__(self, header: str) -> None:
+        self.header = header
+        self.times: NDArray[Any] = np.zeros(0)
+        self.values: NDArray[Any] = np.zeros((0, 0))
+        self.quality: NDArray[Any] = np.zeros((0, 0), np.int8)
+        self.rows: list[bytes] = []  # digests
+        self.digest = b""
+        self.newest = b""
+
+    def shared(self, history: History) -> tuple[int, int]:
+        """(rows of the last history that are gone, rows of the new one that are known), bit for bit."""
+        old, new = self.times, history.time_seconds
+        if not len(old) or not len(new):
+            return len(old), 0
+        begins = np.flatnonzero(old == new[0])
+        if not len(begins):
+            return len(old), 0
+        gone = int(begins[0])
+        known = len(old) - gone
+        if known > len(new):
+            return len(old), 0
+        for mine, theirs in (
+            (old, new),
+            (self.values, history.values),
+            (self.quality, history.quality),
+        ):
+            if not _same_bits(mine[gone:], theirs[:known]):
+                return len(old), 0
+        return gone, known
+
+    def ends_like(self, history: History) -> bool:
+        """Whether the newest row and the count of rows are those of the last history."""
+        count = len(history.time_seconds)
+        return count == len(self.rows) and (count == 0 or row_bytes(history, -1) == self.newest)
+
+    def keep(self, history: History, rows: list[bytes]) -> None:
+        """Hold a copy of this history."""
+        self.newest = row_bytes(history, -1) if rows else b""
+        self.times, self.values, self.quality = (
+            history.time_seconds.copy(),
+            history.values.copy(),
+            history.quality.copy(),
+        )
+        self.rows = rows
+        self.digest = history_digest(self.header, rows)
+
+
+def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two arrays of one dtype and shape are equal to the bit, signs of zero and NaN payloads included."""
+    whole = f"u{one.dtype.itemsize}"
+    return one.tobytes() == other.tobytes() if one.ndim == 1 else bool((one.view(whole) == other.view(whole)).all())
+
+
+class SnapshotStore:
+    """A file of snapshots and values, written once each. Use it as a context manager.
+
+    An existing file is continued; ``recovered`` says how many bytes of an incomplete last entry were cut off, which is
+    what a crash in the middle of a write leaves. Raises :class:`twin.audit.errors.AuditError` for what cannot be
+    recorded, and for a file that cannot be written or is none of ours.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._file = FrameWriter(self.path)
+        self.recovered = self._file.recovered
+        self._numbers: dict[bytes, int] = {}  # digest of every piece in the file → its number
+        self._values: set[bytes] = set()  # digests of pieces that were put as values
+        self._count = 0
+        for frame in self._file.frames:
+            self._remember(frame.meta, frame.data)
+        self._file.frames = []
+        self._slots: dict[str, _Slot] = {}
+        self._lanes: dict[str, _Lane] = {}
+        self._paths: set[str] | None = None  # of the snapshot before; None when the next stands by itself
+        self._histories: Any = None  # of the snapshot before
+        self._before = ""  # digest of the snapshot before
+        self._new: list[tuple[str, bytes]] = []  # pieces of the entry that is being made
+
+    def _remember(self, meta: bytes, data: bytes) -> None:
+        found = json.loads(meta)
+        at = 0
+        for header, size in found["pieces"]:
+            self._numbers[piece_digest(header, data[at : at + size])] = self._count
+            self._count += 1
+            at += size
+        if "value" in found:
+            self._values.add(bytes.fromhex(found["value"].removeprefix(PREFIX)))
+
+    # ------------------------------------------------------------------ put
+
+    def put(self, snapshot: FacilitySnapshot) -> str:
+        """Store a snapshot, unless it is the one before, and return its digest."""
+        entries: dict[str, bytes] = {}
+        changed: dict[str, Any] = {}
+        try:
+            for path, part in parts_of(snapshot):
+                if isinstance(part, History):
+                    entries[path] = self._put_history(path, part, changed, snapshot.histories is self._histories)
+                else:
+                    entries[path] = self._put_part(path, part, changed)
+            self._histories = snapshot.histories
+            if not changed and entries.keys() == self._paths:
+                return self._before
+            return self._append(entries, changed)
+        except BaseException:
+            self._forget()
+            raise
+
+    def _append(self, entries: dict[str, bytes], changed: dict[str, Any]) -> str:
+        """Write the entry of a snapshot with these digests by path, of which ``changed`` are new."""
+        digest = snapshot_digest(entries)
+        meta: dict[str, Any] = {"pieces": [[header, len(data)] for header, data in self._new]}
+        if self._paths is not None:
+            meta["like"] = self._before
+            gone = sorted(self._paths - entries.keys())
+            if gone:
+                meta["gone"] = gone
+            for path in gone:
+                self._slots.pop(path, None)
+                self._lanes.pop(path, None)
+        meta["snapshot"] = digest
+        meta["set"] = changed
+        self._file.append(canonical(meta), b"".join([data for _, data in self._new]))
+        self._new = []
+        self._paths, self._before = set(entries), digest
+        return digest
+
+    def put_value(self, value: Any) -> str:
+        """Store the encoded form of any value, unless it is there, and return its digest."""
+        data = b"null" if value is None else value_bytes(value)
+        digest = piece_digest(VALUE, data)
+        name = PREFIX + digest.hex()
+        if digest not in self._values:
+            number = self._numbers.get(digest)
+            if number is None:
+                meta = {"pieces": [[VALUE, len(data)]], "value": name, "number": self._count}
+                self._file.append(canonical(meta), data)
+                self._numbers[digest] = self._count
+                self._count += 1
+            else:
+                self._file.append(canonical({"pieces": [], "value": name, "number": number}), b"")
+            self._values.add(digest)
+        return name
+
+    def _forget(self) -> None:
+        """After a snapshot that was refused halfway, let the next one stand by itself."""
+        for header, data in self._new:
+            self._numbers.pop(piece_digest(header, data), None)
+        self._count -= len(self._new)
+        self._new, self._slots, self._lanes, self._paths, self._histories = [], {}, {}, None, None
+
+    def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
+        slot = self._slots.get(path)
+        array = isinstance(part, np.ndarray)
+        if slot is not None and array and part.dtype == slot.dtype and part.shape == slot.shape:
+            data = array_bytes(part)
+            if data == slot.data:
+                return slot.digest
+        elif slot is not None and slot.names is not None and part is slot.names:
+            return slot.digest  # a tuple of names cannot change
+        else:
+            data = array_bytes(part) if array else value_bytes(part)
+        header = array_header(part, path) if array else VALUE
+        digest = piece_digest(header, data)
+        known = slot is not None and slot.digest == digest
+        self._slots[path] = _Slot(part, data, digest)
+        if not known:
+            changed[path] = self._intern(digest, header, data)
+            self._lanes.pop(path, None)
+        return digest
+
+    def _put_history(self, path: str, history: History, changed: dict[str, Any], again: bool) -> bytes:
+        """``again`` says that it is out of the mapping that the snapshot before had."""
+        lane = self._lanes.get(path)
+        if again and lane is not None and lane.ends_like(history):
+            return lane.digest
+        header = row_header(history, path)
+        if lane is None or lane.header != header:
+            lane = self._lanes[path] = _Lane(header)
+            self._slots.pop(path, None)
+            gone, known, fresh = 0, 0, True
+        else:
+            gone, known = lane.shared(history)
+            fresh = False
+        count = len(history.time_seconds)
+        if not fresh and gone == 0 and known == count == len(lane.rows):
+            return lane.digest
+        rows = lane.rows[gone : gone + known]
+        numbers = []
+        for row in range(known, count):
+            data = row_bytes(history, row)
+            digest = piece_digest(header, data)
+            rows.append(digest)
+            numbers.append(self._intern(digest, header, data))
+        lane.keep(history, rows)
+        changed[path] = (
+            {"rows": header, "skip": gone, "add": numbers} if not fresh else {"rows": header, "add": numbers}
+        )
+        return lane.digest
+
+    def _intern(self, digest: bytes, header: str, data: bytes) -> int:
+        """The number of a piece, which is stored with this entry if it is new."""
+        number = self._numbers.get(digest)
+        if number is None:
+            number = self._numbers[digest] = self._count
+            self._count += 1
+            self._new.append((header, data))
+        return number
+
+    # ------------------------------------------------------------------ end
+
+    def sync(self) -> None:
+        """Wait until the disk has everything."""
+        self._file.sync()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
