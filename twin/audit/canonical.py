@@ -38,8 +38,22 @@ def canonical(value: Any) -> bytes:
         pass
     try:
         return rfc8785.dumps(value)
-    except rfc8785.CanonicalizationError as error:
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         raise AuditError(f"a value has no canonical JSON: {error}; encode it with twin.audit.encode first") from error
+
+
+def parse(text: bytes | str) -> Any:
+    """The value of a JSON text. Numbers past 2⁵³ − 1 are reals, as all are in RFC 8785; raises ValueError."""
+    return json.loads(text, parse_int=_whole, parse_constant=_no_number)
+
+
+def _whole(text: str) -> int | float:
+    value = int(text) if len(text) < 20 else float(text)
+    return value if -LARGEST <= value <= LARGEST else float(text)
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
 def digest(data: bytes) -> str:
@@ -62,9 +76,10 @@ def _plain(value: Any) -> Any:
         if -LARGEST <= value <= LARGEST:
             return value
     elif kind is float:
-        if value.is_integer() and -LARGEST <= value <= LARGEST:
-            return int(value)
-        if LEAST_REAL <= abs(value) < GREATEST_REAL:
+        if value.is_integer():
+            if -LARGEST <= value <= LARGEST:
+                return int(value)
+        elif LEAST_REAL <= abs(value) < GREATEST_REAL:
             return value
     elif kind is dict:
         for key in value:

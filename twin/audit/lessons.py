@@ -115,13 +115,13 @@ def _poor_racks(
             if rack in heavy:
                 by_burden[rack].append(str(record["subject"]))
     found = [
-        PoorRack(rack, len(jobs), tuple(dict.fromkeys(jobs)), f"among the worst {limits.poor_share:.0%} by score")
+        PoorRack(rack, len(jobs), tuple(dict.fromkeys(jobs)), f"worst {limits.poor_share:.0%} by score")
         for rack, jobs in by_rank.items()
         if len(jobs) >= limits.placements
     ] + [
         PoorRack(
             rack, len(jobs), tuple(dict.fromkeys(jobs)),
-            f"among the worst {limits.poor_share:.0%} by burden ({burden[rack]:g})",
+            f"worst {limits.poor_share:.0%} by burden, {burden[rack]:g}",
         )
         for rack, jobs in by_burden.items()
         if len(jobs) >= limits.placements

@@ -7,7 +7,6 @@ stopped machine may lose what came after the last checkpoint, which is when the 
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Self
 
-from twin.audit.canonical import PREFIX, canonical
+from twin.audit.canonical import PREFIX, canonical, parse
 from twin.audit.checkpoints import Checkpoint, Signer, signed
 from twin.audit.errors import AuditError
 from twin.audit.frames import write_all
 from twin.audit.merkle import MerkleTree
+from twin.audit.records import DECISION, OVERRIDE
 
 #: names of the files in a run directory
 LOG, SNAPSHOTS, CHECKPOINTS = "audit.jsonl", "audit.snapshots", "audit.checkpoints.jsonl"
@@ -47,7 +47,7 @@ def read_lines(path: Path) -> Iterator[Line]:
             for number, data in enumerate(file):
                 bare = data.removesuffix(b"\n")
                 try:
-                    record = json.loads(bare)
+                    record = parse(bare)
                 except (ValueError, RecursionError):
                     record = None
                 yield Line(number, bare, record if isinstance(record, dict) else None, bare != data)
@@ -59,15 +59,40 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     """All records of a log. Raises :class:`AuditError` that names a line which is none."""
     found = []
     for line in read_lines(path):
-        record = line.record
-        if (
-            record is None
-            or not {"id", "type", "data", "time"} <= record.keys()
-            or not isinstance(record["data"], dict)
-        ):
-            raise AuditError(f"{path}: line {line.number + 1} is no record; see 'twin audit verify {path}'")
-        found.append(record)
+        lacking = ["a JSON object"] if line.record is None else _lacking(line.record)
+        if line.record is None or lacking:
+            lacks = ", ".join(lacking)
+            raise AuditError(f"{path}: line {line.number + 1} is no record, it lacks {lacks}; see 'twin audit verify'")
+        found.append(line.record)
     return found
+
+
+def _lacking(record: Mapping[str, Any]) -> list[str]:
+    """What a reader needs of a record and does not find."""
+    absent = [name for name in ("id", "type", "subject", "time", "data") if name not in record]
+    data = record.get("data")
+    if not isinstance(data, dict):
+        return [*absent, "data"]
+    for name, keys in _CONTENT.get(str(record.get("type")), {}).items():
+        part = data.get(name)
+        if not isinstance(part, dict):
+            absent.append(f"data.{name}")
+        else:
+            absent += [f"data.{name}.{key}" for key in keys if key not in part]
+    return absent
+
+
+#: type of record → parts of its data that are objects, and what each must have
+_CONTENT: dict[str, dict[str, tuple[str, ...]]] = {
+    DECISION: {
+        "request": ("id",),
+        "decision": ("kind", "reason", "sentence", "detail", "racks", "digest"),
+        "policy": ("name", "version", "digest", "parameters"),
+        "snapshot": ("digest", "time_seconds"),
+        "state": ("before", "after"),
+    },
+    OVERRIDE: {"request": ("id",), "override": ("identity", "role", "reason", "racks")},
+}
 
 
 def record_hash(record: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.audit.canonical import PREFIX, canonical
+from twin.audit.canonical import PREFIX, canonical, parse
 from twin.audit.errors import AuditError
 from twin.audit.values import KINDS, WIDEST, decode, encode
 from twin.policy.snapshot import FacilitySnapshot, History
@@ -96,7 +96,7 @@ def read_piece(header: str, data: bytes) -> Any:
     """The array or value of a piece. An array is read-only, as a policy must not write to a snapshot."""
     try:
         if header == VALUE:
-            return decode(json.loads(data))
+            return decode(parse(data))
         word, dtype, shape = header.split(" ", 2)
         if word != "array":
             raise ValueError(f"{word} is no array")

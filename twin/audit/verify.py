@@ -173,10 +173,10 @@ def _break(seen: Sequence[_Seen], n: int, place: dict[str, int]) -> Finding:
         if n == 0:
             return Finding(0, Problem.BEGINNING, f"It follows {each.previous}.")
         return Finding(n - 1, Problem.REPLACED, f"Record {each.id} follows {each.previous}, which is not there.")
-    if any(other.id == ID.format(n) for other in seen[n + 1 :]):
-        return Finding(n, Problem.MOVED, f"Line {n + 1} holds record {each.id}.")
     if each.id > ID.format(n):
-        last = int(each.id) - 1 if each.id.isdigit() else n
+        if any(other.id == ID.format(n) for other in seen[n + 1 :]):
+            return Finding(n, Problem.MOVED, f"Line {n + 1} holds record {each.id}.")
+        last = int(each.id) - 1 if each.id.isdecimal() else n
         gone = ID.format(n) if last == n else f"{ID.format(n)} to {ID.format(last)}"
         return Finding(n, Problem.REMOVED, f"Line {n + 1} holds record {each.id}; {gone} should be before it.")
     return Finding(n, Problem.INSERTED, f"Line {n + 1} holds a record {each.id!r} that follows nothing here.")

@@ -130,8 +130,14 @@ def _store_of(asked: argparse.Namespace, log: Path) -> StoredSnapshots | None:
 
 
 def _checkpoints_of(asked: argparse.Namespace, log: Path) -> tuple[Checkpoint, ...]:
-    path = asked.checkpoints or log.with_name(CHECKPOINTS)
-    return read_checkpoints(path) if asked.checkpoints or path.exists() else ()
+    """The checkpoints that were asked for, or those beside the log if there are any."""
+    if asked.checkpoints is None:
+        path = log.with_name(CHECKPOINTS)
+        return read_checkpoints(path) if path.exists() else ()
+    found = read_checkpoints(asked.checkpoints)
+    if not found:
+        raise AuditError(f"{asked.checkpoints}: holds no checkpoint; give the copy that was kept")
+    return found
 
 
 def _print(value: Any) -> None:
@@ -167,11 +173,11 @@ def _verify(asked: argparse.Namespace) -> Exit:
 def _trust(path: Path) -> tuple[Callable[[Checkpoint], bool] | None, str]:
     """How a signature is checked by the key of a file, or why that cannot be done here."""
     try:
-        from twin.audit import signing  # an extra
+        from twin.audit.signing import read_public_key, signature_holds  # an extra
     except ImportError:
         return None, "signatures need the extra sign: pip install 'data-hall-twin[sign]'"
-    public = signing.read_public_key(path)
-    return lambda checkpoint: signing.signature_holds(checkpoint, public), ""
+    public = read_public_key(path)
+    return lambda checkpoint: signature_holds(checkpoint, public), ""
 
 
 def _covered(verdict: Verdict) -> str:
