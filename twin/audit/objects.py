@@ -1,6 +1,6 @@
 """What a snapshot is made of: pieces with a digest each, and the digest of the whole.
 
-A piece is a header line that says what it is, and its bytes: an array (dtype, shape, little-endian bytes in C order), a
+A piece is a header line that says what it is, and its bytes: arrays (dtype, shape, little-endian bytes in C order), a
 row of a history (the time, N values and N qualities of one sample), or anything else as canonical JSON. Its digest is
 SHA-256 of header, newline and bytes. A history's digest is that of its rows' digests in order, and a snapshot's that of
 its pieces' paths and digests in the order of the paths, so that it depends on what a snapshot holds and on nothing
@@ -9,6 +9,8 @@ else: neither on the order of its mappings nor on the file that keeps it.
 
 import hashlib
 import json
+import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import lru_cache
@@ -23,9 +25,11 @@ from twin.audit.values import KINDS, WIDEST, decode, encode
 from twin.policy.snapshot import FacilitySnapshot, History
 
 VALUE = "value"
-EMPTY = "empty"  # a mapping without entries, which has no pieces of its own
+READINGS = "readings"  # path of the bundle of fields that sensors read
 NAMES = tuple(field.name for field in fields(FacilitySnapshot))
+LITTLE = sys.byteorder == "little"
 AnyArray = NDArray[Any]
+_SORTED = tuple(sorted(NAMES))
 
 
 def piece_digest(header: str, data: bytes) -> bytes:
@@ -52,39 +56,75 @@ def _order(paths: tuple[str, ...]) -> tuple[tuple[str, bytes], ...]:
     return tuple((path, path.encode() + b"\0") for path in sorted(paths))
 
 
+class Bundle(dict[str, AnyArray]):
+    """Arrays by name, in the order of their names, that are one piece since they change together."""
+
+
 def parts_of(snapshot: FacilitySnapshot) -> Iterator[tuple[str, Any]]:
-    """(path, array, history or other value) of everything in a snapshot; entries of a mapping are ``field/key``."""
-    for name in NAMES:
+    """(path, part) of everything in a snapshot: an array, a bundle of arrays, a history, or any other value.
+
+    Readings (the fields that ``ages`` has) are one bundle, and so is each mapping of arrays; a mapping of histories is
+    one part for each, ``field/key``.
+    """
+    read = snapshot.ages
+    readings = Bundle()
+    for name in _SORTED:
         value = getattr(snapshot, name)
-        if isinstance(value, Mapping) and _holds_arrays(value):
-            for key in value:
-                if type(key) is not str:
-                    raise AuditError(f"snapshot.{name}: the key {key!r} is no text; use names of fields")
-                yield f"{name}/{key}", value[key]
+        if isinstance(value, np.ndarray) and name in read:
+            readings[name] = value
+        elif isinstance(value, Mapping) and value:
+            yield from _entries(name, value)
         else:
             yield name, value
+    if readings:
+        yield READINGS, readings
 
 
-def _holds_arrays(mapping: Mapping[Any, Any]) -> bool:
-    """Whether a mapping is from names to arrays or histories, which are kept apart from one another."""
-    for value in mapping.values():
-        return isinstance(value, np.ndarray | History)
-    return False
+def _entries(name: str, mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """The parts of a mapping that has entries."""
+    kinds = set()
+    for key, value in mapping.items():
+        if type(key) is not str:
+            raise AuditError(f"snapshot.{name}: the key {key!r} is no text; use names of fields")
+        kinds.add(type(value))
+    if kinds == {np.ndarray}:
+        yield name, Bundle(sorted(mapping.items()))
+    elif kinds == {History}:
+        for key, value in mapping.items():
+            yield f"{name}/{key}", value
+    else:
+        yield name, mapping
 
 
-def array_header(array: AnyArray, path: str) -> str:
-    """What an array is. Raises :class:`AuditError` for one that is not of plain numbers."""
-    kind = array.dtype
-    if kind.kind not in KINDS or kind.itemsize > WIDEST:
-        raise AuditError(f"snapshot.{path}: arrays of dtype {kind} are not recorded; use numbers or booleans")
-    return f"array {kind.newbyteorder('<').str} {json.dumps(array.shape)}"
+Layout = tuple[tuple[str | None, "np.dtype[Any]", tuple[int, ...]], ...]
 
 
-def array_bytes(array: AnyArray) -> bytes:
-    """An array's numbers, little-endian and in C order."""
-    if array.dtype.isnative and array.dtype.byteorder != ">":
-        return array.tobytes()
-    return array.astype(array.dtype.newbyteorder("<")).tobytes()
+def layout_of(part: AnyArray | Bundle) -> Layout:
+    """Name, dtype and shape of each array of a part; a single one has no name."""
+    if isinstance(part, Bundle):
+        return tuple([(name, array.dtype, array.shape) for name, array in part.items()])
+    return ((None, part.dtype, part.shape),)
+
+
+@lru_cache(maxsize=1_024)
+def header_of(layout: Layout, path: str) -> str:
+    """What an array or a bundle is. Raises :class:`AuditError` for one that is not of plain numbers."""
+    each = []
+    for name, kind, shape in layout:
+        if kind.kind not in KINDS or kind.itemsize > WIDEST:
+            where = path if name is None else name if path == READINGS else f"{path}/{name}"
+            raise AuditError(f"snapshot.{where}: arrays of dtype {kind} are not recorded; use numbers or booleans")
+        each.append([name, kind.newbyteorder("<").str, list(shape)])
+    return "arrays " + json.dumps(each, separators=(",", ":"))
+
+
+def array_bytes(part: AnyArray | Bundle) -> bytes:
+    """The numbers of an array, or of all arrays of a bundle, little-endian and in C order."""
+    if isinstance(part, Bundle):
+        return b"".join([array_bytes(array) for array in part.values()])
+    if part.dtype.byteorder != ">" and LITTLE:
+        return part.tobytes()
+    return part.astype(part.dtype.newbyteorder("<")).tobytes()
 
 
 def value_bytes(value: Any) -> bytes:
@@ -93,14 +133,20 @@ def value_bytes(value: Any) -> bytes:
 
 
 def read_piece(header: str, data: bytes) -> Any:
-    """The array or value of a piece. An array is read-only, as a policy must not write to a snapshot."""
+    """The array, bundle or value of a piece. An array is read-only, as a policy must not write to a snapshot."""
     try:
         if header == VALUE:
             return decode(parse(data))
-        word, dtype, shape = header.split(" ", 2)
-        if word != "array":
+        word, text = header.split(" ", 1)
+        if word != "arrays":
             raise ValueError(f"{word} is no array")
-        return np.frombuffer(data, dtype=dtype).reshape(json.loads(shape))
+        found: dict[Any, AnyArray] = {}
+        at = 0
+        for name, dtype, shape in json.loads(text):
+            count = math.prod(shape)
+            found[name] = np.frombuffer(data, dtype=dtype, count=count, offset=at).reshape(shape)
+            at += found[name].nbytes
+        return found[None] if None in found else Bundle(found)
     except (ValueError, TypeError) as error:
         raise AuditError(f"a stored piece ({header}) cannot be read: {error}; the store is damaged") from error
 
@@ -111,20 +157,20 @@ def read_piece(header: str, data: bytes) -> Any:
 def row_header(history: History, path: str) -> str:
     """What the rows of a history are: the dtypes of time, values and quality, and the count of things."""
     times, values, quality = history.time_seconds, history.values, history.quality
-    for array in (times, values, quality):
-        if (
-            array.dtype.kind not in KINDS
-            or array.dtype.itemsize > WIDEST
-            or not array.dtype.isnative
-            or array.dtype.byteorder == ">"
-        ):
-            raise AuditError(f"snapshot.{path}: histories of dtype {array.dtype} are not recorded; use plain numbers")
     if times.ndim != 1 or values.shape != quality.shape or values.ndim != 2 or len(values) != len(times):
         raise AuditError(
             f"snapshot.{path}: a history of shapes {times.shape}, {values.shape} and {quality.shape}; "
             "give K times, K×N values and K×N qualities"
         )
-    return f"row {times.dtype.str} {values.dtype.str} {quality.dtype.str} {values.shape[1]}"
+    return _row_header((times.dtype, values.dtype, quality.dtype), values.shape[1], path)
+
+
+@lru_cache(maxsize=256)
+def _row_header(kinds: tuple["np.dtype[Any]", ...], things: int, path: str) -> str:
+    for kind in kinds:
+        if kind.kind not in KINDS or kind.itemsize > WIDEST or kind.byteorder == ">" or not LITTLE:
+            raise AuditError(f"snapshot.{path}: histories of dtype {kind} are not recorded; use plain numbers")
+    return f"row {' '.join(kind.str for kind in kinds)} {things}"
 
 
 def row_bytes(history: History, row: int) -> bytes:

@@ -22,9 +22,12 @@ from twin.audit.canonical import PREFIX, canonical
 from twin.audit.frames import FrameWriter
 from twin.audit.objects import (
     VALUE,
+    Bundle,
+    Layout,
     array_bytes,
-    array_header,
+    header_of,
     history_digest,
+    layout_of,
     parts_of,
     piece_digest,
     row_bytes,
@@ -36,14 +39,12 @@ from twin.policy.snapshot import FacilitySnapshot, History
 
 
 class _Slot:
-    """The last piece at one path: an array's dtype and shape, or the tuple of names that it is."""
+    """The last piece at one path: how its arrays lie, or the tuple of names that it is."""
 
-    __slots__ = ("data", "digest", "dtype", "names", "shape")
+    __slots__ = ("data", "digest", "layout", "names")
 
-    def __init__(self, part: Any, data: bytes, digest: bytes) -> None:
-        self.data, self.digest = data, digest
-        self.dtype: Any = getattr(part, "dtype", None)
-        self.shape: Any = getattr(part, "shape", None)
+    def __init__(self, layout: Layout | None, data: bytes, digest: bytes, part: Any) -> None:
+        self.layout, self.data, self.digest = layout, data, digest
         self.names = part if type(part) is tuple and all(type(name) is str for name in part) else None
 
 
@@ -203,20 +204,19 @@ class SnapshotStore:
 
     def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
         slot = self._slots.get(path)
-        array = isinstance(part, np.ndarray)
-        if slot is not None and array and part.dtype == slot.dtype and part.shape == slot.shape:
-            data = array_bytes(part)
-            if data == slot.data:
-                return slot.digest
+        layout = None
+        if isinstance(part, np.ndarray | Bundle):
+            layout, data = layout_of(part), array_bytes(part)
         elif slot is not None and slot.names is not None and part is slot.names:
             return slot.digest  # a tuple of names cannot change
         else:
-            data = array_bytes(part) if array else value_bytes(part)
-        header = array_header(part, path) if array else VALUE
+            data = value_bytes(part)
+        if slot is not None and slot.data == data and slot.layout == layout and slot.names is None:
+            return slot.digest
+        header = VALUE if layout is None else header_of(layout, path)
         digest = piece_digest(header, data)
-        known = slot is not None and slot.digest == digest
-        self._slots[path] = _Slot(part, data, digest)
-        if not known:
+        self._slots[path] = _Slot(layout, data, digest, part)
+        if slot is None or slot.digest != digest:
             changed[path] = self._intern(digest, header, data)
             self._lanes.pop(path, None)
         return digest

@@ -12,6 +12,8 @@ from twin.audit.errors import AuditError
 from twin.audit.frames import Scan, frame_at
 from twin.audit.objects import (
     NAMES,
+    READINGS,
+    Bundle,
     history_digest,
     piece_digest,
     read_history,
@@ -106,10 +108,12 @@ class StoredSnapshots:
         for path, what in entries.items():
             value = self._history(what) if isinstance(what, _Span) else self._value(what)
             name, inside, key = path.partition("/")
-            if inside:
+            if path == READINGS:
+                made.update(value)
+            elif inside:
                 made.setdefault(name, {})[key] = value
             else:
-                made[name] = value
+                made[name] = dict(value) if isinstance(value, Bundle) else value
         if set(made) != set(NAMES):
             odd = ", ".join(sorted(set(made) ^ set(NAMES)))
             raise AuditError(
