@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as stn
 
 from twin.audit import AuditError, canonical, decode, encode, register
 from twin.audit.canonical import parse
+from twin.audit.values import immutable
 from twin.policy import JobRequest, Placement, Quality, Reason, Refusal, Wait
 
 
@@ -178,6 +179,15 @@ def test_what_would_be_lost_is_refused_by_name(value, said):
     with pytest.raises(AuditError) as refused:
         encode(value)
     assert said in str(refused.value)
+
+
+def test_what_can_change_is_known():
+    fixed = (None, 1.0, "a", Reason.WAIT_FOR_TRAYS, frozenset({1}), Rung("x", 1.0, (Rung("y", 2.0),)))
+    assert immutable(fixed)
+    for open_value in ([], {}, set(), np.zeros(1), MappingProxyType({}), bytearray()):
+        assert not immutable(open_value)
+        assert not immutable((*fixed, Rung("x", 1.0, (open_value,))))
+        assert not immutable(Rung("x", 1.0, (), open_value))
 
 
 def test_only_frozen_dataclasses_become_known():

@@ -35,6 +35,7 @@ from twin.audit.objects import (
     snapshot_digest,
     value_bytes,
 )
+from twin.audit.values import immutable
 from twin.policy.snapshot import FacilitySnapshot, History
 
 
@@ -118,6 +119,7 @@ class SnapshotStore:
         self.recovered = self._file.recovered
         self._numbers: dict[bytes, int] = {}  # digest of every piece in the file → its number
         self._values: set[bytes] = set()  # digests of pieces that were put as values
+        self._fixed: tuple[Any, str] = (object(), "")  # the last value that cannot change, and its digest
         self._count = 0
         for frame in self._file.frames:
             self._remember(frame.meta, frame.data)
@@ -180,7 +182,9 @@ class SnapshotStore:
 
     def put_value(self, value: Any) -> str:
         """Store the encoded form of any value, unless it is there, and return its digest."""
-        data = b"null" if value is None else value_bytes(value)
+        if value is self._fixed[0]:
+            return self._fixed[1]  # the state that came out of one decision and goes into the next
+        data = value_bytes(value)
         digest = piece_digest(VALUE, data)
         name = PREFIX + digest.hex()
         if digest not in self._values:
@@ -193,6 +197,8 @@ class SnapshotStore:
             else:
                 self._file.append(canonical({"pieces": [], "value": name, "number": number}), b"")
             self._values.add(digest)
+        if immutable(value):
+            self._fixed = (value, name)
         return name
 
     def _forget(self) -> None:

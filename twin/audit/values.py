@@ -260,6 +260,23 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def immutable(value: Any) -> bool:
+    """Whether nothing inside a value can change: numbers, text, enumerations, tuples and frozen dataclasses of such."""
+    kind = type(value)
+    if kind in _FIXED:
+        return True
+    if kind is tuple or kind is frozenset:
+        return all(map(immutable, value))
+    if is_dataclass(kind):
+        return kind.__dataclass_params__.frozen and all(  # type: ignore[attr-defined]
+            immutable(getattr(value, name)) for name, _ in _plan(kind).fields
+        )
+    return isinstance(value, Enum)
+
+
+_FIXED = frozenset((type(None), bool, int, float, str, bytes))
+
+
 # ---------------------------------------------------------------- classes by name
 
 
