@@ -113,14 +113,19 @@ def test_arrays_that_are_filled_anew_in_place_are_seen(tmp_path):
 
 
 def test_the_past_that_is_told_otherwise_is_stored_anew(tmp_path):
-    usual, other = history(1, RACKS), history(1, RACKS)
+    usual, other, doubted, zero, minus = (history(1, RACKS) for _ in range(5))
     other.values[3, 2] = -1.0
+    doubted.quality[3, 2] = 1
+    zero.values[3, 2], minus.values[3, 2] = 0.0, -0.0
     snapshots = [
         replace(full_snapshot(), histories=past)
         for past in (
             {"rack_power_watts": history(0, RACKS)},
             {"rack_power_watts": other},
             {"rack_power_watts": usual},
+            {"rack_power_watts": doubted},
+            {"rack_power_watts": zero},
+            {"rack_power_watts": minus},
             {},
             {"rack_power_watts": history(0, RACKS, samples=0)},
             {"rack_power_watts": history(2, RACKS, samples=3)},
@@ -130,7 +135,7 @@ def test_the_past_that_is_told_otherwise_is_stored_anew(tmp_path):
     ]
     digests = stored(tmp_path / "s", *snapshots)
     reader = StoredSnapshots(tmp_path / "s")
-    assert len(set(digests)) == 7
+    assert len(set(digests)) == 10
     for digest, snapshot in zip(digests, snapshots, strict=True):
         assert same_bits(snapshot, reader.snapshot(digest))
 
@@ -159,6 +164,13 @@ def test_any_arrays_come_back(tmp_path_factory, data):
     reader = StoredSnapshots(path)
     for digest, snapshot in zip(digests, snapshots, strict=True):
         assert same_bits(snapshot, reader.snapshot(digest))
+
+
+def test_a_mapping_of_unlike_things_comes_back(tmp_path):
+    mixed = {"x": history(0, 2, 3), "y": np.arange(3)}
+    snapshot = replace(full_snapshot(), histories=mixed, ages={"x": np.zeros(2), "": np.ones(1)}, qualities={})
+    (digest,) = stored(tmp_path / "s", snapshot)
+    assert same_bits(snapshot, StoredSnapshots(tmp_path / "s").snapshot(digest))
 
 
 def test_values_are_kept_beside_snapshots(tmp_path):

@@ -1,16 +1,20 @@
 """Tampering in every way: the first record that is bad is named, and what was done to it."""
 
+import base64
 import json
 import shutil
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audit.conftest import Written, write_log
-from twin.audit import AuditLog, Checkpoint, Problem, StoredSnapshots, canonical, read_checkpoints, verify
+from twin.audit import AuditError, AuditLog, Checkpoint, Problem, StoredSnapshots, canonical, read_checkpoints, verify
 from twin.audit.log import NOTHING, record_hash
-from twin.audit.signing import Ed25519Signer, signature_holds
+from twin.audit.signing import Ed25519Signer, read_public_key, signature_holds
 
 
 def checked(written, **options):
@@ -250,10 +254,31 @@ def test_signatures(writer):
     assert "not signed" in verdict.findings[0].detail
 
 
+def test_keys_in_files(tmp_path):
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    other = X25519PrivateKey.generate()
+    public, private, hexadecimal = tmp_path / "public.pem", tmp_path / "private.pem", tmp_path / "public.hex"
+
+    def write(secret):
+        private.write_bytes(secret.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        public.write_bytes(secret.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+    write(key)
+    hexadecimal.write_text(Ed25519Signer(bytes(range(32))).public + "\n")
+    assert read_public_key(public) == read_public_key(hexadecimal) == Ed25519Signer.from_pem(private).public
+    write(other)
+    for read, path, said in (
+        (read_public_key, public, "is no Ed25519 key"),
+        (Ed25519Signer.from_pem, private, "is no Ed25519 key; make one with: openssl"),
+        (read_public_key, tmp_path / "none", "no public key"),
+        (Ed25519Signer.from_pem, hexadecimal, "no private key in PEM"),
+    ):
+        with pytest.raises(AuditError, match=said):
+            read(path)
+
+
 def test_a_signature_of_rfc_8032():
     """RFC 8032 (Josefsson and Liusvaara, 2017), section 7.1, test 2."""
-    import base64
-
     private = bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")
     signer = Ed25519Signer(private)
     assert signer.public == "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"

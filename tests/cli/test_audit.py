@@ -161,6 +161,16 @@ def test_show_answers_in_a_sentence(twin, run):
     assert form["record"] == read_records(run.log)[1]
 
 
+def test_show_says_that_its_record_was_changed(twin, run):
+    lines = run.lines()
+    run.rewrite([lines[0], lines[1].replace(b'"rack 1"', b'"rack 2"'), *lines[2:]])
+    ended = twin("audit", "show", run.folder, "job-1")
+    assert ended.code == 1
+    assert "was placed on rack 2" in ended.out
+    assert "this record was changed after it was written" in ended.out
+    assert json.loads(twin("audit", "show", run.folder, "job-1", "--json").out)["intact"] is False
+
+
 def test_show_refuses_what_it_does_not_know(twin, run):
     ended = twin("audit", "show", run.folder, "job-99")
     assert ended.code == 3

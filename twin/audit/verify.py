@@ -116,7 +116,7 @@ def verify(
         covered=covered,
         root=PREFIX + tree.root().hex(),
         findings=tuple(findings),
-        notes=tuple(_notes(checkpoints, covered, len(seen), store, holds is not None)),
+        notes=tuple(_notes(checkpoints, covered, len(seen), store, keyed=holds is not None, clean=not findings)),
     )
 
 
@@ -216,12 +216,19 @@ def _signatures(checkpoints: Sequence[Checkpoint], holds: Callable[[Checkpoint],
 
 
 def _notes(
-    checkpoints: Sequence[Checkpoint], covered: int, records: int, store: StoredSnapshots | None, keyed: bool
+    checkpoints: Sequence[Checkpoint],
+    covered: int,
+    records: int,
+    store: StoredSnapshots | None,
+    *,
+    keyed: bool,
+    clean: bool,
 ) -> list[str]:
+    """What the verdict does not say by itself."""
     notes = []
     if not checkpoints:
         notes.append("no checkpoints: a tail that was cut off, or a log that was written anew, cannot be seen")
-    elif covered < records:
+    elif covered < records and clean:
         notes.append(f"the last {records - covered} records are after the last checkpoint that holds")
     if not keyed and any(each.key for each in checkpoints):
         notes.append("the checkpoints are signed; their signatures were not checked, since no key was given")

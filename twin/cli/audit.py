@@ -13,7 +13,7 @@ from rich.table import Table
 from twin.audit.checkpoints import Checkpoint, read_checkpoints
 from twin.audit.errors import AuditError
 from twin.audit.lessons import Lessons, Limits, lessons
-from twin.audit.log import CHECKPOINTS, LOG, SNAPSHOTS, read_records
+from twin.audit.log import CHECKPOINTS, LOG, SNAPSHOTS, read_records, record_hash
 from twin.audit.records import PolicyStamp
 from twin.audit.replay import replay
 from twin.audit.show import clock, subjects, why
@@ -251,12 +251,17 @@ def _show(asked: argparse.Namespace) -> Exit:
         if asked.job in known:
             raise AuditError(f"{log}: no record places {asked.job} on {asked.rack!r}; leave --rack out")
         raise AuditError(f"{log}: job = {asked.job!r}: no record is about it. {did_you_mean(asked.job, known)}")
+    intact = answer.record.get("hash") == record_hash(answer.record)
     if asked.json:
-        _print({"sentence": answer.sentence, "decisions": answer.decisions, "record": answer.record})
+        _print({
+            "sentence": answer.sentence, "decisions": answer.decisions, "intact": intact, "record": answer.record,
+        })  # fmt: skip
     else:
         Console(highlight=False, markup=False, soft_wrap=True).print(answer.sentence)
         print(f"record {answer.id}, at {answer.record['time']}; {answer.decisions} decisions about {asked.job} in all")
-    return Exit.FINE
+        if not intact:
+            print(f"this record was changed after it was written: see 'twin audit verify {log}'")
+    return Exit.FINE if intact else Exit.FINDING
 
 
 # ---------------------------------------------------------------- report
