@@ -81,9 +81,8 @@ def test_signs_of_zero_and_dtypes_count(tmp_path):
 def test_rows_and_static_fields_are_stored_once(tmp_path):
     stored(tmp_path / "s", *(full_snapshot(first=n) for n in range(20)))
     found = pieces(tmp_path / "s")
-    sensed = len(full_snapshot().histories)
     rows = [header for header in found if header.startswith("row")]
-    assert len(rows) <= sensed * (90 + 19)  # of 20 × 90 per field
+    assert len(rows) == 90 + 19  # of 20 × 90: all fields are sampled at the same times
     stored(tmp_path / "t", full_snapshot(), full_snapshot(free=17))
     last = list(Scan(tmp_path / "t"))[-1]
     meta = json.loads(last.meta)
@@ -171,6 +170,34 @@ def test_a_mapping_of_unlike_things_comes_back(tmp_path):
     snapshot = replace(full_snapshot(), histories=mixed, ages={"x": np.zeros(2), "": np.ones(1)}, qualities={})
     (digest,) = stored(tmp_path / "s", snapshot)
     assert same_bits(snapshot, StoredSnapshots(tmp_path / "s").snapshot(digest))
+
+
+def test_histories_of_several_periods_come_back(tmp_path):
+    def slow(first):
+        return replace(history(first, 2, 30), time_seconds=np.arange(first, first + 30) * 60.0)
+
+    def past(n):
+        """``b`` and ``d`` are sampled six times as rarely; ``e`` joins them at the third look."""
+        found = {"a": history(n, 3), "b": slow(n // 2), "c": history(n, 1), "d": slow(n // 2)}
+        return found | ({"e": slow(n // 2)} if n > 2 else {})
+
+    snapshots = [replace(full_snapshot(first=n), histories=past(n)) for n in range(6)]
+    digests = stored(tmp_path / "s", *snapshots)
+    reader = StoredSnapshots(tmp_path / "s")
+    for digest, snapshot in zip(digests, snapshots, strict=True):
+        assert same_bits(snapshot, reader.snapshot(digest))
+
+
+def test_a_history_that_is_added_to_the_same_mapping_is_seen(tmp_path):
+    past = {"a": history(0, 2)}
+    snapshot = replace(full_snapshot(), histories=past)
+    with SnapshotStore(tmp_path / "s") as store:
+        first = store.put(snapshot)
+        past["b"] = history(0, 2)
+        second = store.put(snapshot)
+    reader = StoredSnapshots(tmp_path / "s")
+    assert list(reader.snapshot(first).histories) == ["a"]
+    assert list(reader.snapshot(second).histories) == ["a", "b"]
 
 
 def test_values_are_kept_beside_snapshots(tmp_path):

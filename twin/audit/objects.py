@@ -1,10 +1,10 @@
 """What a snapshot is made of: pieces with a digest each, and the digest of the whole.
 
 A piece is a header line that says what it is, and its bytes: arrays (dtype, shape, little-endian bytes in C order), a
-row of a history (the time, N values and N qualities of one sample), or anything else as canonical JSON. Its digest is
-SHA-256 of header, newline and bytes. A history's digest is that of its rows' digests in order, and a snapshot's that of
-its pieces' paths and digests in the order of the paths, so that it depends on what a snapshot holds and on nothing
-else: neither on the order of its mappings nor on the file that keeps it.
+row of histories (the time of a sample, and N values and N qualities of each), or anything else as canonical JSON. Its
+digest is SHA-256 of header, newline and bytes. The digest of histories is that of their rows' digests in order, and a
+snapshot's that of its pieces' paths and digests in the order of the paths, so that it depends on what a snapshot holds
+and on nothing else: neither on the order of its mappings nor on the file that keeps it.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ READINGS = "readings"  # path of the bundle of fields that sensors read
 NAMES = tuple(field.name for field in fields(FacilitySnapshot))
 LITTLE = sys.byteorder == "little"
 AnyArray = NDArray[Any]
+AnyType = np.dtype[Any]
 _SORTED = tuple(sorted(NAMES))
 
 
@@ -60,11 +62,20 @@ class Bundle(dict[str, AnyArray]):
     """Arrays by name, in the order of their names, that are one piece since they change together."""
 
 
-def parts_of(snapshot: FacilitySnapshot) -> Iterator[tuple[str, Any]]:
-    """(path, part) of everything in a snapshot: an array, a bundle of arrays, a history, or any other value.
+class Samples(dict[str, History]):
+    """Histories by name, in the order of their names, that were sampled at the same times: their rows are one piece."""
 
-    Readings (the fields that ``ages`` has) are one bundle, and so is each mapping of arrays; a mapping of histories is
-    one part for each, ``field/key``.
+    @property
+    def times(self) -> AnyArray:
+        """When the rows were taken [s]."""
+        return next(iter(self.values())).time_seconds
+
+
+def parts_of(snapshot: FacilitySnapshot) -> Iterator[tuple[str, Any]]:
+    """(path, part) of everything in a snapshot: an array, a bundle of arrays, samples, or any other value.
+
+    Readings (the fields that ``ages`` has) are one bundle, and so is each mapping of arrays. A mapping of histories has
+    one part for each set of times, whose path is ``field/name`` with the first name.
     """
     read = snapshot.ages
     readings = Bundle()
@@ -88,15 +99,18 @@ def _entries(name: str, mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]
             raise AuditError(f"snapshot.{name}: the key {key!r} is no text; use names of fields")
         kinds.add(type(value))
     if kinds == {np.ndarray}:
-        yield name, Bundle(sorted(mapping.items()))
+        yield name, Bundle(sorted(mapping.items(), key=itemgetter(0)))
     elif kinds == {History}:
-        for key, value in mapping.items():
-            yield f"{name}/{key}", value
+        groups: dict[bytes, list[tuple[str, History]]] = {}
+        for key, history in sorted(mapping.items(), key=itemgetter(0)):
+            groups.setdefault(history.time_seconds.tobytes(), []).append((key, history))
+        for group in groups.values():
+            yield f"{name}/{group[0][0]}", Samples(group)
     else:
         yield name, mapping
 
 
-Layout = tuple[tuple[str | None, "np.dtype[Any]", tuple[int, ...]], ...]
+Layout = tuple[tuple[str | None, AnyType, tuple[int, ...]], ...]
 
 
 def layout_of(part: AnyArray | Bundle) -> Layout:
@@ -154,41 +168,56 @@ def read_piece(header: str, data: bytes) -> Any:
 # ---------------------------------------------------------------- histories
 
 
-def row_header(history: History, path: str) -> str:
-    """What the rows of a history are: the dtypes of time, values and quality, and the count of things."""
-    times, values, quality = history.time_seconds, history.values, history.quality
-    if times.ndim != 1 or values.shape != quality.shape or values.ndim != 2 or len(values) != len(times):
-        raise AuditError(
-            f"snapshot.{path}: a history of shapes {times.shape}, {values.shape} and {quality.shape}; "
-            "give K times, K×N values and K×N qualities"
-        )
-    return _row_header((times.dtype, values.dtype, quality.dtype), values.shape[1], path)
+def row_header(samples: Samples, path: str) -> str:
+    """What the rows of samples are: the dtype of time, and for each history its name, dtypes and count of things."""
+    each = []
+    for name, history in samples.items():
+        times, values, quality = history.time_seconds, history.values, history.quality
+        if times.ndim != 1 or values.shape != quality.shape or values.ndim != 2 or len(values) != len(times):
+            raise AuditError(
+                f"snapshot.{path.partition('/')[0]}/{name}: a history of shapes {times.shape}, {values.shape} and "
+                f"{quality.shape}; give K times, K×N values and K×N qualities"
+            )
+        each.append((name, times.dtype, values.dtype, quality.dtype, values.shape[1]))
+    return _row_header(tuple(each), path.partition("/")[0])
 
 
 @lru_cache(maxsize=256)
-def _row_header(kinds: tuple["np.dtype[Any]", ...], things: int, path: str) -> str:
-    for kind in kinds:
-        if kind.kind not in KINDS or kind.itemsize > WIDEST or kind.byteorder == ">" or not LITTLE:
-            raise AuditError(f"snapshot.{path}: histories of dtype {kind} are not recorded; use plain numbers")
-    return f"row {' '.join(kind.str for kind in kinds)} {things}"
+def _row_header(each: tuple[tuple[str, AnyType, AnyType, AnyType, int], ...], where: str) -> str:
+    form: list[Any] = [each[0][1].str]
+    for name, time, *kinds, things in each:
+        for kind in (time, *kinds):
+            if kind.kind not in KINDS or kind.itemsize > WIDEST or kind.byteorder == ">" or not LITTLE:
+                raise AuditError(f"snapshot.{where}/{name}: histories of dtype {kind} are not recorded; use numbers")
+        if time.str != form[0]:
+            raise AuditError(f"snapshot.{where}/{name}: its times are {time}, those of others {form[0]}; use one dtype")
+        form.append([name, *(kind.str for kind in kinds), things])
+    return "row " + json.dumps(form, separators=(",", ":"))
 
 
-def row_bytes(history: History, row: int) -> bytes:
-    """One sample: its time, values and qualities."""
-    return history.time_seconds[row].tobytes() + history.values[row].tobytes() + history.quality[row].tobytes()
+def row_bytes(samples: Samples, row: int) -> bytes:
+    """One sample: its time, then values and qualities of each history."""
+    parts = [samples.times[row].tobytes()]
+    for history in samples.values():
+        parts += (history.values[row].tobytes(), history.quality[row].tobytes())
+    return b"".join(parts)
 
 
-def read_history(header: str, rows: list[bytes]) -> History:
-    """The history of these rows."""
+def read_samples(header: str, rows: list[bytes]) -> Samples:
+    """The histories of these rows."""
     try:
-        _, *dtypes, count = header.split(" ")
-        things = int(count)
-        sizes = [np.dtype(dtype).itemsize for dtype in dtypes]
-        first, second = sizes[0], sizes[0] + sizes[1] * things
-        return History(
-            np.frombuffer(b"".join(row[:first] for row in rows), dtype=dtypes[0]),
-            np.frombuffer(b"".join(row[first:second] for row in rows), dtype=dtypes[1]).reshape(len(rows), things),
-            np.frombuffer(b"".join(row[second:] for row in rows), dtype=dtypes[2]).reshape(len(rows), things),
-        )
+        time, *each = json.loads(header.removeprefix("row "))
+        at = np.dtype(time).itemsize
+        times = np.frombuffer(b"".join(row[:at] for row in rows), dtype=time)
+        found = Samples()
+        for name, *kinds, things in each:
+            parts = []
+            for kind in kinds:
+                end = at + np.dtype(kind).itemsize * things
+                data = b"".join(row[at:end] for row in rows)
+                parts.append(np.frombuffer(data, dtype=kind).reshape(len(rows), things))
+                at = end
+            found[name] = History(times, parts[0], parts[1])
+        return found
     except (ValueError, TypeError, IndexError) as error:
         raise AuditError(f"a stored history ({header}) cannot be read: {error}; the store is damaged") from error

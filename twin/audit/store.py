@@ -24,6 +24,7 @@ from twin.audit.objects import (
     VALUE,
     Bundle,
     Layout,
+    Samples,
     array_bytes,
     header_of,
     history_digest,
@@ -36,7 +37,7 @@ from twin.audit.objects import (
     value_bytes,
 )
 from twin.audit.values import immutable
-from twin.policy.snapshot import FacilitySnapshot, History
+from twin.policy.snapshot import FacilitySnapshot
 
 
 class _Slot:
@@ -50,20 +51,20 @@ class _Slot:
 
 
 class _Lane:
-    """The last history at one path: copies of its rows and their digests."""
+    """The last samples at one path: copies of their rows, and the rows' digests."""
 
     def __init__(self, header: str) -> None:
         self.header = header
         self.times: NDArray[Any] = np.zeros(0)
-        self.values: NDArray[Any] = np.zeros((0, 0))
-        self.quality: NDArray[Any] = np.zeros((0, 0), np.int8)
+        self.arrays: list[NDArray[Any]] = []  # values and qualities of each history
         self.rows: list[bytes] = []  # digests
         self.digest = b""
         self.newest = b""
+        self.names: list[str] = []
 
-    def shared(self, history: History) -> tuple[int, int]:
-        """(rows of the last history that are gone, rows of the new one that are known), bit for bit."""
-        old, new = self.times, history.time_seconds
+    def shared(self, samples: Samples) -> tuple[int, int]:
+        """(rows of the last samples that are gone, rows of the new ones that are known), bit for bit."""
+        old, new = self.times, samples.times
         if not len(old) or not len(new):
             return len(old), 0
         begins = np.flatnonzero(old == new[0])
@@ -71,38 +72,39 @@ class _Lane:
             return len(old), 0
         gone = int(begins[0])
         known = len(old) - gone
-        if known > len(new):
+        if known > len(new) or old[gone:].tobytes() != new[:known].tobytes():
             return len(old), 0
-        for mine, theirs in (
-            (old, new),
-            (self.values, history.values),
-            (self.quality, history.quality),
-        ):
+        for mine, theirs in zip(self.arrays, _arrays(samples), strict=True):
             if not _same_bits(mine[gone:], theirs[:known]):
                 return len(old), 0
         return gone, known
 
-    def ends_like(self, history: History) -> bool:
-        """Whether the newest row and the count of rows are those of the last history."""
-        count = len(history.time_seconds)
-        return count == len(self.rows) and (count == 0 or row_bytes(history, -1) == self.newest)
-
-    def keep(self, history: History, rows: list[bytes]) -> None:
-        """Hold a copy of this history."""
-        self.newest = row_bytes(history, -1) if rows else b""
-        self.times, self.values, self.quality = (
-            history.time_seconds.copy(),
-            history.values.copy(),
-            history.quality.copy(),
+    def ends_like(self, samples: Samples) -> bool:
+        """Whether the names, the count of rows and the newest one are those of the last samples."""
+        return (
+            len(samples.times) == len(self.rows) > 0
+            and list(samples) == self.names
+            and row_bytes(samples, -1) == self.newest
         )
+
+    def keep(self, samples: Samples, rows: list[bytes]) -> None:
+        """Hold a copy of these samples."""
+        self.newest = row_bytes(samples, -1) if rows else b""
+        self.names = list(samples)
+        self.times = samples.times.copy()
+        self.arrays = [array.copy() for array in _arrays(samples)]
         self.rows = rows
         self.digest = history_digest(self.header, rows)
+
+
+def _arrays(samples: Samples) -> list[NDArray[Any]]:
+    return [array for history in samples.values() for array in (history.values, history.quality)]
 
 
 def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
     """Whether two arrays of one dtype and shape are equal to the bit, signs of zero and NaN payloads included."""
     whole = f"u{one.dtype.itemsize}"
-    return one.tobytes() == other.tobytes() if one.ndim == 1 else bool((one.view(whole) == other.view(whole)).all())
+    return bool((one.view(whole) == other.view(whole)).all())
 
 
 class SnapshotStore:
@@ -149,8 +151,8 @@ class SnapshotStore:
         changed: dict[str, Any] = {}
         try:
             for path, part in parts_of(snapshot):
-                if isinstance(part, History):
-                    entries[path] = self._put_history(path, part, changed, snapshot.histories is self._histories)
+                if isinstance(part, Samples):
+                    entries[path] = self._put_samples(path, part, changed, snapshot.histories is self._histories)
                 else:
                     entries[path] = self._put_part(path, part, changed)
             self._histories = snapshot.histories
@@ -227,33 +229,30 @@ class SnapshotStore:
             self._lanes.pop(path, None)
         return digest
 
-    def _put_history(self, path: str, history: History, changed: dict[str, Any], again: bool) -> bytes:
-        """``again`` says that it is out of the mapping that the snapshot before had."""
+    def _put_samples(self, path: str, samples: Samples, changed: dict[str, Any], again: bool) -> bytes:
+        """``again`` says that they are out of the mapping that the snapshot before had."""
         lane = self._lanes.get(path)
-        if again and lane is not None and lane.ends_like(history):
+        if again and lane is not None and lane.ends_like(samples):
             return lane.digest
-        header = row_header(history, path)
+        header = row_header(samples, path)
+        what: dict[str, Any] = {"rows": header}
         if lane is None or lane.header != header:
             lane = self._lanes[path] = _Lane(header)
             self._slots.pop(path, None)
-            gone, known, fresh = 0, 0, True
+            gone, known = 0, 0
         else:
-            gone, known = lane.shared(history)
-            fresh = False
-        count = len(history.time_seconds)
-        if not fresh and gone == 0 and known == count == len(lane.rows):
-            return lane.digest
-        rows = lane.rows[gone : gone + known]
-        numbers = []
-        for row in range(known, count):
-            data = row_bytes(history, row)
+            gone, known = lane.shared(samples)
+            if gone == 0 and known == len(samples.times) == len(lane.rows):
+                return lane.digest
+            what["skip"] = gone
+        rows, numbers = lane.rows[gone : gone + known], []
+        for row in range(known, len(samples.times)):
+            data = row_bytes(samples, row)
             digest = piece_digest(header, data)
             rows.append(digest)
             numbers.append(self._intern(digest, header, data))
-        lane.keep(history, rows)
-        changed[path] = (
-            {"rows": header, "skip": gone, "add": numbers} if not fresh else {"rows": header, "add": numbers}
-        )
+        lane.keep(samples, rows)
+        changed[path] = {**what, "add": numbers}
         return lane.digest
 
     def _intern(self, digest: bytes, header: str, data: bytes) -> int:

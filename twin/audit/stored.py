@@ -16,8 +16,8 @@ from twin.audit.objects import (
     Bundle,
     history_digest,
     piece_digest,
-    read_history,
     read_piece,
+    read_samples,
     snapshot_digest,
 )
 from twin.policy.snapshot import FacilitySnapshot
@@ -106,14 +106,14 @@ class StoredSnapshots:
         entries = self._checked(digest)
         made: dict[str, Any] = {}
         for path, what in entries.items():
-            value = self._history(what) if isinstance(what, _Span) else self._value(what)
-            name, inside, key = path.partition("/")
+            if isinstance(what, _Span):
+                made.setdefault(path.partition("/")[0], {}).update(self._samples(what))
+                continue
+            value = self._value(what)
             if path == READINGS:
                 made.update(value)
-            elif inside:
-                made.setdefault(name, {})[key] = value
             else:
-                made[name] = dict(value) if isinstance(value, Bundle) else value
+                made[path] = dict(value) if isinstance(value, Bundle) else value
         if set(made) != set(NAMES):
             odd = ", ".join(sorted(set(made) ^ set(NAMES)))
             raise AuditError(
@@ -177,8 +177,8 @@ class StoredSnapshots:
     def _value(self, number: int) -> Any:
         return read_piece(self._piece(number).header, self._bytes(number))
 
-    def _history(self, span: _Span) -> Any:
-        return read_history(span.header, [self._bytes(number) for number in span.lane[span.start : span.stop]])
+    def _samples(self, span: _Span) -> Any:
+        return read_samples(span.header, [self._bytes(number) for number in span.lane[span.start : span.stop]])
 
 
 def _follow(before: _Span, what: dict[str, Any]) -> _Span:
