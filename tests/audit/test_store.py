@@ -1,7 +1,9 @@
 """Snapshots stored once: bit for bit, shared rows, crashes and damage."""
 
+import errno
 import json
 from dataclasses import fields, replace
+from io import FileIO
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
 from tests.audit.conftest import RACKS, full_snapshot, history, same_bits
-from twin.audit import AuditError, SnapshotStore, StoredSnapshots
+from twin.audit import AuditError, SnapshotStore, StoredSnapshots, frames
 from twin.audit.frames import HEADER, FrameWriter, Scan
 from twin.policy import FacilitySnapshot, History, Reason
 
@@ -23,7 +25,12 @@ def stored(path, *snapshots):
 
 def pieces(path):
     """Headers of all pieces in a store, in order."""
-    return [header for frame in Scan(path) for header, _ in json.loads(frame.meta)["pieces"]]
+    headers, found = [], []
+    for frame in Scan(path):
+        meta = json.loads(frame.meta)
+        headers += meta.get("headers", [])
+        found += [headers[number] for number, _ in meta["pieces"]]
+    return found
 
 
 def turned(snapshot):
@@ -310,6 +317,37 @@ def test_a_refused_snapshot_leaves_the_store_as_it_was(tmp_path, change, said):
     reader = StoredSnapshots(path)
     assert same_bits(reader.snapshot(first), full_snapshot())
     assert same_bits(reader.snapshot(second), full_snapshot(first=2))
+
+
+def test_a_disk_that_fills_up_leaves_no_half_entry(tmp_path, monkeypatch):
+    class Full(FileIO):
+        """Takes 100 bytes of the next write, then none."""
+
+        room = None
+
+        def write(self, data):
+            if self.room is None:
+                return super().write(data)
+            if self.room == 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            taken, self.room = data[: self.room], 0
+            return super().write(taken)
+
+    monkeypatch.setattr(frames, "FileIO", Full)
+    path = tmp_path / "s"
+    with SnapshotStore(path) as store:
+        first = store.put(full_snapshot())
+        store._file._file.room = 100
+        for put, what in ((store.put, full_snapshot(first=1)), (store.put_value, ("a", 1))):
+            with pytest.raises(AuditError, match="No space left on device"):
+                put(what)
+        store._file._file.room = None
+        second, value = store.put(full_snapshot(first=1)), store.put_value(("a", 1))
+    reader = StoredSnapshots(path)
+    assert reader.cut == 0
+    assert same_bits(reader.snapshot(first), full_snapshot())
+    assert same_bits(reader.snapshot(second), full_snapshot(first=1))
+    assert reader.value(value) == ("a", 1)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path):

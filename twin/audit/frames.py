@@ -10,6 +10,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -105,12 +106,14 @@ def _read(read: Callable[[int], bytes], path: Path, offset: int, size: int) -> t
 
 
 def write_all(file: FileIO, data: bytes, path: Path) -> None:
-    """Hand all of ``data`` to the operating system. Raises :class:`AuditError`."""
+    """Append all of ``data`` or, with an :class:`AuditError`, nothing of it."""
+    done = 0
     try:
-        done = file.write(data)
         while done < len(data):
             done += file.write(data[done:])
     except OSError as fault:
+        with suppress(OSError):  # leave no half entry, after which nothing could be read
+            os.ftruncate(file.fileno(), os.fstat(file.fileno()).st_size - done)
         raise AuditError(f"{path}: cannot be written ({fault.strerror or fault}); free some space") from fault
 
 

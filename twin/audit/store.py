@@ -120,6 +120,7 @@ class SnapshotStore:
         self._file = FrameWriter(self.path)
         self.recovered = self._file.recovered
         self._numbers: dict[bytes, int] = {}  # digest of every piece in the file → its number
+        self._headers: dict[str, int] = {}  # header of any piece in the file → its number
         self._values: set[bytes] = set()  # digests of pieces that were put as values
         self._fixed: tuple[Any, str] = (object(), "")  # the last value that cannot change, and its digest
         self._count = 0
@@ -132,12 +133,15 @@ class SnapshotStore:
         self._histories: Any = None  # of the snapshot before
         self._before = ""  # digest of the snapshot before
         self._new: list[tuple[str, bytes]] = []  # pieces of the entry that is being made
+        self._new_headers: list[str] = []
 
     def _remember(self, meta: bytes, data: bytes) -> None:
         found = json.loads(meta)
-        at = 0
+        for header in found.get("headers", ()):
+            self._headers[header] = len(self._headers)
+        headers, at = list(self._headers), 0
         for header, size in found["pieces"]:
-            self._numbers[piece_digest(header, data[at : at + size])] = self._count
+            self._numbers[piece_digest(headers[header], data[at : at + size])] = self._count
             self._count += 1
             at += size
         if "value" in found:
@@ -166,7 +170,9 @@ class SnapshotStore:
     def _append(self, entries: dict[str, bytes], changed: dict[str, Any]) -> str:
         """Write the entry of a snapshot with these digests by path, of which ``changed`` are new."""
         digest = snapshot_digest(entries)
-        meta: dict[str, Any] = {"pieces": [[header, len(data)] for header, data in self._new]}
+        meta: dict[str, Any] = {"pieces": [[self._header(header), len(data)] for header, data in self._new]}
+        if self._new_headers:
+            meta["headers"] = self._new_headers
         if self._paths is not None:
             meta["like"] = self._before
             gone = sorted(self._paths - entries.keys())
@@ -178,7 +184,7 @@ class SnapshotStore:
         meta["snapshot"] = digest
         meta["set"] = changed
         self._file.append(canonical(meta), b"".join([data for _, data in self._new]))
-        self._new = []
+        self._new, self._new_headers = [], []
         self._paths, self._before = set(entries), digest
         return digest
 
@@ -192,8 +198,11 @@ class SnapshotStore:
         if digest not in self._values:
             number = self._numbers.get(digest)
             if number is None:
-                meta = {"pieces": [[VALUE, len(data)]], "value": name, "number": self._count}
+                meta = {"pieces": [[self._header(VALUE), len(data)]], "value": name, "number": self._count}
+                if self._new_headers:
+                    meta["headers"] = self._new_headers
                 self._file.append(canonical(meta), data)
+                self._new_headers = []
                 self._numbers[digest] = self._count
                 self._count += 1
             else:
@@ -208,6 +217,9 @@ class SnapshotStore:
         for header, data in self._new:
             self._numbers.pop(piece_digest(header, data), None)
         self._count -= len(self._new)
+        for header in self._new_headers:
+            del self._headers[header]
+        self._new_headers = []
         self._new, self._slots, self._lanes, self._paths, self._histories = [], {}, {}, None, None
 
     def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
@@ -235,7 +247,7 @@ class SnapshotStore:
         if again and lane is not None and lane.ends_like(samples):
             return lane.digest
         header = row_header(samples, path)
-        what: dict[str, Any] = {"rows": header}
+        what: dict[str, Any] = {"rows": self._header(header)}
         if lane is None or lane.header != header:
             lane = self._lanes[path] = _Lane(header)
             self._slots.pop(path, None)
@@ -254,6 +266,14 @@ class SnapshotStore:
         lane.keep(samples, rows)
         changed[path] = {**what, "add": numbers}
         return lane.digest
+
+    def _header(self, header: str) -> int:
+        """The number of a header, which is stored with this entry if it is new."""
+        number = self._headers.get(header)
+        if number is None:
+            number = self._headers[header] = len(self._headers)
+            self._new_headers.append(header)
+        return number
 
     def _intern(self, digest: bytes, header: str, data: bytes) -> int:
         """The number of a piece, which is stored with this entry if it is new."""

@@ -54,6 +54,7 @@ class StoredSnapshots:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self._headers: list[str] = []
         self._pieces: list[_Piece] = []
         self._digests: dict[int, bytes] = {}  # of pieces that were read
         self._values: dict[str, int] = {}
@@ -65,14 +66,15 @@ class StoredSnapshots:
         for frame in scan:
             try:
                 self._index(frame.offset, json.loads(frame.meta))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise AuditError(f"{self.path}: the entry at byte {frame.offset} makes no sense ({error!r})") from error
         self.cut = scan.cut
 
     def _index(self, offset: int, meta: dict[str, Any]) -> None:
+        self._headers += meta.get("headers", ())
         at = 0
         for header, size in meta["pieces"]:
-            self._pieces.append(_Piece(header, offset, at, at + size))
+            self._pieces.append(_Piece(self._headers[header], offset, at, at + size))
             at += size
         if "value" in meta:
             self._values[meta["value"]] = int(meta["number"])
@@ -89,7 +91,7 @@ class StoredSnapshots:
             if "skip" in what and isinstance(before, _Span):
                 entries[path] = _follow(before, what)
             else:
-                entries[path] = _Span(what["rows"], list(what["add"]), 0, len(what["add"]))
+                entries[path] = _Span(self._headers[what["rows"]], list(what["add"]), 0, len(what["add"]))
         self._snapshots[meta["snapshot"]] = entries
 
     # ------------------------------------------------------------------ read
@@ -187,4 +189,4 @@ def _follow(before: _Span, what: dict[str, Any]) -> _Span:
     if len(lane) != before.stop:  # another snapshot went on from here: begin a list of its own
         lane = lane[: before.stop]
     lane.extend(what["add"])
-    return _Span(what["rows"], lane, min(before.start + what["skip"], before.stop), len(lane))
+    return _Span(before.header, lane, min(before.start + what["skip"], before.stop), len(lane))
