@@ -27,5 +27,6 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "validate", "twin.cli.validate", "validate [CASE ...]", "hold the physics against standards, makers and papers"
     ),
+    Command("audit", "twin.cli.audit", "audit ACTION LOG", "verify, replay, show or report: who decided what, and why"),
     Command("bench", "twin.cli.bench", "bench", "measure the speed of this machine"),
 )

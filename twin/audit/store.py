@@ -1,0 +1,301 @@
+"""Writes facility snapshots and policy states once each, to be referred to by digest.
+
+Consecutive snapshots share most of what they hold: names and nameplates wholly, histories all but the newest sample.
+So a snapshot is kept as pieces (see :mod:`twin.audit.objects`), a piece is stored once, and an entry of the file holds
+what is new against the entry before. The file is one of frames (:mod:`twin.audit.frames`): one append per snapshot, no
+library but zlib, and a crash costs the last entry at most. A zip of arrays such as npz cannot be appended to after a
+crash, and JSON with base64 is a third larger and slower to read.
+
+What is unchanged is found by comparing bytes (names apart, which are tuples of text): a service that fills one array
+again and again is recorded as it was at each decision. Of histories in the very mapping that the snapshot before had,
+the newest row is compared: a snapshot is frozen, and rows of the past are not written anew in place.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.audit.canonical import PREFIX, canonical
+from twin.audit.frames import FrameWriter
+from twin.audit.objects import (
+    VALUE,
+    Bundle,
+    Layout,
+    Samples,
+    array_bytes,
+    header_of,
+    history_digest,
+    layout_of,
+    parts_of,
+    piece_digest,
+    row_bytes,
+    row_header,
+    snapshot_digest,
+    value_bytes,
+)
+from twin.audit.values import immutable
+from twin.policy.snapshot import FacilitySnapshot
+
+
+class _Slot:
+    """The last piece at one path: how its arrays lie, or the tuple of names that it is."""
+
+    __slots__ = ("data", "digest", "layout", "names")
+
+    def __init__(self, layout: Layout | None, data: bytes, digest: bytes, part: Any) -> None:
+        self.layout, self.data, self.digest = layout, data, digest
+        self.names = part if type(part) is tuple and all(type(name) is str for name in part) else None
+
+
+class _Lane:
+    """The last samples at one path: copies of their rows, and the rows' digests."""
+
+    def __init__(self, header: str) -> None:
+        self.header = header
+        self.times: NDArray[Any] = np.zeros(0)
+        self.arrays: list[NDArray[Any]] = []  # values and qualities of each history
+        self.rows: list[bytes] = []  # digests
+        self.digest = b""
+        self.newest = b""
+        self.names: list[str] = []
+
+    def shared(self, samples: Samples) -> tuple[int, int]:
+        """(rows of the last samples that are gone, rows of the new ones that are known), bit for bit."""
+        old, new = self.times, samples.times
+        if not len(old) or not len(new):
+            return len(old), 0
+        begins = np.flatnonzero(old == new[0])
+        if not len(begins):
+            return len(old), 0
+        gone = int(begins[0])
+        known = len(old) - gone
+        if known > len(new) or old[gone:].tobytes() != new[:known].tobytes():
+            return len(old), 0
+        for mine, theirs in zip(self.arrays, _arrays(samples), strict=True):
+            if not _same_bits(mine[gone:], theirs[:known]):
+                return len(old), 0
+        return gone, known
+
+    def ends_like(self, samples: Samples) -> bool:
+        """Whether the names, the count of rows and the newest one are those of the last samples."""
+        return (
+            len(samples.times) == len(self.rows) > 0
+            and list(samples) == self.names
+            and row_bytes(samples, -1) == self.newest
+        )
+
+    def keep(self, samples: Samples, rows: list[bytes]) -> None:
+        """Hold a copy of these samples."""
+        self.newest = row_bytes(samples, -1) if rows else b""
+        self.names = list(samples)
+        self.times = samples.times.copy()
+        self.arrays = [array.copy() for array in _arrays(samples)]
+        self.rows = rows
+        self.digest = history_digest(self.header, rows)
+
+
+def _arrays(samples: Samples) -> list[NDArray[Any]]:
+    return [array for history in samples.values() for array in (history.values, history.quality)]
+
+
+def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two arrays of one dtype and shape are equal to the bit, signs of zero and NaN payloads included."""
+    whole = f"u{one.dtype.itemsize}"
+    return bool((one.view(whole) == other.view(whole)).all())
+
+
+class SnapshotStore:
+    """A file of snapshots and values, written once each. Use it as a context manager.
+
+    An existing file is continued; ``recovered`` says how many bytes of an incomplete last entry were cut off, which is
+    what a crash in the middle of a write leaves. Raises :class:`twin.audit.errors.AuditError` for what cannot be
+    recorded, and for a file that cannot be written or is none of ours.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._file = FrameWriter(self.path)
+        self.recovered = self._file.recovered
+        self._numbers: dict[bytes, int] = {}  # digest of every piece in the file → its number
+        self._headers: dict[str, int] = {}  # header of any piece in the file → its number
+        self._values: set[bytes] = set()  # digests of pieces that were put as values
+        self._fixed: tuple[Any, str] = (object(), "")  # the last value that cannot change, and its digest
+        self._count = 0
+        for frame in self._file.frames:
+            self._remember(frame.meta, frame.data)
+        self._file.frames = []
+        self._slots: dict[str, _Slot] = {}
+        self._lanes: dict[str, _Lane] = {}
+        self._paths: set[str] | None = None  # of the snapshot before; None when the next stands by itself
+        self._histories: Any = None  # of the snapshot before
+        self._before = ""  # digest of the snapshot before
+        self._new: list[tuple[str, bytes]] = []  # pieces of the entry that is being made
+        self._new_headers: list[str] = []
+
+    def _remember(self, meta: bytes, data: bytes) -> None:
+        found = json.loads(meta)
+        for header in found.get("headers", ()):
+            self._headers[header] = len(self._headers)
+        headers, at = list(self._headers), 0
+        for header, size in found["pieces"]:
+            self._numbers[piece_digest(headers[header], data[at : at + size])] = self._count
+            self._count += 1
+            at += size
+        if "value" in found:
+            self._values.add(bytes.fromhex(found["value"].removeprefix(PREFIX)))
+
+    # ------------------------------------------------------------------ put
+
+    def put(self, snapshot: FacilitySnapshot) -> str:
+        """Store a snapshot, unless it is the one before, and return its digest."""
+        entries: dict[str, bytes] = {}
+        changed: dict[str, Any] = {}
+        try:
+            for path, part in parts_of(snapshot):
+                if isinstance(part, Samples):
+                    entries[path] = self._put_samples(path, part, changed, snapshot.histories is self._histories)
+                else:
+                    entries[path] = self._put_part(path, part, changed)
+            self._histories = snapshot.histories
+            if not changed and entries.keys() == self._paths:
+                return self._before
+            return self._append(entries, changed)
+        except BaseException:
+            self._forget()
+            raise
+
+    def _append(self, entries: dict[str, bytes], changed: dict[str, Any]) -> str:
+        """Write the entry of a snapshot with these digests by path, of which ``changed`` are new."""
+        digest = snapshot_digest(entries)
+        meta: dict[str, Any] = {"pieces": [[self._header(header), len(data)] for header, data in self._new]}
+        if self._new_headers:
+            meta["headers"] = self._new_headers
+        if self._paths is not None:
+            meta["like"] = self._before
+            gone = sorted(self._paths - entries.keys())
+            if gone:
+                meta["gone"] = gone
+            for path in gone:
+                self._slots.pop(path, None)
+                self._lanes.pop(path, None)
+        meta["snapshot"] = digest
+        meta["set"] = changed
+        self._file.append(canonical(meta), b"".join([data for _, data in self._new]))
+        self._new, self._new_headers = [], []
+        self._paths, self._before = set(entries), digest
+        return digest
+
+    def put_value(self, value: Any) -> str:
+        """Store the encoded form of any value, unless it is there, and return its digest."""
+        if value is self._fixed[0]:
+            return self._fixed[1]  # the state that came out of one decision and goes into the next
+        data = value_bytes(value)
+        digest = piece_digest(VALUE, data)
+        name = PREFIX + digest.hex()
+        if digest not in self._values:
+            number = self._numbers.get(digest)
+            if number is None:
+                meta = {"pieces": [[self._header(VALUE), len(data)]], "value": name, "number": self._count}
+                if self._new_headers:
+                    meta["headers"] = self._new_headers
+                self._file.append(canonical(meta), data)
+                self._new_headers = []
+                self._numbers[digest] = self._count
+                self._count += 1
+            else:
+                self._file.append(canonical({"pieces": [], "value": name, "number": number}), b"")
+            self._values.add(digest)
+        if immutable(value):
+            self._fixed = (value, name)
+        return name
+
+    def _forget(self) -> None:
+        """After a snapshot that was refused halfway, let the next one stand by itself."""
+        for header, data in self._new:
+            self._numbers.pop(piece_digest(header, data), None)
+        self._count -= len(self._new)
+        for header in self._new_headers:
+            del self._headers[header]
+        self._new_headers = []
+        self._new, self._slots, self._lanes, self._paths, self._histories = [], {}, {}, None, None
+
+    def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
+        slot = self._slots.get(path)
+        layout = None
+        if isinstance(part, np.ndarray | Bundle):
+            layout, data = layout_of(part), array_bytes(part)
+        elif slot is not None and slot.names is not None and part is slot.names:
+            return slot.digest  # a tuple of names cannot change
+        else:
+            data = value_bytes(part)
+        if slot is not None and slot.data == data and slot.layout == layout and slot.names is None:
+            return slot.digest
+        header = VALUE if layout is None else header_of(layout, path)
+        digest = piece_digest(header, data)
+        self._slots[path] = _Slot(layout, data, digest, part)
+        if slot is None or slot.digest != digest:
+            changed[path] = self._intern(digest, header, data)
+            self._lanes.pop(path, None)
+        return digest
+
+    def _put_samples(self, path: str, samples: Samples, changed: dict[str, Any], again: bool) -> bytes:
+        """``again`` says that they are out of the mapping that the snapshot before had."""
+        lane = self._lanes.get(path)
+        if again and lane is not None and lane.ends_like(samples):
+            return lane.digest
+        header = row_header(samples, path)
+        what: dict[str, Any] = {"rows": self._header(header)}
+        if lane is None or lane.header != header:
+            lane = self._lanes[path] = _Lane(header)
+            self._slots.pop(path, None)
+            gone, known = 0, 0
+        else:
+            gone, known = lane.shared(samples)
+            if gone == 0 and known == len(samples.times) == len(lane.rows):
+                return lane.digest
+            what["skip"] = gone
+        rows, numbers = lane.rows[gone : gone + known], []
+        for row in range(known, len(samples.times)):
+            data = row_bytes(samples, row)
+            digest = piece_digest(header, data)
+            rows.append(digest)
+            numbers.append(self._intern(digest, header, data))
+        lane.keep(samples, rows)
+        changed[path] = {**what, "add": numbers}
+        return lane.digest
+
+    def _header(self, header: str) -> int:
+        """The number of a header, which is stored with this entry if it is new."""
+        number = self._headers.get(header)
+        if number is None:
+            number = self._headers[header] = len(self._headers)
+            self._new_headers.append(header)
+        return number
+
+    def _intern(self, digest: bytes, header: str, data: bytes) -> int:
+        """The number of a piece, which is stored with this entry if it is new."""
+        number = self._numbers.get(digest)
+        if number is None:
+            number = self._numbers[digest] = self._count
+            self._count += 1
+            self._new.append((header, data))
+        return number
+
+    # ------------------------------------------------------------------ end
+
+    def sync(self) -> None:
+        """Wait until the disk has everything."""
+        self._file.sync()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
