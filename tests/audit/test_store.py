@@ -15,6 +15,7 @@ from tests.audit.conftest import RACKS, full_snapshot, history, same_bits
 from twin.audit import AuditError, SnapshotStore, StoredSnapshots, frames
 from twin.audit.frames import HEADER, FrameWriter, Scan
 from twin.policy import FacilitySnapshot, History, Reason
+from twin.policy.check import example
 
 
 def stored(path, *snapshots):
@@ -68,8 +69,12 @@ def test_a_digest_depends_on_every_field_and_on_no_order(tmp_path):
             first = value[name]
             longer = history(1, RACKS) if isinstance(first, History) else first + 1
             value = {**value, name: longer}
+        elif field.name == "facility":
+            value = example().facility
+        elif isinstance(value, int | float):
+            value = value + 1
         else:
-            value = value + 1.0 if isinstance(value, float) else (*value[:-1], "another")
+            value = (*value[:-1], "another")
         others |= set(stored(tmp_path / f"s-{field.name}", replace(snapshot, **{field.name: value})))
     assert len(others) == 1 + len(fields(FacilitySnapshot))
 

@@ -127,6 +127,8 @@ def test_a_request_reads_as_it_is():
         "one_rack": True,
         "priority": 0,
         "power_watts_per_tray": 5_000,
+        "peak_watts_per_tray": 0,
+        "role": "",
     }
     assert type(decode(form).power_watts_per_tray) is float
 

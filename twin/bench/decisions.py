@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twin.places import conf_dir
@@ -29,18 +30,23 @@ def _mean(call: Callable[[], Any]) -> float:
 
 def decisions(repeats: int, racks: int = RACKS) -> list[tuple[float, float, float, float]]:
     """Scores of all racks [µs]; a decision about one rack and one about a gang [ms]; a look at new readings [ms]."""
-    policy = thermal_aware(policy_document(conf_dir() / "policy", "thermal_aware"))
+    document = policy_document(conf_dir() / "policy", "thermal_aware")
+    del document["audit"]  # for whoever runs the policy
+    policy = thermal_aware(document)
     snapshot = example(racks // RACKS_PER_ROW)
+    facility = snapshot.facility
+    assert facility is not None
     _, state = policy(snapshot, ONE, None)
     terms = policy.formula.of(ONE.kind)
+    room = policy.room(snapshot, facility, state.promised_watts)
 
     def once() -> tuple[float, float, float, float]:
         one = _mean(lambda: policy(snapshot, ONE, state))
         return (
-            MICRO * _mean(lambda: score(terms, state.values, state.ages)),
+            MICRO * _mean(lambda: score(terms, room.values, room.ages)),
             MILLI * one,
             MILLI * _mean(lambda: policy(snapshot, GANG, state)),
-            MILLI * (_mean(lambda: policy(snapshot, ONE, None)) - one),
+            MILLI * (_mean(lambda: policy(replace(snapshot, ages=dict(snapshot.ages)), ONE, None)) - one),
         )
 
     return [once() for _ in range(repeats)]

@@ -131,6 +131,7 @@ def hall_mapping(configuration: Configuration) -> Mapping[str, Any]:
 def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
     """The policy that a mapping names: one of :data:`BLIND` or :data:`DOCUMENTED`, or the callable at
     ``_target_`` made with the other keys. Raises Refused."""
+    mapping = {key: value for key, value in mapping.items() if key != "audit"}  # who records is not who decides
     if "_target_" in mapping:
         target = mapping["_target_"]
         try:

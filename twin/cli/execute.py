@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from twin.cli.assembly import Parts, read_parts
+from twin.cli.auditing import audited_run
 from twin.cli.configuration import Configuration
 from twin.cli.exits import Exit
 from twin.cli.manifest import manifest_of
@@ -61,17 +62,18 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
     with RunStore(directory) as store:
         with progress(name if alone else directory.name, seconds) as moved:
             ensure_compiled()
-            result = simulate(
-                parts.hall,
-                parts.workload,
-                parts.policy,
-                parts.scenario,
-                seed=parts.configuration.seed,
-                until=seconds,
-                settings=parts.settings,
-                store=store,
-                progress=moved,
-            )
+            with audited_run(parts, directory) as (policy, settings):
+                result = simulate(
+                    parts.hall,
+                    parts.workload,
+                    policy,
+                    parts.scenario,
+                    seed=parts.configuration.seed,
+                    until=seconds,
+                    settings=settings,
+                    store=store,
+                    progress=moved,
+                )
         manifest = manifest_of(
             parts.configuration,
             name=name,

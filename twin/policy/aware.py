@@ -8,7 +8,7 @@ stale never helps: a rack of which something that decides is not known takes not
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,20 +38,11 @@ KILO = 1e3
 
 @dataclass(frozen=True)
 class State:
-    """What the policy knows between two calls: its last look, what is out, and what it promised since.
-
-    What follows from the look and the promises is kept beside them, since a queue of requests asks for it again and
-    again.
-    """
+    """What the policy knows between two calls: its last look, what is out, and what it promised since."""
 
     serial: int
-    sensed: Sensed
     out: Out
     promised_watts: Floats  # R
-    room: Headroom
-    values: Mapping[str, Floats]  # of all factors
-    ages: Mapping[str, Floats]
-    judged: Mapping[tuple[str, str], "Judged"]  # by class of work and role
 
 
 @dataclass(frozen=True)
@@ -61,6 +52,27 @@ class Judged:
     allowed: Bools
     first_rule: Ints  # that does not allow, −1 for none
     scores: Scores
+
+
+@dataclass(frozen=True)
+class Room:
+    """What follows from a look and the promises since: headroom, factors with ages, and what was judged so far."""
+
+    promised_watts: Floats
+    room: Headroom
+    values: Mapping[str, Floats]
+    ages: Mapping[str, Floats]
+    judged: dict[tuple[str, str], Judged]  # by class of work and role
+
+
+class _Memo:
+    """The last look's findings: a queue of requests asks one snapshot again and again. Inputs are compared by
+    identity, since snapshots are values that nobody changes; without it every answer would be the same."""
+
+    def __init__(self) -> None:
+        self.inputs: tuple[Any, ...] = ()
+        self.sensed: Sensed | None = None
+        self.room: Room | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,7 @@ class ThermalAware:
     least_confidence: float
     version: str
     digest: str
+    _memo: _Memo = field(default_factory=_Memo, repr=False, compare=False)
 
     def __call__(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
         never = larger_than_hall(snapshot, request)
@@ -81,14 +94,14 @@ class ThermalAware:
             return never, state
         watts = (request.power_watts_per_tray, request.peak_watts_per_tray)
         if not all(math.isfinite(each) and each >= 0.0 for each in watts):
-            return Wait(
-                request.id, Reason.WAIT_UNKNOWN, f"its declared power is {watts[0]} W, {watts[1]} W at most"
-            ), state
+            said = f"its declared power is {watts[0]} W, {watts[1]} W at most"
+            return Wait(request.id, Reason.WAIT_UNKNOWN, said), state
         facility = snapshot.facility
         if facility is None:
             return Wait(request.id, Reason.WAIT_UNKNOWN, "the snapshot has no description of the facility"), state
-        looked = self._judge(self._look(snapshot, facility, state), request.kind, request.role)
-        view = _View.of(self, snapshot, facility, looked, request)
+        looked = self.look(snapshot, facility, state)
+        room = self.room(snapshot, facility, looked.promised_watts)
+        view = _View.of(self, snapshot, facility, looked, room, request)
         if not view.roomy.any() or (not request.one_rack and int(view.free.sum()) < request.trays):
             most = int(view.free.max(initial=0)) if request.one_rack else int(view.free.sum())
             paused = int((~snapshot.rack_admitting & snapshot.rack_production).sum())
@@ -109,29 +122,46 @@ class ThermalAware:
             float(view.scores.score[racks].min()),
             float(view.scores.confidence[racks].min()),
         )
-        room = headroom(snapshot, facility, self.permitted, promised)
-        values, ages = with_headroom(looked.sensed, snapshot, room)
-        following = replace(looked, promised_watts=promised, room=room, values=values, ages=ages, judged={})
-        return decision, following
+        return decision, replace(looked, promised_watts=promised)
 
-    def _look(self, snapshot: FacilitySnapshot, facility: Facility, state: State | None) -> State:
-        """The state at this look: a new one knows new readings and has promised nothing."""
+    def look(self, snapshot: FacilitySnapshot, facility: Facility, state: State | None) -> State:
+        """The state at this look: a new one has promised nothing, and brings racks back or takes them out."""
         if state is not None and state.serial == snapshot.serial:
             return state
-        sensed = sense(snapshot, facility)
         nothing = np.zeros(len(snapshot.rack_names))
-        room = headroom(snapshot, facility, self.permitted, nothing)
-        values, ages = with_headroom(sensed, snapshot, room)
+        values = self.room(snapshot, facility, nothing).values
         out = exclusion.step(self.exclusions, None if state is None else state.out, values, snapshot.time_seconds)
-        return State(snapshot.serial, sensed, out, nothing, room, values, ages, {})
+        return State(snapshot.serial, out, nothing)
 
-    def _judge(self, state: State, kind: str, role: str) -> State:
-        """The state with what rules and formula say for a class of work in a role."""
-        if (kind, role) in state.judged:
-            return state
-        allowed, first = admit(self.rules.of(kind, role), state.values, state.ages)
-        judged = Judged(allowed, first, score(self.formula.of(kind), state.values, state.ages))
-        return replace(state, judged={**state.judged, (kind, role): judged})
+    def room(self, snapshot: FacilitySnapshot, facility: Facility, promised_watts: Floats) -> Room:
+        """Headroom and factors of all racks after these promises [W]."""
+        memo = self._memo
+        inputs = _inputs(snapshot)
+        if len(inputs) != len(memo.inputs) or any(a is not b for a, b in zip(inputs, memo.inputs, strict=True)):
+            memo.inputs, memo.sensed, memo.room = inputs, sense(snapshot, facility), None
+        if memo.room is None or memo.room.promised_watts is not promised_watts:
+            assert memo.sensed is not None
+            found = headroom(snapshot, facility, self.permitted, promised_watts)
+            values, ages = with_headroom(memo.sensed, snapshot, found)
+            memo.room = Room(promised_watts, found, values, ages, {})
+        return memo.room
+
+    def judge(self, room: Room, kind: str, role: str) -> Judged:
+        """What rules and formula say of all racks for a class of work in a role."""
+        found = room.judged.get((kind, role))
+        if found is None:
+            allowed, first = admit(self.rules.of(kind, role), room.values, room.ages)
+            found = Judged(allowed, first, score(self.formula.of(kind), room.values, room.ages))
+            room.judged[kind, role] = found
+        return found
+
+
+def _inputs(snapshot: FacilitySnapshot) -> tuple[Any, ...]:
+    """All of a snapshot but its free trays, which decisions change."""
+    return tuple(getattr(snapshot, name) for name in _READ)
+
+
+_READ = tuple(each.name for each in fields(FacilitySnapshot) if each.name != "rack_free_trays")
 
 
 @dataclass(frozen=True)
@@ -156,9 +186,15 @@ class _View:
 
     @classmethod
     def of(
-        cls, policy: ThermalAware, snapshot: FacilitySnapshot, facility: Facility, state: State, request: JobRequest
+        cls,
+        policy: ThermalAware,
+        snapshot: FacilitySnapshot,
+        facility: Facility,
+        state: State,
+        room: Room,
+        request: JobRequest,
     ) -> "_View":
-        judged = state.judged[request.kind, request.role]
+        judged = policy.judge(room, request.kind, request.role)
         open_racks = snapshot.rack_healthy & snapshot.rack_production & snapshot.rack_admitting
         free = np.where(open_racks, snapshot.rack_free_trays, 0)
         per_watt, idle = facility.rack_watts_per_tray_watt, facility.rack_tray_idle_watts
@@ -169,9 +205,9 @@ class _View:
             snapshot,
             facility,
             request,
-            state.room,
-            state.values,
-            state.ages,
+            room.room,
+            room.values,
+            room.ages,
             judged.scores,
             judged.allowed,
             judged.first_rule,

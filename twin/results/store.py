@@ -30,6 +30,9 @@ KNOWN_FILES = (
     rundir.METRICS,
     rundir.SUMMARY,
     rundir.REPORT,
+    "audit.jsonl",
+    "audit.snapshots",
+    "audit.checkpoints.jsonl",
 )
 
 Window = Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]]

@@ -45,10 +45,11 @@ class ResponseSettings:
     act_seconds: float = 5.0  # from a decision to its effect
     drain_seconds: float = 10.0  # between two replicas that leave
     defer_seconds: float = 600.0  # that waiting batch work is put off when the queue is shed
+    told: Callable[[Action | Change], None] | None = None  # hears of every action and change, as an audit does
 
 
 class Response:
-    """Steps the ladder at every look and carries out what it asks for. ``log`` is told of every action and change."""
+    """Steps the ladder at every look and carries out what it asks for."""
 
     def __init__(self, world: World, protection: Protection, settings: ResponseSettings) -> None:
         self.world = world
@@ -88,6 +89,9 @@ class Response:
         for change in changes:
             if isinstance(change, Change):
                 told.append((change, self._log_change(change)))
+        if self.settings.told is not None:
+            for each, _ in told:
+                self.settings.told(each)
         return told
 
     # ------------------------------------------------------------------ what is told

@@ -1,0 +1,88 @@
+"""The audit of a run: every decision, action of the ladder and change of a flag, written beside the run's tables."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import twin
+from twin.audit import ACTION, FLAG, AuditLog, Person, PolicyStamp, SnapshotStore, action_data, audited, flag_data
+from twin.audit.log import CHECKPOINTS, LOG, SNAPSHOTS
+from twin.cli.assembly import Parts
+from twin.policy.causes import Author, Trigger
+from twin.policy.flags import Change, Flags
+from twin.policy.playbook import Action
+from twin.policy.protocol import Policy
+from twin.sim.world import Settings
+
+DOCUMENT, SEED = "document", "seed"  # parameters of a stamp, from which the policy is made again
+DEFAULT_VARIANT = "not set"
+LADDER = Person("response ladder", "policy")
+
+
+@contextmanager
+def audited_run(parts: Parts, directory: Path) -> Iterator[tuple[Policy, Settings]]:
+    """Policy and settings of a run, recording into ``directory`` where its policy's document says ``audit: true``.
+
+    Raises :class:`twin.audit.errors.AuditError` for what cannot be recorded or written.
+    """
+    if not parts.configuration.policy.get("audit", False):
+        yield parts.policy, parts.settings
+        return
+    with (
+        SnapshotStore(directory / SNAPSHOTS) as store,
+        AuditLog(
+            directory / LOG,
+            source=f"/hall/{parts.hall.name}",
+            checkpoints=directory / CHECKPOINTS,
+            before_checkpoint=store.sync,
+        ) as log,
+    ):
+        settings = parts.settings
+        if settings.response is not None:
+            told = _recorder(log, settings.response.flags)
+            settings = replace(settings, response=replace(settings.response, told=told))
+        yield audited(parts.policy, log, store, stamp_of(parts)), settings
+
+
+def stamp_of(parts: Parts) -> PolicyStamp:
+    """What a record calls the policy, and what a replay makes it of."""
+    mapping = parts.configuration.policy
+    name = str(mapping.get("name", mapping.get("_target_", "policy")))
+    parameters: Mapping[str, Any] = {SEED: parts.configuration.seed, DOCUMENT: mapping}
+    return PolicyStamp(name, twin.__version__, parameters)
+
+
+def _recorder(log: AuditLog, flags: Flags) -> Callable[[Action | Change], None]:
+    def tell(what: Action | Change) -> None:
+        if isinstance(what, Action):
+            trigger = "" if what.reason.trigger is None else str(what.reason.trigger)
+            data = action_data(str(what.do), reason=str(what.reason), by=LADDER, trigger=trigger)
+            log.append(ACTION, str(what.scope), what.time_seconds, data)
+            return
+        flag = flags.flags[what.flag]
+        data = flag_data(
+            what.flag,
+            what.new or DEFAULT_VARIANT,
+            what.old or DEFAULT_VARIANT,
+            at_rest=flag.default if what.new == flag.default else DEFAULT_VARIANT,
+            scope=str(what.scope),
+            reason=what.why,
+            owner=flag.owner,
+            by=_person(what.by),
+            trigger=_told(what.trigger),
+            action=str(what.kind),
+            expires_seconds=what.expires_seconds,
+        )
+        log.append(FLAG, what.flag, what.time_seconds, data)
+
+    return tell
+
+
+def _person(author: Author) -> Person:
+    return Person(author.identity, str(author.role))
+
+
+def _told(trigger: Trigger | None) -> str:
+    return "" if trigger is None else str(trigger)
