@@ -49,3 +49,40 @@ def test_a_wrong_document_is_refused_by_key_value_and_remedy(twin, override, sai
     assert ended.code == Exit.REFUSED
     assert said in ended.err
     assert not Path("there").exists()
+
+
+@pytest.mark.parametrize("words", [("policy=thermal_aware",), ("policy=random_healthy", "policy.audit=true")])
+def test_a_run_that_is_audited_verifies_and_replays_and_tells_why(twin, words):
+    assert twin("run", "hall=small", "hours=0.3", *words, "out=there").code == Exit.FINE
+    assert twin("audit", "verify", "there").code == Exit.FINE
+    replayed = twin("audit", "replay", "there")
+    assert replayed.code == Exit.FINE and "decisions came out the same" in replayed.out
+    line = next(line for line in Path("there/audit.jsonl").read_text("utf-8").splitlines() if '"Placement"' in line
+                or '"placement"' in line)  # fmt: skip
+    subject = json.loads(line)["subject"]
+    told = twin("audit", "show", "there", subject)
+    assert told.code == Exit.FINE and subject in told.out and "was placed on" in told.out
+    log = Path("there/audit.jsonl")
+    log.write_bytes(log.read_bytes().replace(b'"trays":1', b'"trays":2', 1))
+    assert twin("audit", "verify", "there").code == Exit.FINDING
+
+
+def test_an_audit_changes_nothing_and_is_written_anew_with_its_run(twin):
+    words = ("run", "hall=small", "hours=0.1", "policy=thermal_aware")
+    for audit in ("true", "false"):
+        twin(*words, f"policy.audit={audit}", f"out=audit-{audit}")
+    kept, without = Path("audit-true"), Path("audit-false")
+    assert {**metrics(kept), "wall_seconds": 0} == {**metrics(without), "wall_seconds": 0}
+    assert not (without / "audit.jsonl").exists()
+    first = (kept / "audit.jsonl").read_bytes()
+    twin(*words, "out=audit-true")
+    assert (kept / "audit.jsonl").read_bytes() == first
+    twin("run", "hall=small", "hours=0.1", "out=audit-true")
+    assert not (kept / "audit.jsonl").exists()
+
+
+def test_the_ladder_and_its_flags_stand_in_the_audit(twin):
+    ended = twin("run", "scenario=chiller_trip", "policy=thermal_aware", "hours=1", "out=there")
+    assert ended.code == Exit.FINE, ended.err
+    kinds = {json.loads(line)["type"] for line in Path("there/audit.jsonl").read_text("utf-8").splitlines()}
+    assert {"datahall.decision", "datahall.action", "datahall.flag"} <= kinds
