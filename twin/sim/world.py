@@ -113,6 +113,8 @@ class World:
     def __post_init__(self) -> None:
         self.taken = np.array([holder is not None for holder in self.holder], dtype=bool)
         self.declared = self.tray_nameplate[0].copy()
+        self._rack_declared = np.add.reduceat(self.declared, self.topology.rack_tray0[:-1])
+        self._stale: set[int] = set()  # racks whose declared power is to be added up again
         self.admitting = np.ones(len(self.topology.rack_names), dtype=bool)
         self.sensors = Sensors(self.topology, self.plant, self.settings.sensors, self.seed)
 
@@ -270,13 +272,22 @@ class World:
         """Note what the owner of ``trays`` says they will draw from now on; 0 for nobody's."""
         idle, span = self.tray_nameplate
         self.declared[trays] = idle[trays] + utilisation * span[trays]
+        self._stale.update(self.topology.tray_rack[trays].tolist())
 
     @property
     def rack_declared(self) -> NDArray[np.float64]:
         """Power at every rack's inlet [W] once its jobs draw what they declared."""
+        first, per_watt, fixed = self._shelves
+        for rack in self._stale:
+            self._rack_declared[rack] = self.declared[first[rack] : first[rack + 1]].sum()
+        self._stale.clear()
+        return np.asarray(self._rack_declared * per_watt + fixed)
+
+    @cached_property
+    def _shelves(self) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64]]:
+        """First tray of every rack, and its inlet power as a law of its trays': watts for a watt, and watts [W]."""
         rack = self.plant.c.rack
-        trays = np.add.reduceat(self.declared, self.topology.rack_tray0[:-1])
-        return np.asarray(trays * (1.0 + rack["loss_share"]) + rack["loss_fixed"])
+        return self.topology.rack_tray0.tolist(), 1.0 + rack["loss_share"], rack["loss_fixed"].copy()
 
     @cached_property
     def installed(self) -> Ints:
