@@ -86,3 +86,13 @@ def test_the_ladder_and_its_flags_stand_in_the_audit(twin):
     assert ended.code == Exit.FINE, ended.err
     kinds = {json.loads(line)["type"] for line in Path("there/audit.jsonl").read_text("utf-8").splitlines()}
     assert {"datahall.decision", "datahall.action", "datahall.flag"} <= kinds
+
+
+@pytest.mark.long
+def test_a_heavy_day_trips_under_first_fit_and_not_under_the_aware_policy(twin):
+    """One seed of `heavy` on `reference`; what the caution costs stands in the README."""
+    found = {}
+    for policy in ("first_fit", "thermal_aware"):
+        twin("run", "workload=heavy", f"policy={policy}", "policy.audit=false", f"out={policy}")
+        found[policy] = metrics(Path(policy))["breaker_trips_total"]
+    assert found["first_fit"] > 0 and found["thermal_aware"] == 0

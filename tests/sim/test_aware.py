@@ -1,7 +1,6 @@
 """The thermal-aware policy in the twin: through sensors, against the traditional pipeline in the same world."""
 
 import numpy as np
-import pytest
 
 from tests.policy.documents import shipped
 from twin.hall.reader import load_hall
@@ -9,11 +8,10 @@ from twin.places import conf_dir
 from twin.policy import JobRequest, Placement, first_fit
 from twin.policy.aware import thermal_aware
 from twin.results.balance import assert_balanced
-from twin.sim.scenario import QUIET, read_scenario
+from twin.sim.scenario import read_scenario
 from twin.sim.sensor_settings import ideal, read_sensors
 from twin.sim.simulate import Settings, simulate
 from twin.workload.jobs import Job, JobKind, Phase, Workload
-from twin.workload.load import load_workload
 
 HOUR = 3_600.0
 POLICY = thermal_aware(shipped())
@@ -76,23 +74,6 @@ def read_sensors_of_the_shop():
 
     found = yaml.safe_load((conf_dir() / "sensors" / "default.yaml").read_text(encoding="utf-8"))
     return read_sensors(found, "sensors", Faults("default.yaml"))
-
-
-@pytest.mark.long
-def test_a_heavy_day_trips_under_first_fit_and_not_under_the_aware_policy():
-    """`heavy` on `reference`, one seed: 2 trips against none; what the caution costs stands in the README."""
-    import yaml
-
-    hall = load_hall("reference")
-    trays = sum(rack.rack_class.trays for rack in hall.racks if rack.cell == "hall")
-    mapping = yaml.safe_load((conf_dir() / "workload" / "heavy.yaml").read_text(encoding="utf-8"))
-    trips = {}
-    for name, policy in (("first_fit", first_fit), ("aware", POLICY)):
-        demand = load_workload(mapping, trays=trays, gpus_per_tray=4, seconds=24 * HOUR, seed=0, cache_dir=conf_dir())
-        settings = Settings(sensors=read_sensors_of_the_shop())
-        result = simulate(hall, demand, policy, QUIET, seed=0, until=24 * HOUR, settings=settings)
-        trips[name] = result.metrics["breaker_trips_total"]
-    assert trips["first_fit"] > 0 and trips["aware"] == 0
 
 
 def test_the_decision_of_the_twin_is_that_of_the_policy_alone():
