@@ -1,6 +1,6 @@
 """Readings as the response ladder takes them: by level and signal, values with time stamps and qualities."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,22 +63,37 @@ class Sensed:
         return Signal(np.full(count, np.nan), np.full(count, -np.inf), missing)
 
 
-def readings_of(snapshot: FacilitySnapshot, hall: str = "hall") -> Sensed:
-    """What a snapshot holds for the ladder. ``hall`` names the hall.
+def readings_of(snapshot: FacilitySnapshot, hall: str = "hall", wanted: Collection[str] | None = None) -> Sensed:
+    """What a snapshot holds for the ladder. ``hall`` names the hall; ``wanted`` signals are enough, by default all.
 
     Means and sums over racks and rows are of quality GOOD where all their readings are, and as old as the oldest:
     a row of which a part is out of sight may not be taken for recovered.
     """
-    signals = {name: _signal(snapshot, name) for name in (*_OF_RACKS, *_OF_LOOPS, "row_power_watts")}
-    power = signals["rack_power_watts"]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = power.values / snapshot.rack_max_power_watts
-    signals["rack_power_ratio"] = Signal(ratio, power.measured_seconds, power.quality)
-    supply, rows = signals["rack_supply_temperature_celsius"], len(snapshot.row_names)
-    one = np.zeros(len(snapshot.rack_names), dtype=np.int64)
-    signals["row_mean_supply_temperature_celsius"] = _over(supply, snapshot.rack_row, rows, mean=True)
-    signals["hall_mean_supply_temperature_celsius"] = _over(supply, one, 1, mean=True)
-    signals["hall_power_watts"] = _over(signals["row_power_watts"], np.zeros(rows, dtype=np.int64), 1, mean=False)
+    rows = len(snapshot.row_names)
+
+    def ratio() -> Signal:
+        power = _signal(snapshot, "rack_power_watts")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = power.values / snapshot.rack_max_power_watts
+        return Signal(share, power.measured_seconds, power.quality)
+
+    def mean_supply(group: NDArray[np.int64], groups: int) -> Signal:
+        return _over(_signal(snapshot, "rack_supply_temperature_celsius"), group, groups, mean=True)
+
+    made: dict[str, Callable[[], Signal]] = {
+        "rack_power_ratio": ratio,
+        "row_mean_supply_temperature_celsius": lambda: mean_supply(snapshot.rack_row, rows),
+        "hall_mean_supply_temperature_celsius": lambda: mean_supply(np.zeros_like(snapshot.rack_row), 1),
+        "hall_power_watts": lambda: _over(
+            _signal(snapshot, "row_power_watts"), np.zeros(rows, dtype=np.int64), 1, mean=False
+        ),
+    }
+    every = (*_OF_RACKS, *_OF_LOOPS, "row_power_watts", *made)
+    signals = {
+        name: made[name]() if name in made else _signal(snapshot, name)
+        for name in every
+        if wanted is None or name in wanted
+    }
     members = {
         Level.RACK: snapshot.rack_names,
         Level.ROW: snapshot.row_names,

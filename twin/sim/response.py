@@ -59,6 +59,7 @@ class Response:
         self.business = BusinessState()
         self.ladder: LadderState | None = None
         self.off: dict[int, int] = {}  # racks that are switched off → event that did it
+        self.wanted = {name for ladder in settings.rules.ladders for name in ladder.table.signals}
         self.shifted: list[JobRun] = []  # work that waits for the backup cluster to give it back
 
     def process(self) -> Steps:
@@ -73,15 +74,17 @@ class Response:
     def look(self) -> list[tuple[Action | Change, int]]:
         """Step ladder, flags and business rules on a new snapshot; returns what has to be carried out, logged."""
         world, rules, flags = self.world, self.settings.rules, self.settings.flags
-        readings, now = readings_of(world.snapshot()), world.env.now
+        readings, now = readings_of(world.snapshot(), wanted=self.wanted), world.env.now
         if self.ladder is None:
             self.ladder = start(rules, readings.members, now)
         self.ladder, actions = step(rules, self.ladder, readings, now)
-        wanted = wishes(rules, self.ladder)
         changes: Sequence[Any] = ()
-        if wanted or self.flag_state.in_order():
+        more: Sequence[Action] = ()
+        if any(held.rungs.any() for held in self.ladder.ladders.values()) or self.flag_state.settings:
+            wanted = wishes(rules, self.ladder)
             self.flag_state, changes = settle_flags(flags, self.flag_state, wanted, POLICY, now)
-        self.business, more = step_business(rules, self.business, flags, self.flag_state, now)
+        if self.flag_state.settings or self.business.active_since or self.business.holding:
+            self.business, more = step_business(rules, self.business, flags, self.flag_state, now)
         told: list[tuple[Action | Change, int]] = []
         for action in (*actions, *more):
             if action.do not in (Do.SET_FLAG, Do.CLEAR_FLAG):
