@@ -52,6 +52,7 @@ LANES: tuple[tuple[str, tuple[EventKind, ...], str], ...] = (
         "X",
     ),
     ("cooling lost", (EventKind.PUMP_LOST, EventKind.WATER_LOST, EventKind.CHILLER_TRIPPED, EventKind.CRAH_LOST), "s"),
+    ("turned down by flags", (EventKind.FLAG_SET, EventKind.RACK_SHUT_DOWN), "^"),
     ("slowed or shut down", (EventKind.SLOWDOWN_ON, EventKind.HARDWARE_SLOWDOWN_ON, EventKind.DEVICE_SHUTDOWN), "o"),
     ("jobs hit", (EventKind.JOB_REQUEUED, EventKind.JOB_KILLED, EventKind.JOB_PREEMPTED, EventKind.JOB_REFUSED), "D"),
 )
