@@ -259,3 +259,20 @@ def test_replicas_in_a_warm_place_are_turned_down_and_counted_by_their_rate(benc
     before, after = seen[204.0], seen[231.0]
     assert np.allclose(before, before[0]) and after[0] == after[1] and after[2] == after[3]
     assert after[0] < before[0] < after[2]  # the others take over what these leave
+
+
+def test_a_person_looks_at_a_shutdown_and_recovery_releases_it(bench):
+    """A loop whose supply was past every level: after the person's time, and the release's dwell, racks come back."""
+    built = bench(settings=Settings(sensors=ideal()))
+    response = Response(built.world, built.protection, settings_of(acknowledge_seconds=300.0))
+    built.plant.set_supply(0, 56.0)
+    built.env.process(response.process())
+    built.world.sensors.begin(0.0)
+    built.world.sensors.processes(built.env, ())
+    built.at(1_500.0, lambda: built.plant.set_supply(0, 36.0))
+    built.run(5_400.0)
+    off = [event["time_seconds"] for event in built.world.log if event["kind"] == EventKind.RACK_SHUT_DOWN]
+    on = [event["time_seconds"] for event in built.world.log if event["kind"] == EventKind.RACK_RESTORED]
+    assert len(off) == 4 and len(on) == 4
+    assert max(off) < 1_500.0 < min(on)
+    assert built.world.in_service.all() and not response.off

@@ -39,6 +39,7 @@ RESPONSE = (
     number("act_seconds", "from a decision of the ladder to its effect"),
     number("drain_seconds", "between two replicas that leave"),
     number("defer_seconds", "that waiting batch work is put off when the queue is shed"),
+    number("acknowledge_seconds", "until a person has looked at what only a person may release"),
 )
 
 #: policies without parameters, by name; each maps a seed to a policy

@@ -19,7 +19,7 @@ from twin.policy.degradation import AS_BUILT, Degradation
 from twin.policy.enact import settle_flags
 from twin.policy.evaluation import degradation_in
 from twin.policy.flags import Change, ChangeKind, Flags, FlagState
-from twin.policy.ladder import LadderState, start, step, wishes
+from twin.policy.ladder import LadderState, acknowledge, start, step, wishes
 from twin.policy.ladder_rules import LadderRules
 from twin.policy.playbook import Action, Do
 from twin.policy.scope import Level, Scope
@@ -33,6 +33,7 @@ from twin.sim.world import World
 Bools = NDArray[np.bool_]
 Steps = Generator[simpy.Event, Any, None]
 POLICY = Author(Role.POLICY, "response ladder")
+ON_CALL = Author(Role.ON_CALL, "operator")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class ResponseSettings:
     act_seconds: float = 5.0  # from a decision to its effect
     drain_seconds: float = 10.0  # between two replicas that leave
     defer_seconds: float = 600.0  # that waiting batch work is put off when the queue is shed
+    acknowledge_seconds: float = 900.0  # until a person has looked at what only a person may release
     told: Callable[[Action | Change], None] | None = None  # hears of every action and change, as an audit does
 
 
@@ -77,6 +79,7 @@ class Response:
         readings, now = readings_of(world.snapshot(), wanted=self.wanted), world.env.now
         if self.ladder is None:
             self.ladder = start(rules, readings.members, now)
+        self._acknowledge(now)
         self.ladder, actions = step(rules, self.ladder, readings, now)
         changes: Sequence[Any] = ()
         more: Sequence[Action] = ()
@@ -96,6 +99,18 @@ class Response:
             for each, _ in told:
                 self.settings.told(each)
         return told
+
+    def _acknowledge(self, now: float) -> None:
+        """Let a person look at rungs that are latched, some time after they were taken: then recovery may release."""
+        assert self.ladder is not None
+        for ladder in self.settings.rules.ladders:
+            held = self.ladder.ladders[ladder.name]
+            for place in np.flatnonzero((held.rungs > 0) & ~held.acknowledged).tolist():
+                top = int(held.rungs[place]) - 1
+                since = float(held.taken_seconds[top, place])
+                if ladder.steps[top].latched and now - since >= self.settings.acknowledge_seconds:
+                    name = self.ladder.members[ladder.level][place]
+                    self.ladder = acknowledge(self.settings.rules, self.ladder, ladder.name, name, ON_CALL)
 
     # ------------------------------------------------------------------ what is told
 
