@@ -22,7 +22,7 @@ def limits_of(plant, truth, facility):
 @pytest.mark.parametrize("name", ["small", "reference", "mixed"])
 @pytest.mark.parametrize("lost", [None, 0, 1])
 def test_a_rack_puts_on_its_limits_what_the_facility_says(name, lost):
-    """One rack's load is raised: no limit rises by more than is said, balanced ones by as much to 2 %."""
+    """One rack's load is raised: every limit above it rises by what is said of it, and no other limit rises."""
     plant = Plant(compile_topology(load_hall(name)))
     topology = plant.topology
     facility, truth = facility_of(topology, plant.c), Truth(topology, plant)
@@ -43,11 +43,9 @@ def test_a_rack_puts_on_its_limits_what_the_facility_says(name, lost):
     for limit, amperes in zip(facility.rack_limits[rack], per_watt, strict=True):
         if limit >= 0:
             said[limit] += amperes * watts
-    assert (rise <= said * 1.02 + 1e-6).all()
-    balanced = said > 0.0
-    assert balanced.any()
-    spread = [rise[balanced].sum() / said[balanced].sum()]
-    assert min(spread) > 0.85  # magnitudes of lines that differ in angle add to less than their sum
+    assert (said > 0.0).any()
+    # racks are balanced, so that magnitudes add as phasors do but for panels' small loads of other angles
+    assert (rise <= said + 1e-6).all() and (rise >= said * (1.0 - 1e-4) - 1e-6).all()
 
 
 def test_every_breaker_is_a_limit_with_its_rating_and_every_rack_is_below_some():
