@@ -40,6 +40,10 @@ def test_a_limit_of_the_policy_is_an_override_and_shows_in_the_manifest(twin):
     [
         ("policy.permitted.limit_utilisation=-1", "policy.permitted.limit_utilisation"),
         ("policy.least_confidence=high", "policy.least_confidence"),
+        ("policy.response=5", "policy.response"),
+        ("policy.response.act_seconds=-1", "policy.response.act_seconds"),
+        ("policy.response.flags=mine", "mine"),
+        ("policy.ladder.ladders.loop_coolant.scope=planet", "policy.ladder.ladders.loop_coolant.scope"),
         ("+policy.colour=red", "policy.colour"),
         ("policy.score.classes.default.0.factor=luck", "policy.score.classes.default.terms[0].factor"),
     ],

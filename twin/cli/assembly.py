@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra.utils import instantiate
 
+import twin.policy
 from twin.cli.configuration import SOURCE, Configuration
 from twin.cli.documents import document_path, read_document
 from twin.cli.refusals import REFUSALS, Refused, sentences
@@ -17,20 +18,18 @@ from twin.hall.fields import number, read_fields
 from twin.hall.parts import Hall
 from twin.hall.reader import read_hall
 from twin.policy import Policy
-from twin.policy.aware import thermal_aware
 from twin.policy.baselines import POLICIES
 from twin.policy.documents import DocumentError
-from twin.policy.flag_files import flags_from_mapping
-from twin.policy.ladder_rules import check_flags, rules_from_mapping
-from twin.policy.static import best_fit, refuse_all, static_thresholds
 from twin.sim.chance import as_actions, draw_faults
-from twin.sim.response import ResponseSettings
 from twin.sim.scenario import Scenario, read_scenario
 from twin.sim.simulate import Settings
 from twin.units import SECONDS_PER_HOUR
 from twin.workload.jobs import Workload
 from twin.workload.load import load_workload
 from twin.workload.nodes import hall_mapping_from_nodes
+
+if TYPE_CHECKING:
+    from twin.sim.response import ResponseSettings
 
 Part = TypeVar("Part")
 
@@ -42,16 +41,16 @@ RESPONSE = (
     number("acknowledge_seconds", "until a person has looked at what only a person may release"),
 )
 
-#: policies without parameters, by name; each maps a seed to a policy
+#: policies without parameters, by name; each maps a seed to a policy. A module is loaded when its policy is asked for
 BLIND: dict[str, Callable[[int], Policy]] = {
     **POLICIES,
-    "best_fit": lambda seed: best_fit,
-    "refuse_all": lambda seed: refuse_all,
+    "best_fit": lambda seed: twin.policy.best_fit,
+    "refuse_all": lambda seed: twin.policy.refuse_all,
 }
 #: policies with parameters, each made of its whole mapping
 DOCUMENTED: dict[str, Callable[[Mapping[str, Any]], Policy]] = {
-    "thermal_aware": thermal_aware,
-    "static_thresholds": static_thresholds,
+    "thermal_aware": lambda mapping: twin.policy.thermal_aware(mapping),
+    "static_thresholds": lambda mapping: twin.policy.static_thresholds(mapping),
 }
 
 
@@ -162,12 +161,19 @@ def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
     return BLIND[name](seed)
 
 
-def response_of(mapping: Mapping[str, Any]) -> ResponseSettings | None:
+def response_of(mapping: Mapping[str, Any]) -> "ResponseSettings | None":
     """The response ladder of a policy that has one under its key ``ladder``. Raises HallError with every fault."""
     if "ladder" not in mapping:
         return None
+    from twin.policy.flag_files import flags_from_mapping
+    from twin.policy.ladder_rules import check_flags, rules_from_mapping
+    from twin.sim.response import ResponseSettings
+
     given = mapping.get("response", {})
     faults = Faults(SOURCE)
+    if not isinstance(given, Mapping):
+        faults.add("policy.response", given, "not a mapping of keys to values", "Write key: value lines")
+        faults.stop()
     values = read_fields(
         {key: value for key, value in given.items() if key != "flags"},
         RESPONSE,

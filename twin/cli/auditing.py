@@ -23,13 +23,10 @@ LADDER = Person("response ladder", "policy")
 
 @contextmanager
 def audited_run(parts: Parts, directory: Path) -> Iterator[tuple[Policy, Settings]]:
-    """Policy and settings of a run, recording into ``directory`` where its policy's document says ``audit: true``.
+    """Policy and settings of a run that record into ``directory``.
 
     Raises :class:`twin.audit.errors.AuditError` for what cannot be recorded or written.
     """
-    if not parts.configuration.policy.get("audit", False):
-        yield parts.policy, parts.settings
-        return
     with (
         SnapshotStore(directory / SNAPSHOTS) as store,
         AuditLog(

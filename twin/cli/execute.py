@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 from twin.cli.assembly import Parts, read_parts
-from twin.cli.auditing import audited_run
 from twin.cli.configuration import Configuration
 from twin.cli.exits import Exit
 from twin.cli.manifest import manifest_of
@@ -14,11 +14,12 @@ from twin.cli.naming import fresh
 from twin.cli.progress import progress
 from twin.cli.summary import print_summary
 from twin.plant.warm import ensure_compiled
+from twin.policy.protocol import Policy
 from twin.results.read import read_run
 from twin.results.report import traces_of, write_report
 from twin.results.rundir import unwritable
 from twin.results.store import RunStore
-from twin.sim.simulate import simulate
+from twin.sim.simulate import Settings, simulate
 from twin.sim.tolerances import digest_of
 from twin.units import SECONDS_PER_HOUR
 
@@ -42,6 +43,15 @@ def execute(
         raise unwritable(directory, fault) from fault
 
 
+def _recording(parts: Parts, directory: Path) -> AbstractContextManager[tuple[Policy, Settings]]:
+    """Policy and settings of a run, which record into ``directory`` if the policy's document asks for it."""
+    if not parts.configuration.policy.get("audit", False):
+        return nullcontext((parts.policy, parts.settings))
+    from twin.cli.auditing import audited_run  # takes a while to load, and few runs ask for it
+
+    return audited_run(parts, directory)
+
+
 def place_of(configuration: Configuration, name: str, parent: Path, folder: str | None) -> Path:
     """The directory of a run; made where it is named for the run. Raises RunError when that is not possible."""
     if folder is not None:
@@ -62,7 +72,7 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
     with RunStore(directory) as store:
         with progress(name if alone else directory.name, seconds) as moved:
             ensure_compiled()
-            with audited_run(parts, directory) as (policy, settings):
+            with _recording(parts, directory) as (policy, settings):
                 result = simulate(
                     parts.hall,
                     parts.workload,

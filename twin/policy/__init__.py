@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from twin.policy.scope import Level, Scope
     from twin.policy.sensed import Sensed, readings_of
     from twin.policy.snapshot import FacilitySnapshot, History, Quality
+    from twin.policy.static import best_fit, refuse_all, static_thresholds
     from twin.policy.trial import Design, JudgeState, Metric, Outcome, Readings, Verdict, Window, Windows
 
 _MODULES = {
@@ -70,6 +71,7 @@ _MODULES = {
     "scope": ("Level", "Scope"),
     "sensed": ("Sensed", "readings_of"),
     "snapshot": ("FacilitySnapshot", "History", "Quality"),
+    "static": ("best_fit", "refuse_all", "static_thresholds"),
     "trial": ("Design", "JudgeState", "Metric", "Outcome", "Readings", "Verdict", "Window", "Windows"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
@@ -114,6 +116,7 @@ __all__ = [
     "Window",
     "Windows",
     "acknowledge",
+    "best_fit",
     "check_policy",
     "clear_flag",
     "containment",
@@ -129,10 +132,12 @@ __all__ = [
     "project",
     "random_healthy",
     "readings_of",
+    "refuse_all",
     "renew_flag",
     "rules_from_mapping",
     "set_flag",
     "settle_flags",
+    "static_thresholds",
     "step_business",
     "thermal_aware",
     "window_means",

@@ -27,7 +27,6 @@ from twin.sim.log import EventLog
 from twin.sim.outcome import flow_residual, tables_of, totals_of
 from twin.sim.protection import Protection
 from twin.sim.recording import Recording
-from twin.sim.response import Response
 from twin.sim.runner import JobRun
 from twin.sim.scenario import Scenario
 from twin.sim.scheduler import Scheduler
@@ -173,6 +172,8 @@ def simulate(
     if settings.capping:
         capping.install(world)
     if settings.response is not None:
+        from twin.sim.response import Response  # with all of the ladder, which few runs have
+
         env.process(Response(world, protection, settings.response).process())
     if settings.warmup_seconds > 0.0:
         env.process(_warm(world, ledger))
