@@ -12,7 +12,7 @@ import pytest
 from twin.results import report, wording
 from twin.results.figures import breaker_margins, losses_by_cause, throttling
 from twin.results.floor import floor_positions, hall_map
-from twin.results.narrative import stories, verdict
+from twin.results.narrative import overloaded, stories, verdict
 from twin.results.read import read_run
 from twin.results.rundir import RunError
 from twin.results.tables import empty, event_frame
@@ -325,3 +325,17 @@ def test_a_day_of_the_reference_hall_is_reported_in_four_seconds(make_run: Calla
     before = time.perf_counter()
     report.write_report(run)
     assert time.perf_counter() - before < 4.0
+
+
+def test_a_breaker_that_holds_above_its_rating_is_named_with_the_verdict():
+    """105 A and 119 A on 100 A: both hold for ever, and both are told; one at its rating or that tripped is not."""
+    breakers = pd.DataFrame(
+        {
+            "name": ["row A", "row B", "row C", "row D"],
+            "rating_amperes": [100.0, 100.0, 100.0, 100.0],
+            "current_amperes_max": [105.0, 119.0, 100.0, 190.0],
+            "trips": [0, 0, 0, 1],
+        }
+    )
+    assert overloaded(breakers) == " Above its rating without tripping: row B and row A, up to 119 % of it."
+    assert overloaded(breakers.iloc[2:]) == ""

@@ -131,6 +131,21 @@ def verdict(metrics: Mapping[str, Any], complete: bool) -> str:
     return text
 
 
+def overloaded(breakers: pd.DataFrame) -> str:
+    """Breakers that held and yet carried more than their rating, in a sentence; empty where there is none.
+
+    A trip unit lets a fifth more than its rating pass for ever, which no planner calls margin.
+    """
+    ratio = breakers["current_amperes_max"] / breakers["rating_amperes"]
+    over = breakers.assign(ratio=ratio)[(ratio > 1.0) & (breakers["trips"] == 0)].sort_values(
+        ["ratio", "name"], ascending=[False, True]
+    )
+    if over.empty:
+        return ""
+    most = 100.0 * float(over["ratio"].iloc[0])
+    return f" Above its rating without tripping: {listed(over['name'].tolist())}, up to {most:.0f} % of it."
+
+
 def expectations(events: pd.DataFrame) -> list[dict[str, Any]]:
     """The scenario's expectations as the run judged them: text, met, evidence."""
     judged = events[events["kind"].isin((EventKind.EXPECTATION_MET, EventKind.EXPECTATION_UNMET))]

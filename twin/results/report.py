@@ -18,7 +18,7 @@ from twin.results.figures import SERIES, breaker_margins, day_timeline, losses_b
 from twin.results.floor import hall_map
 from twin.results.grid import read_grids
 from twin.results.measures import METRICS, NEAR_MISS_FRACTION
-from twin.results.narrative import expectations, stories, verdict
+from twin.results.narrative import expectations, overloaded, stories, verdict
 from twin.results.read import Run, read_run
 from twin.results.rundir import RunError
 from twin.results.traces import Trace, traces
@@ -101,7 +101,7 @@ def render(run: Run, pictures: Mapping[str, str]) -> str:
         about=about(run.manifest),
         trace=trace(run.manifest),
         complete=run.complete,
-        verdict=verdict(run.metrics, run.complete),
+        verdict=verdict(run.metrics, run.complete) + overloaded(run.table("breakers")),
         cards=cards(run.metrics),
         expectations=expectations(run.table("events")),
         pictures={name: Markup(picture) for name, picture in pictures.items()},
