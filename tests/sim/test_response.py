@@ -276,3 +276,28 @@ def test_a_person_looks_at_a_shutdown_and_recovery_releases_it(bench):
     assert len(off) == 4 and len(on) == 4
     assert max(off) < 1_500.0 < min(on)
     assert built.world.in_service.all() and not response.off
+
+
+def test_power_that_comes_back_starts_no_rack_that_policy_keeps_off(bench):
+    built, response = responding(bench)
+    built.at(110.0, lambda: response._shut_down(everywhere(response), -1))
+    built.at(200.0, lambda: built.plant.set_source(0, False))
+    built.at(260.0, lambda: built.plant.set_source(0, True))
+    drawn = {}
+
+    def dark():
+        for rack in range(4):
+            built.protection.darken(rack)
+
+    def look():
+        built.env.read()
+        drawn[built.env.now] = float(built.plant.rack_power.sum())
+
+    built.at(210.0, dark)
+    built.at(261.0, built.protection.revive)
+    built.at(900.0, look)
+    built.at(1_000.0, lambda: response._start(everywhere(response), -1))
+    built.at(1_800.0, look)
+    built.run(2_000.0)
+    assert drawn[900.0] == 0.0 and not built.plant.dark.any()
+    assert drawn[1_800.0] > 0.0 and built.world.in_service.all()

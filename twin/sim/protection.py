@@ -162,6 +162,8 @@ class Protection:
         since, before, event = self.dark_since.pop(rack)
         self.count_loss(since, before, event)
         world.plant.light(rack)
+        if rack in world.kept_off:
+            return  # it has power again, and stays off until it may start
         world.plant.set_on(world.trays_of(rack), True)
         yield world.env.timeout(world.settings.boot_seconds)
         if self._last_dark[rack] != event:

@@ -95,6 +95,8 @@ class Response:
         for change in changes:
             if isinstance(change, Change):
                 told.append((change, self._log_change(change)))
+            else:  # a flag that could not be set is for people to look at
+                self._log(EventKind.ALERT, change.scope, f"{change.flag} not changed: {change.reason} {change.detail}")
         if self.settings.told is not None:
             for each, _ in told:
                 self.settings.told(each)
@@ -249,6 +251,7 @@ class Response:
         for rack in np.flatnonzero(racks & world.in_service).tolist():
             world.in_service[rack] = False
             self.off[rack] = event
+            world.kept_off.add(rack)
             self.protection.lose_jobs(world.trays_of(rack), event)
             world.plant.set_on(world.trays_of(rack), False)
             world.log.add(world.env.now, EventKind.RACK_SHUT_DOWN, "rack", world.topology.rack_names[rack], cause=event)
@@ -256,6 +259,7 @@ class Response:
     def _start(self, racks: Bools, event: int) -> None:
         for rack in np.flatnonzero(racks).tolist():
             if rack in self.off:
+                self.world.kept_off.discard(rack)
                 self.world.env.process(self._boot(rack, self.off.pop(rack)))
 
     def _boot(self, rack: int, event: int) -> Steps:

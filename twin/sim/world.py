@@ -107,6 +107,7 @@ class World:
     taken: NDArray[np.bool_] = field(init=False)  # per tray: somebody holds it
     declared: NDArray[np.float64] = field(init=False)  # per tray: power [W] that its owner declared
     looks: int = 0  # snapshots taken
+    kept_off: set[int] = field(default_factory=set)  # racks that policy has switched off
     admitting: NDArray[np.bool_] = field(init=False)  # per rack: no flag pauses admissions
     degraded: dict[int, Degradation] = field(default_factory=dict)  # rack → what flags turn down there
 
