@@ -22,7 +22,7 @@ from twin.policy.documents import DocumentFaults, Reader, digest, nearest
 from twin.policy.exclusion import Exclusion, Out, read_exclusions
 from twin.policy.facility import Facility
 from twin.policy.factors import Sensed, sense, with_headroom
-from twin.policy.headroom import LOOP, RACK, Headroom, Permitted, headroom, read_permitted
+from twin.policy.headroom import LOOP, RACK, Ground, Headroom, Permitted, ground, headroom, read_permitted
 from twin.policy.names import by_name
 from twin.policy.protocol import JobRequest
 from twin.policy.score import Formula, Scores, read_formula, score
@@ -72,6 +72,7 @@ class _Memo:
     def __init__(self) -> None:
         self.inputs: tuple[Any, ...] = ()
         self.sensed: Sensed | None = None
+        self.ground: Ground | None = None
         self.room: Room | None = None
 
 
@@ -138,10 +139,11 @@ class ThermalAware:
         memo = self._memo
         inputs = _inputs(snapshot)
         if len(inputs) != len(memo.inputs) or any(a is not b for a, b in zip(inputs, memo.inputs, strict=True)):
-            memo.inputs, memo.sensed, memo.room = inputs, sense(snapshot, facility), None
+            memo.inputs, memo.room = inputs, None
+            memo.sensed, memo.ground = sense(snapshot, facility), ground(snapshot, facility, self.permitted)
         if memo.room is None or memo.room.promised_watts is not promised_watts:
-            assert memo.sensed is not None
-            found = headroom(snapshot, facility, self.permitted, promised_watts)
+            assert memo.sensed is not None and memo.ground is not None
+            found = headroom(memo.ground, promised_watts)
             values, ages = with_headroom(memo.sensed, snapshot, found)
             memo.room = Room(promised_watts, found, values, ages, {})
         return memo.room

@@ -115,7 +115,8 @@ def sense(snapshot: FacilitySnapshot, facility: Facility) -> Sensed:
         "duty_cycle": _mean_of_late(snapshot.histories.get("rack_power_watts"), power) / nameplate,
         "neighbour_intensity": near,
     }
-    ages = {name: _age(snapshot, FACTORS[name].fields, racks, of_loop) for name in values}
+    by_fields = {fields: _age(snapshot, fields, racks, of_loop) for fields in {FACTORS[name].fields for name in values}}
+    ages = {name: by_fields[FACTORS[name].fields] for name in values}
     return Sensed(snapshot.time_seconds, values, ages)
 
 
