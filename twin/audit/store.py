@@ -6,8 +6,9 @@ what is new against the entry before. The file is one of frames (:mod:`twin.audi
 library but zlib, and a crash costs the last entry at most. A zip of arrays such as npz cannot be appended to after a
 crash, and JSON with base64 is a third larger and slower to read.
 
-What is unchanged is found by comparing bytes (names apart, which are tuples of text): a service that fills one array
-again and again is recorded as it was at each decision. Of histories in the very mapping that the snapshot before had,
+What is unchanged is found by comparing bytes (values apart that cannot change): a service that fills one array again
+and again is recorded as it was at each look. Of snapshots of one look, which their serial tells, free trays alone are
+compared. Of histories in the very mapping that the snapshot before had,
 the newest row is compared: a snapshot is frozen, and rows of the past are not written anew in place.
 """
 
@@ -40,14 +41,17 @@ from twin.audit.values import immutable
 from twin.policy.snapshot import FacilitySnapshot
 
 
-class _Slot:
-    """The last piece at one path: how its arrays lie, or the tuple of names that it is."""
+GIVEN_AWAY = "rack_free_trays"
 
-    __slots__ = ("data", "digest", "layout", "names")
+
+class _Slot:
+    """The last piece at one path: how its arrays lie, or the value that it is, where that cannot change."""
+
+    __slots__ = ("data", "digest", "fixed", "layout")
 
     def __init__(self, layout: Layout | None, data: bytes, digest: bytes, part: Any) -> None:
         self.layout, self.data, self.digest = layout, data, digest
-        self.names = part if type(part) is tuple and all(type(name) is str for name in part) else None
+        self.fixed = part if layout is None and part is not None and immutable(part) else None
 
 
 class _Lane:
@@ -132,6 +136,8 @@ class SnapshotStore:
         self._paths: set[str] | None = None  # of the snapshot before; None when the next stands by itself
         self._histories: Any = None  # of the snapshot before
         self._before = ""  # digest of the snapshot before
+        self._serial = 0  # of the look that it is of
+        self._entries: dict[str, bytes] = {}  # digests of its parts by path
         self._new: list[tuple[str, bytes]] = []  # pieces of the entry that is being made
         self._new_headers: list[str] = []
 
@@ -151,15 +157,17 @@ class SnapshotStore:
 
     def put(self, snapshot: FacilitySnapshot) -> str:
         """Store a snapshot, unless it is the one before, and return its digest."""
-        entries: dict[str, bytes] = {}
         changed: dict[str, Any] = {}
+        again = snapshot.serial != 0 and snapshot.serial == self._serial and self._paths is not None
+        entries: dict[str, bytes] = dict(self._entries) if again else {}
         try:
-            for path, part in parts_of(snapshot):
+            # two snapshots of one look differ in what has been given away since, and in nothing else
+            for path, part in ((GIVEN_AWAY, snapshot.rack_free_trays),) if again else parts_of(snapshot):
                 if isinstance(part, Samples):
                     entries[path] = self._put_samples(path, part, changed, snapshot.histories is self._histories)
                 else:
                     entries[path] = self._put_part(path, part, changed)
-            self._histories = snapshot.histories
+            self._histories, self._serial, self._entries = snapshot.histories, snapshot.serial, entries
             if not changed and entries.keys() == self._paths:
                 return self._before
             return self._append(entries, changed)
@@ -221,17 +229,20 @@ class SnapshotStore:
             del self._headers[header]
         self._new_headers = []
         self._new, self._slots, self._lanes, self._paths, self._histories = [], {}, {}, None, None
+        self._serial = 0
 
     def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
         slot = self._slots.get(path)
         layout = None
         if isinstance(part, np.ndarray | Bundle):
             layout, data = layout_of(part), array_bytes(part)
-        elif slot is not None and slot.names is not None and part is slot.names:
-            return slot.digest  # a tuple of names cannot change
+        elif slot is not None and slot.fixed is not None and part is slot.fixed:
+            return slot.digest
         else:
             data = value_bytes(part)
-        if slot is not None and slot.data == data and slot.layout == layout and slot.names is None:
+        if slot is not None and slot.data == data and slot.layout == layout:
+            if layout is None:
+                self._slots[path] = _Slot(layout, data, slot.digest, part)
             return slot.digest
         header = VALUE if layout is None else header_of(layout, path)
         digest = piece_digest(header, data)

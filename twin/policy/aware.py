@@ -44,6 +44,9 @@ class State:
     out: Out
     promised_watts: Floats  # R
 
+    def __post_init__(self) -> None:
+        self.promised_watts.setflags(write=False)  # a state is a value
+
 
 @dataclass(frozen=True)
 class Judged:
