@@ -9,7 +9,7 @@ crash, and JSON with base64 is a third larger and slower to read.
 What is unchanged is found by comparing bytes (values apart that cannot change): a service that fills one array again
 and again is recorded as it was at each look. Of snapshots of one look, which their serial tells, free trays alone are
 compared. Of histories in the very mapping that the snapshot before had,
-the newest row is compared: a snapshot is frozen, and rows of the past are not written anew in place.
+the newest row is compared, and none of those that lie on in the same memory: rows of the past are written once.
 """
 
 import json
@@ -55,12 +55,13 @@ class _Slot:
 
 
 class _Lane:
-    """The last samples at one path: copies of their rows, and the rows' digests."""
+    """The last samples at one path, and the digests of their rows."""
 
     def __init__(self, header: str) -> None:
         self.header = header
-        self.times: NDArray[Any] = np.zeros(0)
-        self.arrays: list[NDArray[Any]] = []  # values and qualities of each history
+        self.times: NDArray[Any] = np.zeros(0)  # a copy
+        self.arrays: list[NDArray[Any]] = []  # values and qualities of each history: where they lie …
+        self.copies: list[NDArray[Any]] = []  # … and how they were
         self.rows: list[bytes] = []  # digests
         self.digest = b""
         self.newest = b""
@@ -78,8 +79,8 @@ class _Lane:
         known = len(old) - gone
         if known > len(new) or old[gone:].tobytes() != new[:known].tobytes():
             return len(old), 0
-        for mine, theirs in zip(self.arrays, _arrays(samples), strict=True):
-            if not _same_bits(mine[gone:], theirs[:known]):
+        for mine, copy, theirs in zip(self.arrays, self.copies, _arrays(samples), strict=True):
+            if not _goes_on(mine, theirs, gone) and not _same_bits(copy[gone:], theirs[:known]):
                 return len(old), 0
         return gone, known
 
@@ -92,17 +93,38 @@ class _Lane:
         )
 
     def keep(self, samples: Samples, rows: list[bytes]) -> None:
-        """Hold a copy of these samples."""
+        """Hold these samples."""
         self.newest = row_bytes(samples, -1) if rows else b""
         self.names = list(samples)
         self.times = samples.times.copy()
-        self.arrays = [array.copy() for array in _arrays(samples)]
+        self.arrays = _arrays(samples)
+        self.copies = [array.copy() for array in self.arrays]
         self.rows = rows
         self.digest = history_digest(self.header, rows)
 
 
 def _arrays(samples: Samples) -> list[NDArray[Any]]:
     return [array for history in samples.values() for array in (history.values, history.quality)]
+
+
+def _goes_on(old: NDArray[Any], new: NDArray[Any], gone: int) -> bool:
+    """Whether ``new`` is a later part of the very array that ``old`` is a part of, so many rows on.
+
+    Rows of a history are written once (:class:`twin.policy.snapshot.History`), so what both have is the same. A record
+    that is moved up in one place does not go on like this: its parts lie where they lay.
+    """
+    return (
+        gone > 0
+        and new.base is not None
+        and new.base is old.base
+        and new.strides == old.strides
+        and new.shape[1:] == old.shape[1:]
+        and _place(new) - _place(old) == gone * old.strides[0]
+    )
+
+
+def _place(array: NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:

@@ -47,6 +47,16 @@ class Held:
     at_limit: Bools  # M, the playbook was run, and no rung was released since
 
     @cached_property
+    def seen(self) -> bool:
+        """Whether no alert of missing readings is out."""
+        return not self.unseen.any()
+
+    @cached_property
+    def newest(self) -> list[float]:
+        """The newest good reading of any place [s], for each of S signals."""
+        return [float(each.max(initial=-math.inf)) for each in self.latest]
+
+    @cached_property
     def rests(self) -> bool:
         """Whether no rung is held anywhere and nothing is past a limit."""
         return not self.rungs.any() and bool(np.isnan(self.past).all())
@@ -188,9 +198,10 @@ def _quiet(
 
     Says what :func:`_stepped` would, at a fraction of its cost: each comparison fails for NaN.
     """
-    if not before.rests or before.unseen.any():
+    if not (before.rests and before.seen):
         return None
     oldest = time_seconds - min(rules.stale_seconds, rules.unseen_seconds)
+    newest = []
     for s, (each, (above, below)) in enumerate(zip(found, ladder.table.bounds, strict=True)):
         if not len(each.values) or each.quality.any():  # GOOD is 0
             return None
@@ -198,12 +209,13 @@ def _quiet(
         if not (highest <= above and lowest >= below and math.isfinite(lowest + highest)):
             return None
         stamp = each.measured_seconds
-        if not (stamp.max() <= time_seconds and stamp.min() >= oldest and (stamp > before.latest[s]).all()):
+        first, last = float(stamp.min()), float(stamp.max())
+        if not (last <= time_seconds and first >= oldest and first > before.newest[s]):
             return None
+        newest.append(last)
     latest = _rows([each.measured_seconds for each in found])
     after = copy(before)
-    object.__setattr__(after, "latest", latest)
-    object.__setattr__(after, "broken", np.zeros(latest.shape, dtype=bool))
+    after.__dict__.update(latest=latest, broken=np.zeros(latest.shape, dtype=bool), newest=newest)
     return after
 
 
