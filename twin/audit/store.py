@@ -40,7 +40,6 @@ from twin.audit.objects import (
 from twin.audit.values import immutable
 from twin.policy.snapshot import FacilitySnapshot
 
-
 GIVEN_AWAY = "rack_free_trays"
 
 

@@ -14,10 +14,11 @@ EXASCALE = (
     "workload=exascale_batch",
     "record.interval_seconds=15",
     "sensors.all.period_seconds=15",
+    "policy=first_fit",
 )
-THOUSAND = ("hall=thousand", "workload=many_jobs", "control_always=true")
-MONTH = ("hall=reference",)
-SEEDS = ("hall=reference",)
+THOUSAND = ("hall=thousand", "workload=many_jobs", "control_always=true", "policy=first_fit")
+MONTH = ("hall=reference", "policy=first_fit")
+SEEDS = ("hall=reference", "policy=first_fit")
 SWEPT = 16  # seeds
 ONE_THREAD = {name: "1" for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 HOURS = 24.0

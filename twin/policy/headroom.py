@@ -146,11 +146,11 @@ def ground(snapshot: FacilitySnapshot, facility: Facility, permitted: Permitted)
         present,
         known,
         counts,
-        counts.any(axis=1) | ~known.any(axis=1),
+        np.asarray(counts.any(axis=1) | ~known.any(axis=1)),
         np.column_stack([limits, np.full(len(power), LOOP), np.full(len(power), RACK)]),
         loop,
         cooled,
-        np.bincount(loop[cooled], power[cooled], len(facility.loop_capacity_watts)),
+        np.asarray(np.bincount(loop[cooled], power[cooled], len(facility.loop_capacity_watts)), dtype=np.float64),
         permitted.loop_utilisation * facility.loop_capacity_watts,
         permitted.rack_utilisation * readings(snapshot, "rack_max_power_watts"),
         nobody,
@@ -185,7 +185,8 @@ def headroom(base: Ground, promised_watts: Floats) -> Headroom:
         base.limits[base.known], (base.amperes_per_watt * to_come[:, None])[base.known], len(base.amperes)
     )
     heat_to_come = np.bincount(base.loop[base.cooled], to_come[base.cooled], len(base.heat_watts))
-    after, after_heat = base.allowed_amperes - base.amperes - added, base.capacity_watts - base.heat_watts - heat_to_come
+    after = base.allowed_amperes - base.amperes - added
+    after_heat = base.capacity_watts - base.heat_watts - heat_to_come
     sustained, binding = _least(base, after, after_heat, base.nameplate_watts - base.power_watts - to_come)
     with np.errstate(divide="ignore", invalid="ignore"):
         will = (base.amperes + added) / base.rating_amperes

@@ -95,9 +95,7 @@ def readings_of(snapshot: FacilitySnapshot, hall: str = "hall", wanted: Collecti
     }
     every = (*_OF_RACKS, *_OF_LOOPS, "row_power_watts", *made)
     signals = {
-        name: made[name]() if name in made else signal(name)
-        for name in every
-        if wanted is None or name in wanted
+        name: made[name]() if name in made else signal(name) for name in every if wanted is None or name in wanted
     }
     members = {
         Level.RACK: snapshot.rack_names,
@@ -123,10 +121,9 @@ def _over(signal: Signal, group: NDArray[np.int64], groups: int, *, mean: bool) 
     stamps = signal.measured_seconds
     if not signal.quality.any() and np.isfinite(signal.values).all() and counts.all() and stamps.min() == stamps.max():
         # all were read, and at once: no mask is needed for the same answer
-        sums = np.bincount(group, weights=signal.values, minlength=groups)
-        return Signal(
-            sums / counts if mean else sums, np.full(groups, stamps[0]), np.full(groups, Quality.GOOD, dtype=np.int8)
-        )
+        total = np.asarray(np.bincount(group, weights=signal.values, minlength=groups), dtype=np.float64)
+        every = np.asarray(total / counts) if mean else total
+        return Signal(every, np.full(groups, stamps[0]), np.full(groups, Quality.GOOD, dtype=np.int8))
     bad = (signal.quality != Quality.GOOD) | ~np.isfinite(signal.values)
     sums = np.bincount(group, weights=np.where(bad, 0.0, signal.values), minlength=groups)
     whole = (np.bincount(group, weights=bad, minlength=groups) == 0) & (counts > 0)
