@@ -97,7 +97,8 @@ class _Lane:
         self.names = list(samples)
         self.times = samples.times.copy()
         self.arrays = _arrays(samples)
-        self.copies = [array.copy() for array in self.arrays]
+        # who closes rows for writing keeps what History asks for
+        self.copies = [array.copy() if array.flags.writeable else array for array in self.arrays]
         self.rows = rows
         self.digest = history_digest(self.header, rows)
 

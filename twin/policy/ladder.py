@@ -203,13 +203,13 @@ def _quiet(
     oldest = time_seconds - min(rules.stale_seconds, rules.unseen_seconds)
     newest = []
     for s, (each, (above, below)) in enumerate(zip(found, ladder.table.bounds, strict=True)):
-        if not len(each.values) or each.quality.any():  # GOOD is 0
+        if not len(each.values) or np.maximum.reduce(each.quality) > 0:  # GOOD is 0
             return None
-        lowest, highest = float(each.values.min()), float(each.values.max())
+        lowest, highest = float(np.minimum.reduce(each.values)), float(np.maximum.reduce(each.values))
         if not (highest <= above and lowest >= below and math.isfinite(lowest + highest)):
             return None
         stamp = each.measured_seconds
-        first, last = float(stamp.min()), float(stamp.max())
+        first, last = float(np.minimum.reduce(stamp)), float(np.maximum.reduce(stamp))
         if not (last <= time_seconds and first >= oldest and first > before.newest[s]):
             return None
         newest.append(last)

@@ -241,4 +241,7 @@ class Bank:
     def history(self) -> tuple[Floats, Floats, Codes]:
         """Times, readings and qualities of the last rows: parts of arrays whose rows are written once."""
         rows = slice(max(0, self._end - self.rows), self._end)
-        return self._times[rows], self._past[rows], self._how[rows]
+        past = self._times[rows], self._past[rows], self._how[rows]
+        for part in past:
+            part.setflags(write=False)
+        return past
