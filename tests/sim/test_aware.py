@@ -24,12 +24,12 @@ def batch(name: str, submit: float, trays: int, utilisation: float = 0.9, work: 
     )  # fmt: skip
 
 
-def told(policy, jobs, *, hall="small", overrides=(), until=0.5 * HOUR, timeline=(), sensors=None):
+def told(policy, jobs, *, hall="small", overrides=(), until=0.5 * HOUR, timeline=(), sensors=None, **chosen):
     """A run with sensors of a 10 s period, balanced."""
     built = load_hall(hall, overrides)
     story = read_scenario({"name": "story", "purpose": "to be told", "timeline": list(timeline)}, built, "story.yaml")
     demand = Workload("told", tuple(sorted(jobs, key=lambda job: (job.submit_seconds, job.id))), (), {})
-    settings = Settings(sensors=ideal() if sensors is None else sensors)
+    settings = Settings(sensors=ideal() if sensors is None else sensors, **chosen)
     result = simulate(built, demand, policy, story, seed=0, until=until, settings=settings)
     assert_balanced(result.metrics)
     return result

@@ -111,7 +111,8 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
         attempt(lambda: as_actions(draw_faults(settings.faults, hall, configuration.seed, seconds), hall))
     if faults or workload is None or policy is None or scenario is None or settings is None:
         raise Refused(faults)
-    return Parts(configuration, hall, workload, policy, scenario, replace(settings, response=response))
+    chosen = replace(settings, response=response, forecaster=getattr(policy, "forecast", None))
+    return Parts(configuration, hall, workload, policy, scenario, chosen)
 
 
 def node_list(workload: object) -> Path | None:

@@ -22,6 +22,7 @@ from twin.policy.documents import DocumentFaults, Reader, digest, nearest
 from twin.policy.exclusion import Exclusion, Out, read_exclusions
 from twin.policy.facility import Facility
 from twin.policy.factors import Sensed, sense, with_headroom
+from twin.policy.forecast import Forecast, forecast
 from twin.policy.headroom import LOOP, RACK, Headroom, Permitted, headroom, read_permitted
 from twin.policy.names import by_name
 from twin.policy.protocol import JobRequest
@@ -142,9 +143,15 @@ class ThermalAware:
         if memo.room is None or memo.room.promised_watts is not promised_watts:
             assert memo.sensed is not None
             found = headroom(snapshot, facility, self.permitted, promised_watts)
-            values, ages = with_headroom(memo.sensed, snapshot, found)
+            values, ages = with_headroom(memo.sensed, snapshot, facility, found, promised_watts)
             memo.room = Room(promised_watts, found, values, ages, {})
         return memo.room
+
+    def forecast(self, snapshot: FacilitySnapshot, since_seconds: float) -> Forecast | None:
+        """What this look lets expect (:mod:`twin.policy.forecast`); None without a description of the facility."""
+        if snapshot.facility is None:
+            return None
+        return forecast(snapshot, snapshot.facility, self.permitted, self.exclusions, since_seconds)
 
     def judge(self, room: Room, kind: str, role: str) -> Judged:
         """What rules and formula say of all racks for a class of work in a role."""

@@ -23,6 +23,7 @@ from twin.sim.chance import as_actions, draw_faults
 from twin.sim.clock import Aside, HybridEnvironment
 from twin.sim.expectations import Outcome, evaluate
 from twin.sim.faults import Story
+from twin.sim.forecasting import Forecasts
 from twin.sim.log import EventLog
 from twin.sim.outcome import flow_residual, tables_of, totals_of
 from twin.sim.protection import Protection
@@ -175,6 +176,10 @@ def simulate(
         from twin.sim.response import Response  # with all of the ladder, which few runs have
 
         env.process(Response(world, protection, settings.response).process())
+    forecasts: Forecasts | None = None
+    if settings.forecaster is not None:
+        forecasts = Forecasts(world, settings.forecaster)
+        env.process(forecasts.process())
     if settings.warmup_seconds > 0.0:
         env.process(_warm(world, ledger))
     if watch is not None:
@@ -196,6 +201,8 @@ def simulate(
     tables["tolerances"] = table_of([*drawn.rows, *world.sensors.draws()])
     arrived = len(world.runs)
     totals = totals_of(world, ended, ledger.balance(arrived))
+    if forecasts is not None:
+        totals["forecast"] = forecasts.figures()
     metrics = compute_metrics(tables, totals)
     outcomes: tuple[Outcome, ...] = ()
     if scenario.expectations:

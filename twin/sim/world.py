@@ -28,6 +28,7 @@ from twin.sim.tolerances import NOMINAL, Tolerances
 
 if TYPE_CHECKING:
     from twin.sim.chance import FaultRate
+    from twin.sim.forecasting import Forecaster
     from twin.sim.response import ResponseSettings
     from twin.sim.runner import JobRun
 
@@ -55,6 +56,7 @@ class Settings:
     sensors: tuple[SensorSpec, ...] = DIRECT  # what policies see the hall through
     tolerances: Tolerances = NOMINAL  # within which devices differ
     response: ResponseSettings | None = None  # the response ladder, if there is one
+    forecaster: Forecaster | None = None  # of a policy that makes forecasts, to keep score of them
 
 
 @dataclass
