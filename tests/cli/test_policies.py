@@ -100,3 +100,16 @@ def test_a_heavy_day_trips_under_first_fit_and_not_under_the_aware_policy(twin):
         twin("run", "workload=heavy", f"policy={policy}", "policy.audit=false", f"out={policy}")
         found[policy] = metrics(Path(policy))["breaker_trips_total"]
     assert found["first_fit"] > 0 and found["thermal_aware"] == 0
+
+
+def test_what_a_policy_offers_beside_decisions_reaches_the_run(twin):
+    """The clock that `cap_all` holds, and the score of `thermal_aware`'s forecasts."""
+    assert twin("run", "hall=small", "hours=0.1", "policy=cap_all", "out=capped").code == Exit.FINE
+    assert metrics(Path("capped"))["capped_gpu_seconds"] > 0.0
+    assert "forecast" not in metrics(Path("capped"))
+    words = ("hall=small", "hours=0.8", "policy=thermal_aware", "policy.audit=false")
+    assert twin("run", *words, "out=aware").code == Exit.FINE
+    found = metrics(Path("aware"))
+    assert found["capped_gpu_seconds"] == 0.0
+    assert found["forecast"]["rack"]["count"] > 0 and found["forecast"]["sustained"]["claims"] > 0
+    assert "forecast.rack.bias" in Path("aware/summary.csv").read_text(encoding="utf-8")

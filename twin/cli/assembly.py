@@ -50,6 +50,7 @@ BLIND: dict[str, Callable[[int], Policy]] = {
 #: policies with parameters, each made of its whole mapping
 DOCUMENTED: dict[str, Callable[[Mapping[str, Any]], Policy]] = {
     "thermal_aware": lambda mapping: twin.policy.thermal_aware(mapping),
+    "cap_all": lambda mapping: twin.policy.cap_all(mapping),
     "static_thresholds": lambda mapping: twin.policy.static_thresholds(mapping),
 }
 
@@ -111,7 +112,12 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
         attempt(lambda: as_actions(draw_faults(settings.faults, hall, configuration.seed, seconds), hall))
     if faults or workload is None or policy is None or scenario is None or settings is None:
         raise Refused(faults)
-    chosen = replace(settings, response=response, forecaster=getattr(policy, "forecast", None))
+    chosen = replace(
+        settings,
+        response=response,
+        forecaster=getattr(policy, "forecast", None),
+        greatest_clock=getattr(policy, "greatest_clock", Settings.greatest_clock),
+    )
     return Parts(configuration, hall, workload, policy, scenario, chosen)
 
 

@@ -139,6 +139,8 @@ def simulate(
     services = {service.name: ServiceRun(service) for service in workload.services}
     world.log.add(0.0, EventKind.RUN_STARTED, "hall", hall.name)
     _weather(world, 0.0)
+    if settings.greatest_clock < 1.0:
+        capping.hold(world)
     env.read()
     world.sensors.begin(0.0)  # what policies see before the jobs in flight have their places: an idle hall
     later = _begin(world, scheduler, workload.jobs, services, gpus_per_tray)

@@ -51,6 +51,7 @@ class Settings:
     greatest_restarts: int = 10  # a job that was lost more often is killed
     service_deadband: float = 0.01  # change of utilisation below which a service's power stays
     capping: bool = False  # three-band power capping in the rack managers
+    greatest_clock: float = 1.0  # of nominal, that a policy lets any tray run at
     weather: tuple[tuple[float, float, float], ...] = ()  # (seconds, dry bulb °C, wet bulb °C)
     faults: tuple[FaultRate, ...] = ()  # that come by chance
     sensors: tuple[SensorSpec, ...] = DIRECT  # what policies see the hall through
