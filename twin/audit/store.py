@@ -12,6 +12,7 @@ the newest row is compared: a snapshot is frozen, and rows of the past are not w
 """
 
 import json
+from collections import deque
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +37,7 @@ from twin.audit.objects import (
     snapshot_digest,
     value_bytes,
 )
+from twin.audit.parts import parted
 from twin.audit.values import immutable
 from twin.policy.snapshot import FacilitySnapshot
 
@@ -122,6 +124,7 @@ class SnapshotStore:
         self._numbers: dict[bytes, int] = {}  # digest of every piece in the file → its number
         self._headers: dict[str, int] = {}  # header of any piece in the file → its number
         self._values: set[bytes] = set()  # digests of pieces that were put as values
+        self._parts: deque[tuple[Any, str]] = deque(maxlen=4)  # of states, that cannot change, with their digests
         self._fixed: tuple[Any, str] = (object(), "")  # the last value that cannot change, and its digest
         self._count = 0
         for frame in self._file.frames:
@@ -187,6 +190,20 @@ class SnapshotStore:
         self._new, self._new_headers = [], []
         self._paths, self._before = set(entries), digest
         return digest
+
+    def put_state(self, state: Any) -> str:
+        """Store a policy's state in its parts (:mod:`twin.audit.parts`) and return its digest."""
+        return self.put_value(parted(state, self._put_part_of_state))
+
+    def _put_part_of_state(self, value: Any) -> str:
+        """A part is encoded once, if nothing inside it can change: states hand it on."""
+        for known, name in self._parts:
+            if known is value:
+                return name
+        name = self.put_value(value)
+        if immutable(value):
+            self._parts.append((value, name))
+        return name
 
     def put_value(self, value: Any) -> str:
         """Store the encoded form of any value, unless it is there, and return its digest."""

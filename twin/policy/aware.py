@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.policy import exclusion
+from twin.policy import exclusion, profile
 from twin.policy.admission import Rules, admit, read_rules
 from twin.policy.baselines import larger_than_hall
 from twin.policy.decisions import Decision, Placement, Reason, Wait
@@ -25,6 +25,7 @@ from twin.policy.factors import Sensed, sense, with_headroom
 from twin.policy.forecast import Forecast, forecast
 from twin.policy.headroom import LOOP, RACK, Headroom, Permitted, headroom, read_permitted
 from twin.policy.names import by_name
+from twin.policy.profile import Profiles
 from twin.policy.protocol import JobRequest
 from twin.policy.score import Formula, Scores, read_formula, score
 from twin.policy.snapshot import FacilitySnapshot
@@ -33,17 +34,18 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-VERSION = "1"  # of this code's decisions: raised when equal inputs and parameters decide otherwise
+VERSION = "2"  # of this code's decisions: raised when equal inputs and parameters decide otherwise
 KILO = 1e3
 
 
 @dataclass(frozen=True)
 class State:
-    """What the policy knows between two calls: its last look, what is out, and what it promised since."""
+    """What the policy knows between two calls: its last look, what is out, promises since, and heat profiles."""
 
     serial: int
     out: Out
     promised_watts: Floats  # R
+    profiles: Profiles
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class ThermalAware:
         if facility is None:
             return Wait(request.id, Reason.WAIT_UNKNOWN, "the snapshot has no description of the facility"), state
         looked = self.look(snapshot, facility, state)
-        room = self.room(snapshot, facility, looked.promised_watts)
+        room = self.room(snapshot, facility, looked.promised_watts, looked.profiles)
         view = _View.of(self, snapshot, facility, looked, room, request)
         if not view.roomy.any() or (not request.one_rack and int(view.free.sum()) < request.trays):
             most = int(view.free.max(initial=0)) if request.one_rack else int(view.free.sum())
@@ -130,12 +132,15 @@ class ThermalAware:
         if state is not None and state.serial == snapshot.serial:
             return state
         nothing = np.zeros(len(snapshot.rack_names))
-        values = self.room(snapshot, facility, nothing).values
+        profiles = profile.step(None if state is None else state.profiles, snapshot)
+        values = self.room(snapshot, facility, nothing, profiles).values
         out = exclusion.step(self.exclusions, None if state is None else state.out, values, snapshot.time_seconds)
-        return State(snapshot.serial, out, nothing)
+        return State(snapshot.serial, out, nothing, profiles)
 
-    def room(self, snapshot: FacilitySnapshot, facility: Facility, promised_watts: Floats) -> Room:
-        """Headroom and factors of all racks after these promises [W]."""
+    def room(
+        self, snapshot: FacilitySnapshot, facility: Facility, promised_watts: Floats, profiles: Profiles | None = None
+    ) -> Room:
+        """Headroom and factors of all racks after these promises [W], with what their heat profiles say."""
         memo = self._memo
         inputs = _inputs(snapshot)
         if len(inputs) != len(memo.inputs) or any(a is not b for a, b in zip(inputs, memo.inputs, strict=True)):
@@ -144,6 +149,9 @@ class ThermalAware:
             assert memo.sensed is not None
             found = headroom(snapshot, facility, self.permitted, promised_watts)
             values, ages = with_headroom(memo.sensed, snapshot, facility, found, promised_watts)
+            values |= profile.factors(profiles, len(snapshot.rack_names))
+            since = np.full(len(promised_watts), profile.age_seconds(profiles, snapshot.time_seconds))
+            ages |= dict.fromkeys(profile.FACTORS, since)
             memo.room = Room(promised_watts, found, values, ages, {})
         return memo.room
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from twin.policy import signals
 from twin.policy.facility import Facility
 from twin.policy.headroom import Headroom, readings
+from twin.policy.profile import KINDS
 from twin.policy.snapshot import FacilitySnapshot, History
 from twin.policy.utilisation import Utilisation, most_used, raised, rise_watts, utilisation
 
@@ -31,6 +32,8 @@ class Factor:
     fields: tuple[str, ...]
     meaning: str
 
+
+_DEVICE = ("rack_device_temperature_celsius",)
 
 FACTORS: dict[str, Factor] = {
     factor.name: factor
@@ -60,6 +63,13 @@ FACTORS: dict[str, Factor] = {
                "what its power will rise by in 15 minutes if it goes on, as far as running jobs declared"),
         Factor("utilisation_15_minutes", "1", ("rack_power_watts", "breaker_current_amperes", "phase_current_amperes"),
                "in 15 minutes: the greatest of power over nameplate, its loop's heat and its limits' currents"),
+        Factor("profile_mean_celsius", "°C", _DEVICE, "mean of its hottest device since it is known"),
+        Factor("profile_peak_excursion", "K", _DEVICE, "how far that was above its mean at most"),
+        Factor("profile_recovery_seconds", "s", _DEVICE, "time constant of the fall after load drops"),
+        *(
+            Factor(f"profile_{kind}_correlation", "1", _DEVICE, f"correlation of trays of {kind} with its heat")
+            for kind in KINDS
+        ),
         Factor("queue_depth", "jobs", (), "jobs that wait in the hall's queue"),
     )
 }  # fmt: skip

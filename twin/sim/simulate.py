@@ -14,6 +14,7 @@ from twin.plant.arrays import constants
 from twin.plant.meters import stored_joules
 from twin.plant.plant import Plant, Window
 from twin.plant.start import equilibrate
+from twin.policy.profile import Profiles
 from twin.policy.protocol import Policy
 from twin.results.kinds import EventKind
 from twin.results.metrics import compute_metrics
@@ -25,7 +26,7 @@ from twin.sim.expectations import Outcome, evaluate
 from twin.sim.faults import Story
 from twin.sim.forecasting import Forecasts
 from twin.sim.log import EventLog
-from twin.sim.outcome import flow_residual, tables_of, totals_of
+from twin.sim.outcome import flow_residual, profiles_table, tables_of, totals_of
 from twin.sim.protection import Protection
 from twin.sim.recording import Recording
 from twin.sim.runner import JobRun
@@ -200,6 +201,9 @@ def simulate(
         if run.status == "stopping":
             run.status = "running"
     tables = tables_of(world, list(services.values()))
+    profiles = getattr(scheduler.state, "profiles", None)
+    if isinstance(profiles, Profiles):
+        tables["heat_profiles"] = profiles_table(world, profiles)
     tables["tolerances"] = table_of([*drawn.rows, *world.sensors.draws()])
     arrived = len(world.runs)
     totals = totals_of(world, ended, ledger.balance(arrived))

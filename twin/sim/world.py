@@ -16,6 +16,7 @@ from twin.hall.topology import NODE_KINDS, Topology
 from twin.plant.plant import Plant
 from twin.policy.degradation import Degradation
 from twin.policy.facility import Facility
+from twin.policy.profile import KINDS
 from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
 from twin.sim.facility import facility_of
@@ -108,6 +109,7 @@ class World:
     seed: int = 0  # of what is drawn in the run itself
     sensors: Sensors = field(init=False)
     taken: NDArray[np.bool_] = field(init=False)  # per tray: somebody holds it
+    kind_trays: Ints = field(init=False)  # per rack and class of work (:data:`twin.policy.profile.KINDS`): trays held
     declared: NDArray[np.float64] = field(init=False)  # per tray: power [W] that its owner declared
     looks: int = 0  # snapshots taken
     kept_off: set[int] = field(default_factory=set)  # racks that policy has switched off
@@ -116,6 +118,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.taken = np.array([holder is not None for holder in self.holder], dtype=bool)
+        self.kind_trays = np.zeros((len(self.topology.rack_names), len(KINDS)), dtype=np.int64)
         self.declared = self.tray_nameplate[0].copy()
         self._rack_declared = np.add.reduceat(self.declared, self.topology.rack_tray0[:-1])
         self._stale: set[int] = set()  # racks whose declared power is to be added up again
@@ -221,6 +224,7 @@ class World:
         for tray in trays.tolist():
             self.holder[tray] = run
         self.taken[trays] = True
+        np.add.at(self.kind_trays[:, KINDS.index(run.job.kind.value)], self.topology.tray_rack[trays], 1)
         self.plant.allocate(trays, True)
 
     def release(self, trays: Ints) -> None:
@@ -231,6 +235,9 @@ class World:
         if len(free):
             self.plant.clear_load(free)
         for tray in trays.tolist():
+            run = self.holder[tray]
+            if run is not None:
+                self.kind_trays[self.topology.tray_rack[tray], KINDS.index(run.job.kind.value)] -= 1
             self.holder[tray] = None
         self.taken[trays] = False
         self.declare(trays, 0.0)
@@ -332,6 +339,7 @@ class World:
             rack_free_trays=np.where(self.in_service, counts, 0),
             rack_healthy=self.in_service.copy(),
             rack_admitting=self.admitting.copy(),
+            rack_kind_trays=self.kind_trays.copy(),
             rack_production=topology.rack_production,
             rack_max_power_watts=self.nameplate,
             rack_declared_power_watts=np.round(self.rack_declared),
