@@ -144,7 +144,7 @@ def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
         try:
             made = instantiate(dict(mapping))
         except Exception as error:  # whatever somebody else's code raises is a fault of what they named
-            reason = str(error.__cause__ or error).splitlines()[0]
+            reason = "; ".join(line.strip(": ") for line in str(error.__cause__ or error).splitlines()[:2])
             fault = Fault(SOURCE, "policy._target_", target, reason, "Name a callable as package.module.name")
             raise Refused([str(fault)]) from error
         if not callable(made):
