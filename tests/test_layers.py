@@ -38,8 +38,10 @@ LAYERS: dict[str, set[str]] = {
         "studies",
         "validation",
         "bench",
+        "cel",
     },
     "openfeature": {"policy"},
+    "cel": {"policy"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -60,6 +62,7 @@ LIBRARIES: dict[str, set[str]] = {
     "validation": {"numpy", "pandas", "matplotlib"},
     "cli": {"numpy", "pandas", "scipy", "matplotlib", "hydra", "omegaconf", "yaml", "rich"},
     "openfeature": {"openfeature"},
+    "cel": {"cel"},
     "__main__": set(),
     "__init__": set(),
 }

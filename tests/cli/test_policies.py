@@ -1,6 +1,7 @@
 """Policies by name from the command line: the aware one against the traditional, and documents that are refused."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,17 @@ def test_what_a_policy_offers_beside_decisions_reaches_the_run(twin):
     assert found["capped_gpu_seconds"] == 0.0
     assert found["forecast"]["rack"]["count"] > 0 and found["forecast"]["sustained"]["claims"] > 0
     assert "forecast.rack.bias" in Path("aware/summary.csv").read_text(encoding="utf-8")
+
+
+def test_a_site_rule_in_cel_holds_in_a_run_and_without_its_extra_is_refused_with_what_to_install(twin, monkeypatch):
+    rules = "policy.admission.rules=[{name: cool, allow: 'inlet_celsius < 20.0', greatest_age_seconds: 35}]"
+    words = ("run", "hall=small", "hours=0.1", "policy=thermal_aware", rules)
+    assert twin(*words, "out=there").code == Exit.FINE
+    assert metrics(Path("there"))["jobs"]["queued"] == metrics(Path("there"))["jobs"]["submitted"] > 0
+    assert twin("audit", "replay", "there").code == Exit.FINE
+    monkeypatch.setitem(sys.modules, "cel", None)
+    monkeypatch.delitem(sys.modules, "twin.cel")
+    ended = twin(*words, "out=other")
+    assert ended.code == Exit.REFUSED
+    assert "policy.admission.rules[0].allow = 'inlet_celsius < 20.0'" in ended.err
+    assert "pip install 'data-hall-twin[cel]'" in ended.err

@@ -20,6 +20,7 @@ from twin.hall.reader import read_hall
 from twin.policy import Policy
 from twin.policy.baselines import POLICIES
 from twin.policy.documents import DocumentError
+from twin.policy.expressions import Expression, ExpressionRefused
 from twin.sim.chance import as_actions, draw_faults
 from twin.sim.scenario import Scenario, read_scenario
 from twin.sim.simulate import Settings
@@ -41,6 +42,18 @@ RESPONSE = (
     number("acknowledge_seconds", "until a person has looked at what only a person may release"),
 )
 
+CEL = "pip install 'data-hall-twin[cel]'"
+
+
+def site_rule(source: str) -> Expression:
+    """A rule of a site that is an expression, in CEL. Raises :class:`~twin.policy.expressions.ExpressionRefused`."""
+    try:
+        from twin.cel import compiled  # an extra
+    except ImportError as error:
+        raise ExpressionRefused("rules in CEL need the extra cel, which is not installed", CEL) from error
+    return compiled(source)
+
+
 #: policies without parameters, by name; each maps a seed to a policy. A module is loaded when its policy is asked for
 BLIND: dict[str, Callable[[int], Policy]] = {
     **POLICIES,
@@ -49,7 +62,7 @@ BLIND: dict[str, Callable[[int], Policy]] = {
 }
 #: policies with parameters, each made of its whole mapping
 DOCUMENTED: dict[str, Callable[[Mapping[str, Any]], Policy]] = {
-    "thermal_aware": lambda mapping: twin.policy.thermal_aware(mapping),
+    "thermal_aware": lambda mapping: twin.policy.thermal_aware(mapping, site_rule),
     "cap_all": lambda mapping: twin.policy.cap_all(mapping),
     "static_thresholds": lambda mapping: twin.policy.static_thresholds(mapping),
 }

@@ -20,6 +20,7 @@ from twin.policy.baselines import larger_than_hall
 from twin.policy.decisions import Decision, Placement, Reason, Wait
 from twin.policy.documents import DocumentFaults, Reader, digest, nearest
 from twin.policy.exclusion import Exclusion, Out, read_exclusions
+from twin.policy.expressions import Compiler, no_compiler
 from twin.policy.facility import Facility
 from twin.policy.factors import Sensed, sense, with_headroom
 from twin.policy.forecast import Forecast, forecast
@@ -313,8 +314,7 @@ class _View:
             return Wait(request, Reason.WAIT_EXCLUDED, f"{name} is out until it has recovered")
         if not self.allowed[rack]:
             rule = self.policy.rules.of(self.request.kind, self.request.role)[int(self.first_rule[rack])]
-            value, age = float(self.values[rule.factor][rack]), float(self.ages[rule.factor][rack])
-            return Wait(request, Reason.WAIT_FOR_RULE, f"{rule.sentence(value, age)} on {name}")
+            return Wait(request, Reason.WAIT_FOR_RULE, f"{rule.told(self.values, self.ages, rack)} on {name}")
         if self.scores.confidence[rack] < self.policy.least_confidence:
             known, least = float(self.scores.confidence[rack]), self.policy.least_confidence
             return Wait(request, Reason.WAIT_UNKNOWN, f"confidence {known:.2f} on {name}, at least {least:g} asked")
@@ -347,10 +347,11 @@ def _turns(groups: Ints) -> Ints:
     return turns
 
 
-def thermal_aware(parameters: Mapping[str, Any]) -> ThermalAware:
+def thermal_aware(parameters: Mapping[str, Any], compiler: Compiler = no_compiler) -> ThermalAware:
     """The policy with these parameters, a plain mapping as in ``conf/policy/thermal_aware.yaml``.
 
-    Raises :class:`~twin.policy.documents.DocumentError` with everything that is wrong with them.
+    ``compiler`` reads rules that are expressions, such as :func:`twin.cel.compiled`. Raises
+    :class:`~twin.policy.documents.DocumentError` with everything that is wrong with them.
     """
     faults = DocumentFaults()
     reader = Reader(parameters, "policy", faults)
@@ -361,7 +362,7 @@ def thermal_aware(parameters: Mapping[str, Any]) -> ThermalAware:
     parts = {key: reader.mapping.get(key) for key in ("permitted", "admission", "exclusions", "score")}
     made = ThermalAware(
         read_permitted(parts["permitted"], "policy.permitted", faults),
-        read_rules(parts["admission"], "policy.admission", faults),
+        read_rules(parts["admission"], "policy.admission", faults, compiler),
         read_exclusions(parts["exclusions"], "policy.exclusions", faults),
         read_formula(parts["score"], "policy.score", faults),
         confidence,
