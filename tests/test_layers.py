@@ -23,7 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "audit": {"policy"},
     "sim": {"units", "hall", "plant", "policy", "workload", "results", "audit"},
     "studies": {"units", "places", "hall", "plant", "policy", "workload", "results", "audit", "sim"},
-    "bench": {"units", "places", "hall", "plant", "policy", "results", "sim"},
+    "bench": {"units", "places", "hall", "plant", "policy", "results", "audit", "sim"},
     "validation": {"units", "places", "hall", "plant", "policy", "workload", "results", "sim"},
     "cli": {
         "units",

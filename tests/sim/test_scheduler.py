@@ -145,11 +145,14 @@ def test_a_job_larger_than_the_hall_is_refused_and_holds_up_nobody(tell, a_job, 
 
 
 def test_a_pinned_job_waits_for_its_rack(bench, a_job):
-    stage = bench()
+    heard = []
+    tell = Settings(pinned=lambda request, pin, now: heard.append((request.id, pin.rack, str(pin.by.role), now)))
+    stage = bench(settings=tell)
     stage.submit(a_job("first", 18, 100.0, submit=5.0))
     stage.submit(a_job("pinned", 18, 100.0, submit=6.0), pin="A-01")
     stage.run(200.0)
     assert stage.told(*STARTS) == [(10.0, "job_started", "first"), (120.0, "job_started", "pinned")]
+    assert heard == [("pinned", "A-01", "operator", 120.0)]  # told once, when it is placed
 
 
 def test_a_policys_state_comes_back_to_it(bench, a_job):

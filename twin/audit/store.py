@@ -6,9 +6,9 @@ what is new against the entry before. The file is one of frames (:mod:`twin.audi
 library but zlib, and a crash costs the last entry at most. A zip of arrays such as npz cannot be appended to after a
 crash, and JSON with base64 is a third larger and slower to read.
 
-What is unchanged is found by comparing bytes (names apart, which are tuples of text): a service that fills one array
-again and again is recorded as it was at each decision. Of histories in the very mapping that the snapshot before had,
-the newest row is compared: a snapshot is frozen, and rows of the past are not written anew in place.
+What is unchanged is found by comparing bytes (what cannot change apart, such as tuples of text): a service that fills
+one array again and again is recorded as it was at each decision. Of histories in the very mapping that the snapshot
+before had, the newest row is compared: a snapshot is frozen, and rows of the past are not written anew in place.
 """
 
 import json
@@ -43,13 +43,13 @@ from twin.policy.snapshot import FacilitySnapshot
 
 
 class _Slot:
-    """The last piece at one path: how its arrays lie, or the tuple of names that it is."""
+    """The last piece at one path: how its arrays lie, and the part itself if nothing inside it can change."""
 
-    __slots__ = ("data", "digest", "layout", "names")
+    __slots__ = ("data", "digest", "fixed", "layout")
 
     def __init__(self, layout: Layout | None, data: bytes, digest: bytes, part: Any) -> None:
         self.layout, self.data, self.digest = layout, data, digest
-        self.names = part if type(part) is tuple and all(type(name) is str for name in part) else None
+        self.fixed = part if immutable(part) else None
 
 
 class _Lane:
@@ -124,6 +124,7 @@ class SnapshotStore:
         self._numbers: dict[bytes, int] = {}  # digest of every piece in the file → its number
         self._headers: dict[str, int] = {}  # header of any piece in the file → its number
         self._values: set[bytes] = set()  # digests of pieces that were put as values
+        self._state: tuple[Any, str] = (object(), "")  # the last state that cannot change, and its digest
         self._parts: deque[tuple[Any, str]] = deque(maxlen=4)  # of states, that cannot change, with their digests
         self._fixed: tuple[Any, str] = (object(), "")  # the last value that cannot change, and its digest
         self._count = 0
@@ -193,7 +194,12 @@ class SnapshotStore:
 
     def put_state(self, state: Any) -> str:
         """Store a policy's state in its parts (:mod:`twin.audit.parts`) and return its digest."""
-        return self.put_value(parted(state, self._put_part_of_state))
+        if state is self._state[0]:
+            return self._state[1]  # it came out of one decision and goes into the next
+        name = self.put_value(parted(state, self._put_part_of_state))
+        if immutable(state):
+            self._state = (state, name)
+        return name
 
     def _put_part_of_state(self, value: Any) -> str:
         """A part is encoded once, if nothing inside it can change: states hand it on."""
@@ -241,14 +247,14 @@ class SnapshotStore:
 
     def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
         slot = self._slots.get(path)
+        if slot is not None and slot.fixed is not None and part is slot.fixed:
+            return slot.digest  # names, and what feeds and cools the racks
         layout = None
         if isinstance(part, np.ndarray | Bundle):
             layout, data = layout_of(part), array_bytes(part)
-        elif slot is not None and slot.names is not None and part is slot.names:
-            return slot.digest  # a tuple of names cannot change
         else:
             data = value_bytes(part)
-        if slot is not None and slot.data == data and slot.layout == layout and slot.names is None:
+        if slot is not None and slot.data == data and slot.layout == layout and slot.fixed is None:
             return slot.digest
         header = VALUE if layout is None else header_of(layout, path)
         digest = piece_digest(header, data)

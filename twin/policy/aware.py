@@ -117,6 +117,7 @@ class ThermalAware:
         promised = looked.promised_watts.copy()
         for rack, trays in chosen:
             promised[rack] += trays * view.steady_watts[rack]
+        promised.flags.writeable = False
         racks = [rack for rack, _ in chosen]
         decision = Placement(
             request.id,
@@ -133,6 +134,7 @@ class ThermalAware:
         if state is not None and state.serial == snapshot.serial:
             return state
         nothing = np.zeros(len(snapshot.rack_names))
+        nothing.flags.writeable = False
         profiles = profile.step(None if state is None else state.profiles, snapshot)
         values = self.room(snapshot, facility, nothing, profiles).values
         out = exclusion.step(self.exclusions, None if state is None else state.out, values, snapshot.time_seconds)

@@ -4,7 +4,8 @@ A *limit* is a current that has a rating: one line of a metered node, or the hot
 limits, R racks, L loops, B breakers, P metered lines; D is the greatest number of limits above a rack.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,3 +33,14 @@ class Facility:
     rack_tray_idle_watts: Floats  # R, of an idle tray
     rack_watts_per_tray_watt: Floats  # R, at the rack's inlet for a watt of its trays
     loop_capacity_watts: Floats  # L, heat that its exchanger is rated for
+
+
+def fixed(facility: Facility) -> Facility:
+    """The same with arrays of its own that nobody can write to: whoever records it need not look at it again."""
+    held: dict[str, Any] = {}
+    for each in fields(facility):
+        value = getattr(facility, each.name)
+        if isinstance(value, np.ndarray):
+            held[each.name] = value.copy()
+            held[each.name].flags.writeable = False
+    return replace(facility, **held)

@@ -17,6 +17,7 @@ from twin.plant.plant import Plant
 from twin.policy.degradation import Degradation
 from twin.policy.facility import Facility
 from twin.policy.profile import KINDS
+from twin.policy.protocol import JobRequest
 from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
 from twin.sim.facility import facility_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from twin.sim.chance import FaultRate
     from twin.sim.forecasting import Forecaster
     from twin.sim.response import ResponseSettings
-    from twin.sim.runner import JobRun
+    from twin.sim.runner import JobRun, Pin
 
 Ints = NDArray[np.int64]
 
@@ -58,6 +59,9 @@ class Settings:
     sensors: tuple[SensorSpec, ...] = DIRECT  # what policies see the hall through
     tolerances: Tolerances = NOMINAL  # within which devices differ
     response: ResponseSettings | None = None  # the response ladder, if there is one
+    pinned: Callable[[JobRequest, Pin, float], None] | None = (
+        None  # hears of jobs put where somebody said, and when [s]
+    )
     forecaster: Forecaster | None = None  # of a policy that makes forecasts, to keep score of them
 
 
