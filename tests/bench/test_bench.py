@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from twin.bench import catalogue, days, growth, kernel, startup
+from twin.bench.audit import audit
 from twin.bench.catalogue import MEASUREMENTS
 from twin.bench.decisions import decisions
 from twin.bench.figure import Asked, Measured, Verdict, gathered
@@ -40,6 +41,9 @@ def test_what_is_asked_is_the_table_of_the_project():
         "1,000 racks scored": (200.0, None, "µs"),
         "placement of a job in one rack": (2.0, None, "ms"),
         "placement of a gang of 72 trays": (2.0, None, "ms"),
+        "decision record appended": (150.0, None, "µs"),
+        "a day under thermal_aware, over first_fit": (2.0, None, "×"),
+        "a day under thermal_aware, whole process": (10.0, None, "s"),
         "30 days of the reference hall, peak memory": (1_000.0, None, "MB"),
     }
 
@@ -135,6 +139,10 @@ def test_seeds_are_swept_with_one_worker_and_with_two(told):
     one, two = told[1:]
     assert "hydra/launcher=joblib" in one and "seed=" + ",".join(map(str, range(16))) in one
     assert [word for word in two if "n_jobs" in word] == ["hydra.launcher.n_jobs=2"]
+
+
+def test_the_audit_is_measured():
+    assert all(value > 0.0 for values in audit(2, rows=2) for value in values)
 
 
 def test_starting_up_is_measured():

@@ -13,6 +13,7 @@ the newest row is compared, and none of those that lie on in the same memory: ro
 """
 
 import json
+from collections import deque
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,6 +38,7 @@ from twin.audit.objects import (
     snapshot_digest,
     value_bytes,
 )
+from twin.audit.parts import parted
 from twin.audit.values import immutable
 from twin.policy.snapshot import FacilitySnapshot
 
@@ -50,7 +52,7 @@ class _Slot:
 
     def __init__(self, layout: Layout | None, data: bytes, digest: bytes, part: Any) -> None:
         self.layout, self.data, self.digest = layout, data, digest
-        self.fixed = part if layout is None and part is not None and immutable(part) else None
+        self.fixed = part if immutable(part) else None
 
 
 class _Lane:
@@ -148,6 +150,8 @@ class SnapshotStore:
         self._numbers: dict[bytes, int] = {}  # digest of every piece in the file → its number
         self._headers: dict[str, int] = {}  # header of any piece in the file → its number
         self._values: set[bytes] = set()  # digests of pieces that were put as values
+        self._state: tuple[Any, str] = (object(), "")  # the last state that cannot change, and its digest
+        self._parts: deque[tuple[Any, str]] = deque(maxlen=4)  # of states, that cannot change, with their digests
         self._fixed: tuple[Any, str] = (object(), "")  # the last value that cannot change, and its digest
         self._count = 0
         for frame in self._file.frames:
@@ -218,6 +222,25 @@ class SnapshotStore:
         self._paths, self._before = set(entries), digest
         return digest
 
+    def put_state(self, state: Any) -> str:
+        """Store a policy's state in its parts (:mod:`twin.audit.parts`) and return its digest."""
+        if state is self._state[0]:
+            return self._state[1]  # it came out of one decision and goes into the next
+        name = self.put_value(parted(state, self._put_part_of_state))
+        if immutable(state):
+            self._state = (state, name)
+        return name
+
+    def _put_part_of_state(self, value: Any) -> str:
+        """A part is encoded once, if nothing inside it can change: states hand it on."""
+        for known, name in self._parts:
+            if known is value:
+                return name
+        name = self.put_value(value)
+        if immutable(value):
+            self._parts.append((value, name))
+        return name
+
     def put_value(self, value: Any) -> str:
         """Store the encoded form of any value, unless it is there, and return its digest."""
         if value is self._fixed[0]:
@@ -255,6 +278,8 @@ class SnapshotStore:
 
     def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
         slot = self._slots.get(path)
+        if slot is not None and slot.fixed is not None and part is slot.fixed:
+            return slot.digest  # names, and what feeds and cools the racks
         layout = None
         if isinstance(part, np.ndarray | Bundle):
             layout, data = layout_of(part), array_bytes(part)
@@ -263,8 +288,7 @@ class SnapshotStore:
         else:
             data = value_bytes(part)
         if slot is not None and slot.data == data and slot.layout == layout:
-            if layout is None:
-                self._slots[path] = _Slot(layout, data, slot.digest, part)
+            self._slots[path] = _Slot(layout, data, slot.digest, part)
             return slot.digest
         header = VALUE if layout is None else header_of(layout, path)
         digest = piece_digest(header, data)

@@ -261,8 +261,8 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 
 
 def immutable(value: Any) -> bool:
-    """Whether nothing inside a value can change: numbers, text, enumerations, and tuples and frozen dataclasses of such
-    and of arrays that are their own and closed for writing."""
+    """Whether nothing inside a value can change: numbers, text, enumerations, arrays that are nobody's view and cannot
+    be written to, and tuples and frozen dataclasses of such."""
     kind = type(value)
     if kind in _FIXED:
         return True

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from twin.bench.audit import audit
 from twin.bench.days import aware_day, exascale_day, month, seeds_on_two_cores, thousand_day
 from twin.bench.decisions import decisions
 from twin.bench.figure import Asked
@@ -107,6 +108,16 @@ MEASUREMENTS: dict[str, Measurement] = {
                 Asked("a day under thermal_aware without audit, whole process", "s"),
             ),
             aware_day,
+        ),
+        Measurement(
+            "audit",
+            "decisions of the thermal-aware policy recorded: 64 racks, 10 minutes of readings",
+            (
+                Asked("decision record appended", "µs", 150.0),
+                Asked("the same with state and last look stored", "µs"),
+                Asked("the same with a new look stored", "µs"),
+            ),
+            audit,
         ),
         Measurement(
             "month",

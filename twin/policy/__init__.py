@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from twin.policy.scope import Level, Scope
     from twin.policy.sensed import Sensed, readings_of
     from twin.policy.snapshot import FacilitySnapshot, History, Quality
-    from twin.policy.static import best_fit, refuse_all, static_thresholds
+    from twin.policy.static import best_fit, cap_all, refuse_all, static_thresholds
     from twin.policy.trial import Design, JudgeState, Metric, Outcome, Readings, Verdict, Window, Windows
 
 _MODULES = {
@@ -71,7 +71,7 @@ _MODULES = {
     "scope": ("Level", "Scope"),
     "sensed": ("Sensed", "readings_of"),
     "snapshot": ("FacilitySnapshot", "History", "Quality"),
-    "static": ("best_fit", "refuse_all", "static_thresholds"),
+    "static": ("best_fit", "cap_all", "refuse_all", "static_thresholds"),
     "trial": ("Design", "JudgeState", "Metric", "Outcome", "Readings", "Verdict", "Window", "Windows"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
@@ -117,6 +117,7 @@ __all__ = [
     "Windows",
     "acknowledge",
     "best_fit",
+    "cap_all",
     "check_policy",
     "clear_flag",
     "containment",

@@ -72,4 +72,5 @@ def step(criteria: tuple[Exclusion, ...], before: Out | None, values: Mapping[st
         back = out[place] & fit & (time_seconds - since >= each.dwell_seconds)
         out[place] &= ~back
         fit_since[place] = np.where(out[place], since, np.inf)
+    out.flags.writeable = fit_since.flags.writeable = False  # they go from state to state
     return Out(out, fit_since)

@@ -124,6 +124,32 @@ def recovery_seconds(
     return np.where((use.sum(axis=0) >= LEAST) & ~np.isnan(goal), found, np.nan).reshape(shape)
 
 
+def fall_seconds(time: Floats, values: Floats, quality: Codes, least: float = 0.0) -> Floats:
+    """Time constant τ [s] of a fall ``y = a + b e^{−t/τ}``, b > 0, from its first reading on.
+
+    From ``y − y₀ = A S + B (t − t₀)`` with ``A = −1/τ`` and S the integral of ``y − y₀``, by least squares over the
+    good readings (Jacquelin, *Régressions et équations intégrales*, 2009): integrals smooth the noise that slopes would
+    sharpen. S goes by trapezoids, whose error is taken out for the mean spacing h: ``τ = h / (2 artanh(−A h/2))``. NaN
+    with fewer than 5 good readings, for what is no decay, and for a fall of less than ``least`` [the unit of y].
+    """
+    t, y, use, shape = _recent(time, values, quality, np.inf)
+    found = np.full(y.shape[1], np.nan)
+    for thing in np.flatnonzero(use.sum(axis=0) >= LEAST).tolist():
+        seen = use[:, thing]
+        at, level = t[seen] - t[seen][0], y[seen, thing] - y[seen, thing][0]
+        area = np.concatenate([[0.0], np.cumsum(0.5 * (level[1:] + level[:-1]) * np.diff(at))])
+        ss, st, tt = area @ area, area @ at, at @ at
+        sy, ty = area @ level, at @ level
+        span = ss * tt - st * st
+        if span <= 0.0 or level[-1] >= 0.0 or -level[-1] < least:
+            continue
+        half = float(np.mean(np.diff(at))) / 2.0
+        share = -(sy * tt - ty * st) / span * half
+        if 0.0 < share < 1.0:
+            found[thing] = half / math.atanh(share)
+    return found.reshape(shape)
+
+
 def breaker_heating(
     time: Floats,
     amperes: Floats,

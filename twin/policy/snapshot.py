@@ -42,6 +42,10 @@ def _nobody() -> NDArray[np.bool_]:
     return np.zeros(0, dtype=np.bool_)
 
 
+def _nothing() -> NDArray[np.int64]:
+    return np.zeros((0, 0), dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class FacilitySnapshot:
     """What is known at ``time_seconds``. R racks, W rows, P phases, L loops, B breakers; NaN means *not known*.
@@ -85,6 +89,7 @@ class FacilitySnapshot:
     phase_names: tuple[str, ...] = ()  # such as "row A/feed A/L1"
     phase_current_amperes: Floats = field(default_factory=_unknown)  # P
     rack_declared_power_watts: Floats = field(default_factory=_unknown)  # R, once running jobs draw what they declared
+    rack_kind_trays: NDArray[np.int64] = field(default_factory=_nothing)  # R×M, held, by class of work (profile.KINDS)
     rack_admitting: NDArray[np.bool_] = field(default_factory=_nobody)  # R, False where a flag pauses admissions
     queue_depth: int = 0  # jobs that wait
     facility: Facility | None = None  # what feeds and cools the racks; the same object at every look
@@ -109,6 +114,8 @@ class FacilitySnapshot:
             for name in names:
                 if len(getattr(self, name)) != count:
                     object.__setattr__(self, name, np.full(count, np.nan))
+        if len(self.rack_kind_trays) != len(self.rack_names):
+            object.__setattr__(self, "rack_kind_trays", np.zeros((len(self.rack_names), 0), dtype=np.int64))
         if len(self.rack_admitting) != len(self.rack_names):
             object.__setattr__(self, "rack_admitting", np.ones(len(self.rack_names), dtype=np.bool_))
 

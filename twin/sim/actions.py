@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from twin.hall.errors import did_you_mean
 from twin.hall.parts import Hall, NodeKind
+from twin.policy.causes import Role
 from twin.sim.measured import SIGNALS
 from twin.sim.written import choice, duration, names, number, pumps, text, whole
 from twin.workload.jobs import JobKind
@@ -64,6 +65,10 @@ class ActionSpec:
     check: Callable[[Hall, str | None, Mapping[str, Any]], list[Misfit]] | None = None
 
 
+#: roles of people, who may decide where a job goes
+PEOPLE = tuple(role.value for role in Role if role is not Role.POLICY)
+
+
 def _check_pumps(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
     installed = next(loop.cdu.pumps for loop in hall.loops if loop.name == target)
     beyond = [index + 1 for index in values["pump"] or () if index >= installed]
@@ -74,6 +79,9 @@ def _check_job(hall: Hall, target: str | None, values: Mapping[str, Any]) -> lis
     racks = {rack.name: rack.rack_class.trays for rack in hall.racks}
     trays, pin = values["trays"], values["rack"]
     if pin is None:
+        said = next((key for key in ("role", "by", "reason") if values[key] is not None), None)
+        if said is not None:
+            return [Misfit(said, values[said], "goes with a rack to pin it to", "Give rack, or leave it out")]
         installed = sum(rack.rack_class.trays for rack in hall.racks if rack.cell == "hall")
         return [Misfit("trays", trays, f"the hall has {installed}", "Ask for fewer")] if trays > installed else []
     if pin not in racks:
@@ -389,6 +397,11 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("utilisation", number(0.0, 1.0), "mean share of the trays' dynamic power range"),
                 Field("swing", number(0.0, 1.0), "power swing as a share of the maximum", default=0.0, required=False),
                 Field("rack", text, "rack to pin it to", default=None, required=False),
+                Field(
+                    "role", choice(*PEOPLE), "role of who pins it, operator if not said", default=None, required=False
+                ),
+                Field("by", text, "who pins it", default=None, required=False),
+                Field("reason", text, "why it is pinned", default=None, required=False),
                 Field("id", text, "name of the job", default=None, required=False),
                 Field("priority", whole(0), "higher goes first", default=0, required=False),
             ),
