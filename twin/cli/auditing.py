@@ -14,11 +14,13 @@ from twin.policy.causes import Author, Trigger
 from twin.policy.flags import Change, Flags
 from twin.policy.playbook import Action
 from twin.policy.protocol import Policy
+from twin.sim.releases import Told
 from twin.sim.world import Settings
 
 DOCUMENT, SEED = "document", "seed"  # parameters of a stamp, from which the policy is made again
 DEFAULT_VARIANT = "not set"
 LADDER = Person("response ladder", "policy")
+CONTROL = Person("rollout control", "policy")
 
 
 @contextmanager
@@ -40,6 +42,8 @@ def audited_run(parts: Parts, directory: Path) -> Iterator[tuple[Policy, Setting
         if settings.response is not None:
             told = _recorder(log, settings.response.flags)
             settings = replace(settings, response=replace(settings.response, told=told))
+        if settings.rollout is not None:
+            settings = replace(settings, rollout=replace(settings.rollout, told=_rollout_recorder(log)))
         yield audited(parts.policy, log, store, stamp_of(parts)), settings
 
 
@@ -73,6 +77,17 @@ def _recorder(log: AuditLog, flags: Flags) -> Callable[[Action | Change], None]:
             expires_seconds=what.expires_seconds,
         )
         log.append(FLAG, what.flag, what.time_seconds, data)
+
+    return tell
+
+
+def _rollout_recorder(log: AuditLog) -> Callable[[Told], None]:
+    def tell(told: Told) -> None:
+        step = told.step
+        racks = f" on {', '.join(step.racks)}" if step.racks else ""
+        reason = f"{step.stage}: " + "; ".join(map(str, step.grounds))
+        data = action_data(f"rollout {step.action}{racks}", reason=reason, by=CONTROL)
+        log.append(ACTION, told.release, told.time_seconds, data)
 
     return tell
 
