@@ -176,15 +176,18 @@ class Trial:
         return decided or self._looks >= self.settings.looks
 
     def baseline(self) -> Floats | None:
-        """Device temperatures before the release by rack, of racks that have the same other work as then; else NaN.
+        """Device temperatures before the release by rack, NaN for racks whose heat tells of other work.
 
-        Where a job began or ended beside the release, heat tells of that job.
+        Those that had and have nothing else to run are compared. Where the release is on none such, those that have the
+        same other work as then: a job that began or ended beside it heats or cools a rack more than a release does.
         """
         then = self.before.get("temperature")
         if then is None:
             return None
-        same = [a == b for a, b in zip(self.company, self.deployment.company(), strict=True)]
-        return np.where(same, then, np.nan)
+        both = list(zip(self.company, self.deployment.company(), strict=True))
+        alone = np.array([not a and not b for a, b in both])
+        same = np.array([a == b for a, b in both])
+        return np.where(alone if alone[list(self.deployment.on)].any() else same, then, np.nan)
 
     @property
     def outcome(self) -> Outcome | None:

@@ -30,7 +30,8 @@ def signals_of(
 
     Racks where the release is not confirmed fail nothing yet, since nothing runs there. ``before`` are device
     temperatures by rack before the release, NaN where they can be compared no more, None where nobody read them: then
-    their rise is not known once production racks have it. Errors are software's own count and as old as the look; clocks come with the devices' temperatures.
+    their rise is not known once production racks have it. Errors are software's own count and as old as the look;
+    clocks come with the devices' temperatures.
     """
     now = snapshot.time_seconds
     racks = np.array(list(deployment.on), dtype=np.int64)  # in the order in which they got it
