@@ -15,13 +15,14 @@ from twin.policy.matching import Matching, match
 from twin.policy.projection import Level, Projection, Standing, members, project, shown
 from twin.policy.snapshot import FacilitySnapshot
 from twin.policy.trial import Design, JudgeState, Outcome, Readings, Verdict, Window, Windows
-from twin.sim.deployment import Deployment
+from twin.sim.deployment import Company, Deployment
 from twin.sim.releases import METERS, RolloutSettings
 from twin.workload.jobs import JobKind
 
 Floats = NDArray[np.float64]
 
 COVARIATES = ("rack_supply_temperature_celsius", "rack_device_temperature_celsius", "rack_power_watts")
+LINGERS_SECONDS = 300.0  # that a rack tells of heat of work that has begun or ended
 NOT_ENOUGH = "fewer racks may be canaries than are asked for"
 
 
@@ -45,7 +46,7 @@ class Trial:
         self.selection: Window | None = None
         self.before_window: Window | None = None
         self.before: dict[str, Floats] = {}  # metric → means by rack
-        self.company: list[frozenset[tuple[int, int]]] = []  # by rack, what else ran there then
+        self.company: list[Company] = []  # by rack, what else ran there then
         self.state: JudgeState | None = None
         self.verdict: Verdict | None = None
         self._up_since: float | None = None  # when all canaries were first confirmed
@@ -115,7 +116,7 @@ class Trial:
         places = [self.world.rack_index[rack] for rack in self.canaries]
         if not all(np.isfinite(values[places]).all() for values in means.values()):
             return False
-        self.before_window, self.before, self.company = window, means, self.deployment.company()
+        self.before_window, self.before, self.company = window, means, list(self.deployment.company)
         return True
 
     def _all_means(self, snapshot: FacilitySnapshot, window: Window) -> dict[str, Floats]:
@@ -179,15 +180,18 @@ class Trial:
         """Device temperatures before the release by rack, NaN for racks whose heat tells of other work.
 
         Those that had and have nothing else to run are compared. Where the release is on none such, those that have the
-        same other work as then: a job that began or ended beside it heats or cools a rack more than a release does.
+        same other work as then: a job that begins or ends beside it heats or cools a rack more than a release does, and
+        for some minutes after.
         """
         then = self.before.get("temperature")
         if then is None:
             return None
-        both = list(zip(self.company, self.deployment.company(), strict=True))
-        alone = np.array([not a and not b for a, b in both])
-        same = np.array([a == b for a, b in both])
-        return np.where(alone if alone[list(self.deployment.on)].any() else same, then, np.nan)
+        deployment = self.deployment
+        both = list(zip(self.company, deployment.company, strict=True))
+        calm = self.world.env.now - deployment.company_since >= self.settings.signal_seconds + LINGERS_SECONDS
+        alone = calm & np.array([not a and not b for a, b in both])
+        same = calm & np.array([a == b for a, b in both])
+        return np.where(alone if alone[list(deployment.on)].any() else same, then, np.nan)
 
     @property
     def outcome(self) -> Outcome | None:

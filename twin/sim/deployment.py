@@ -14,6 +14,7 @@ from twin.sim.world import World
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
+Company = frozenset[tuple[int, int]]  # numbers of runs with their starts
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Deployment:
         self._up: set[int] = set()  # racks that were seen up at the last look
         self._kept: deque[Counted] = deque()
         self._keep = keep_seconds
+        self.company: list[Company] = self._company()  # by rack, what else ran there at the last look
+        self.company_since = np.full(len(world.topology.rack_names), -np.inf)  # s, when that last changed
         self.service: ServiceRun | None = world.services.get(release.work) if release.is_service else None
         if self.service is not None:
             self.service.watch_answers(len(world.topology.rack_names))
@@ -146,9 +149,9 @@ class Deployment:
         found = {run.number: run for tray in self.world.trays_of(rack) if (run := self.world.holder[tray]) is not None}
         return [found[number] for number in sorted(found)]
 
-    def company(self) -> list[frozenset[tuple[int, int]]]:
-        """What else runs on every rack beside the release's own work: numbers of runs with their starts."""
-        found: list[frozenset[tuple[int, int]]] = []
+    def _company(self) -> list[Company]:
+        """What runs on every rack beside the release's own work."""
+        found: list[Company] = []
         for rack in range(len(self.world.topology.rack_names)):
             runs = self.on_rack(rack)
             found.append(frozenset((run.number, run.starts) for run in runs if run.image != self.release.work))
@@ -184,6 +187,9 @@ class Deployment:
         on = np.array(list(self.on), dtype=np.int64)
         if len(on):
             declared[on] = self._declared_peaks(on)
+        company = self._company()
+        self.company_since[[old != new for old, new in zip(self.company, company, strict=True)]] = now
+        self.company = company
         self._kept.append(Counted(now, served, failed, slow, declared))
         while len(self._kept) > 2 and self._kept[1].time <= now - self._keep:
             self._kept.popleft()
