@@ -150,18 +150,23 @@ class Trial:
         due = self._up_since + span * (self._looks + 1) / settings.looks
         if now < due:
             return None
-        self._looks += 1
         if now - settings.window_seconds < self._up_since:
+            self._looks += 1
             return None  # a look so early has no window of its own
         assert self.selection is not None
         window = Window(now - settings.window_seconds, now)
+        after = self._all_means(snapshot, window)
+        canaries = [self.world.rack_index[rack] for rack in self.canaries]
+        if not all(np.isfinite(values[canaries]).all() for values in after.values()):
+            return None  # nothing could come of it: it waits for readings
+        self._looks += 1
         racks = (*self.canaries, *self.controls)
         places = [self.world.rack_index[rack] for rack in racks]
         compared = Readings(
             racks,
             np.array([rack in self.canaries for rack in racks]),
             {name: values[places] for name, values in self.before.items()},
-            {name: values[places] for name, values in self._all_means(snapshot, window).items()},
+            {name: values[places] for name, values in after.items()},
             Windows(self.selection, self.before_window, window),
         )
         fraction = self._looks / settings.looks
@@ -201,11 +206,11 @@ class Trial:
     # ------------------------------------------------------------------ full rollout
 
     def project(self, snapshot: FacilitySnapshot, targets: list[int]) -> Projection | None:
-        """What the canary's change adds up to on everything above the racks; None before the judge has looked.
+        """What the canary's change adds up to on everything above the racks; None before the judge is done.
 
         A rack's change is in proportion to the trays that the release's work holds there.
         """
-        if self.verdict is None or not self.verdict.metrics or snapshot.facility is None:
+        if self.verdict is None or not self.over or not self.verdict.metrics or snapshot.facility is None:
             return None
         facility, permitted = snapshot.facility, self.settings.permitted
         racks = len(snapshot.rack_names)

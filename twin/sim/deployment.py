@@ -158,19 +158,24 @@ class Deployment:
         return found
 
     def _declared_peaks(self, racks: Ints) -> Floats:
-        """Greatest power at inlets of ``racks`` [W], by what owners of their work declared of the builds before."""
+        """Greatest power at inlets of ``racks`` [W], by what owners of their work declared of the builds before.
+
+        Of a rack that runs nothing of the release it is the nameplate: it tells nothing of the release's peak.
+        """
         world = self.world
         idle, span = world.tray_nameplate
         trays = idle.copy()
-        for rack in racks.tolist():
+        without = np.ones(len(racks), dtype=bool)
+        for place, rack in enumerate(racks.tolist()):
             for run in self.on_rack(rack):
+                without[place] &= run.image != self.release.work
                 service = world.services.get(run.job.service or "")
                 phases = [*run.job.startup, run.job.steady, run.job.restore, run.job.checkpoint]
                 most = max(phase.utilisation for phase in phases if phase is not None)
                 if service is not None:
                     most = max(most, service.service.full_utilisation)
                 trays[run.trays] = idle[run.trays] + most * span[run.trays]
-        return world.inlet_watts(trays)[racks]
+        return np.where(without, world.nameplate[racks], world.inlet_watts(trays)[racks])
 
     # ------------------------------------------------------------------ what is counted
 

@@ -207,7 +207,7 @@ class Response:
 
     def _place(self, event: int) -> str:
         told = self.world.log[event]
-        return f"response ladder on {told['level']} {told['name']}"
+        return f"response ladder for {told['name']}"
 
     def _switch_experiments(self) -> None:
         """Note where experimental releases are switched off by their flags."""

@@ -43,9 +43,10 @@ Steps = Generator[simpy.Event, Any, None]
 
 ROLES = "roles_assigned"
 #: rules that hold a rollout in the ordinary course of its pacing
-PACING = frozenset({Rule.SOAK, Rule.NOT_RUNNING, Rule.STAGING_OPEN})
+PACING = frozenset({Rule.SOAK, Rule.STAGING_OPEN})
 #: rules that wait for the judge while it has looks left
 AWAITED = frozenset({Rule.NOT_PASSED, Rule.NOT_PROJECTED})
+START_SECONDS = 900.0  # that racks may take to come up with the release
 
 
 class Rollout:
@@ -88,6 +89,7 @@ class Rollout:
         self.reached: set[int] = set()  # production racks that have had it
         self.held = False  # by more than its pacing
         self._why: frozenset[Any] = frozenset()
+        self._put_seconds = self.started  # of the last batch
         self._short = ""  # why there are no canaries
         self._ready = False  # canaries have been read before
         self._read = len(world.slowed)  # racks that throttled, read so far
@@ -202,6 +204,7 @@ class Rollout:
     def _put(self, step: Step) -> None:
         """Put the release on the racks of a batch."""
         world = self.world
+        self._put_seconds = world.env.now
         racks = [world.rack_index[name] for name in step.racks]
         event = self._log(EventKind.ROLLOUT_STAGE, f"{step.stage}: {', '.join(step.racks)}", float(len(racks)))
         if not self.deployment.on and set(racks) <= set(self.cell):
@@ -221,6 +224,7 @@ class Rollout:
         for place, name in enumerate(step.racks):
             if place:
                 yield world.env.timeout(self.settings.take_back_seconds)
+                self._alert(world.snapshot())  # racks that still have it may throttle
             self.deployment.take(world.rack_index[name], event)
 
     def _finish(self, step: Step) -> None:
@@ -233,19 +237,22 @@ class Rollout:
     def _tell(self, step: Step) -> None:
         """Tell a decision that is not like the last one; a hold by more than pacing is an event."""
         why = frozenset((ground.rule, ground.about) for ground in step.grounds)
-        if (step.action, why) == (self.step.action if self.step else None, self._why) and not step.racks:
+        before = (self.step.action if self.step else None, self._why, self.held)
+        held = step.action is Action.HOLD and any(not self._paced(ground) for ground in step.grounds)
+        self._why, self.held = why, held
+        if (step.action, why, held) == before and not step.racks:
             return
-        self._why = why
         if self.settings.told is not None:
             self.settings.told(Told(self.release.name, self.world.env.now, step))
-        self.held = step.action is Action.HOLD and any(not self._paced(ground) for ground in step.grounds)
-        if self.held:
+        if held:
             self._log(EventKind.ROLLOUT_HELD, self._reasons(step))
 
     def _paced(self, ground: Ground) -> bool:
         """Whether a ground is but the ordinary waiting of a rollout."""
         if ground.rule in PACING:
             return True
+        if ground.rule is Rule.NOT_RUNNING:
+            return self.world.env.now - self._put_seconds <= START_SECONDS
         if ground.rule in AWAITED:
             return not self.trial.over and self.trial.outcome in (None, Outcome.INCONCLUSIVE)
         waits = not self._short and ROLES not in self.release.not_ready
