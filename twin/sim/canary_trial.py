@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 
 COVARIATES = ("rack_supply_temperature_celsius", "rack_device_temperature_celsius", "rack_power_watts")
 LINGERS_SECONDS = 300.0  # that a rack tells of heat of work that has begun or ended
+ENOUGH_ALONE = 3  # racks with nothing but the release's work, for each canary: then only such racks are tried
 NOT_ENOUGH = "fewer racks may be canaries than are asked for"
 
 
@@ -69,6 +70,10 @@ class Trial:
         world, release = self.world, self.deployment.release
         hosts = self.deployment.hosts()
         eligible = hosts & snapshot.rack_production & snapshot.rack_healthy & snapshot.rack_admitting
+        if self.design is not None:
+            alone = eligible & np.array([not each for each in self.deployment.company])
+            if np.count_nonzero(alone) >= ENOUGH_ALONE * self.count:
+                eligible = alone  # the judge then sees the release, and not what jobs beside it do
         kind = JobKind.INFERENCE.value if release.is_service else release.work
         found = candidates_of(snapshot, eligible, self.settings.permitted, self.settings.formula, kind)
         chosen = choose(self.rule, found, self.count, seed=world.seed, release=release.name)
