@@ -388,6 +388,7 @@ def test_other_work_beside_a_release_is_not_taken_for_it(monkeypatch):
         ({"power": 0.0}, "out of bounds"),
         ({"service": None, "image": "training", "error_rate": 0.1}, "shows power and latency only"),
         ({"service": None, "image": "training", "latency": 0.5}, "end before its declared time"),
+        ({"window": "20 min"}, "longer than sensors' history"),
         ({"experimental": 1}, "neither true nor false"),
     ],
 )

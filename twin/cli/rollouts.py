@@ -13,6 +13,7 @@ from twin.policy.headroom import read_permitted
 from twin.policy.rollout import Plan
 from twin.policy.score import Formula, read_formula
 from twin.policy.trial import Design
+from twin.sim.actions import HISTORY_SECONDS
 from twin.sim.releases import METERS, RolloutSettings
 
 Made = TypeVar("Made")
@@ -21,7 +22,7 @@ AT = "policy.rollout"
 PARTS = ("plan", "judge", "canary", "permitted")
 TIMES = (
     number("period_seconds", "between two decisions", above=True),
-    number("window_seconds", "of readings before and after", above=True),
+    number("window_seconds", "of readings before and after; sensors keep 15 minutes", above=True, high=HISTORY_SECONDS),
     number("signal_seconds", "over which signals are taken", above=True),
     count("looks", "of the judge during the canary's soak", low=1),
     number("test_seconds", "of each staging test", above=True),

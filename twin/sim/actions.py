@@ -159,6 +159,8 @@ def _check_signal(hall: Hall, target: str | None, values: Mapping[str, Any]) -> 
     return []
 
 
+HISTORY_SECONDS = 900.0  # of readings that are kept at least
+
 #: effects of a build that its image shows in a service's replicas only
 OF_SERVICES = {"concurrency": 1.0, "memory_bandwidth": 1.0, "error_rate": 0.0}
 
@@ -171,6 +173,8 @@ def _check_release(hall: Hall, target: str | None, values: Mapping[str, Any]) ->
         for item in values["not_ready"]
         if item not in READINESS
     ]
+    if values["window"] is not None and values["window"] > HISTORY_SECONDS:
+        found.append(Misfit("window", values["window"], "longer than sensors' history", "Give 15 min or less"))
     if values["image"] is not None:
         found += [
             Misfit(name, values[name], "an image of jobs shows power and latency only", "Leave it out")
