@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twin.policy.canary import ENVELOPE, READS, SCORED, CanaryRule, Candidates, Safe, Strategy, choose
+from twin.policy.canary import ENVELOPE, READS, SCORED, CanaryRule, Candidates, Safe, Strategy, choose_canaries
 from twin.policy.score import Scores
 
 NAMES = ("A-01", "A-02", "A-03", "A-04", "A-05")
@@ -37,7 +37,9 @@ def candidates(order=range(5), eligible=None, ages=None, scores=SCORES, confiden
 
 
 def picked(strategy, count=2, safe=Safe(), release="r1", seed=0, **given):  # noqa: B008
-    return choose(CanaryRule(Strategy(strategy), safe=safe), candidates(**given), count, seed=seed, release=release)
+    return choose_canaries(
+        CanaryRule(Strategy(strategy), safe=safe), candidates(**given), count, seed=seed, release=release
+    )
 
 
 @pytest.mark.parametrize(

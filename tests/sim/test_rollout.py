@@ -374,6 +374,20 @@ def test_other_work_beside_a_release_is_not_taken_for_it(monkeypatch):
     assert "temperature_rise" in details(blamed, EventKind.ROLLOUT_ROLLED_BACK)[0]
 
 
+def test_releases_of_one_service_go_one_after_another():
+    """The second waits until the first is off all racks, and then goes its own way."""
+    second = {"at": 240, "do": "roll_out", "release": "next", "service": "chat", "soak": "5 min", "window": "2 min"}
+    result = told(3_600.0, error_rate=0.08, timeline=[second])
+    held = log(result, EventKind.ROLLOUT_HELD).to_dict("records")
+    assert (held[0]["name"], held[0]["time_seconds"]) == ("next", 240.0)
+    assert f"the rollout of {NAME} is under way" in held[0]["detail"]
+    (back,) = log(result, EventKind.ROLLOUT_ROLLED_BACK).to_dict("records")
+    begun = log(result, EventKind.ROLLOUT_STARTED).set_index("name")["time_seconds"]
+    assert back["time_seconds"] + 60.0 <= begun["next"] <= back["time_seconds"] + 80.0  # three racks, 30 s apart
+    outcomes = result.tables["rollouts"].set_index("release")["outcome"]
+    assert dict(outcomes) == {NAME: "rolled back", "next": "done"}
+
+
 # ---------------------------------------------------------------- refused before the clock starts
 
 

@@ -131,7 +131,9 @@ def candidates_of(
     return Candidates(snapshot.rack_names, eligible, snapshot.rack_production, values, ages, scores)
 
 
-def choose(rule: CanaryRule, candidates: Candidates, count: int, *, seed: int = 0, release: str = "") -> Chosen:
+def choose_canaries(
+    rule: CanaryRule, candidates: Candidates, count: int, *, seed: int = 0, release: str = ""
+) -> Chosen:
     """The ``count`` best racks by the rule's strategy, fewer where fewer may be had.
 
     Errors: ValueError for a strategy that goes by scores without scores.

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.policy.canary import CanaryRule, Chosen, candidates_of, choose
+from twin.policy.canary import CanaryRule, Chosen, candidates_of, choose_canaries
 from twin.policy.headroom import amperes_per_watt, readings
 from twin.policy.judge import judge_canary, window_means
 from twin.policy.matching import Matching, match
@@ -76,7 +76,7 @@ class Trial:
                 eligible = alone  # the judge then sees the release, and not what jobs beside it do
         kind = JobKind.INFERENCE.value if release.is_service else release.work
         found = candidates_of(snapshot, eligible, self.settings.permitted, self.settings.formula, kind)
-        chosen = choose(self.rule, found, self.count, seed=world.seed, release=release.name)
+        chosen = choose_canaries(self.rule, found, self.count, seed=world.seed, release=release.name)
         if len(chosen.racks) < self.count:
             against = "; ".join(f"{rack}: {reason}" for rack, reason in chosen.left_out[:3])
             return f"{NOT_ENOUGH}: {len(chosen.racks)} of {self.count}" + (f" ({against})" if against else "")

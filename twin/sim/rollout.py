@@ -86,6 +86,7 @@ class Rollout:
         self.canary_seconds: float | None = None  # when canary racks got it
         self.verdict_seconds: float | None = None
         self.ended: float | None = None
+        self.settled = False  # all that its end asked for is done
         self.reached: set[int] = set()  # production racks that have had it
         self.held = False  # by more than its pacing
         self._why: frozenset[Any] = frozenset()
@@ -107,8 +108,17 @@ class Rollout:
     # ------------------------------------------------------------------ in time
 
     def process(self) -> Steps:
-        """Look at every period until the release is everywhere or nowhere."""
+        """Look at every period until the release is everywhere or nowhere.
+
+        Releases of one service or kind of job go one after another: which racks go back would not be told otherwise.
+        """
         world, settings = self.world, self.settings
+        while (other := self._ahead()) is not None:
+            if not self.held:
+                self._log(EventKind.ROLLOUT_HELD, f"the rollout of {other} is under way")
+            self.held = True
+            yield world.env.timeout(settings.period_seconds)
+        self.held = False
         strategy = f"canaries by {self.rule.strategy}"
         cell = "" if self.cell else ", no staging cell here: its stage and tests are left out"
         self._log(EventKind.ROLLOUT_STARTED, f"of {self.release.work}, {strategy}{cell}", float(len(self.targets)))
@@ -120,6 +130,15 @@ class Rollout:
                 self._finish(step)
             else:
                 yield world.env.timeout(settings.period_seconds)
+
+    def _ahead(self) -> str | None:
+        """An earlier release of the same work that is neither everywhere nor off all racks."""
+        for each in self.world.rollouts:
+            if each is self:
+                return None
+            if each.release.work == self.release.work and not each.settled:
+                return each.release.name
+        return None
 
     def look(self) -> Step:
         """See, decide, and put the release where the decision says."""
@@ -226,11 +245,13 @@ class Rollout:
                 yield world.env.timeout(self.settings.take_back_seconds)
                 self._alert(world.snapshot())  # racks that still have it may throttle
             self.deployment.take(world.rack_index[name], event)
+        self.settled = True
 
     def _finish(self, step: Step) -> None:
         event = self._log(EventKind.ROLLOUT_DONE, self._reasons(step), float(len(self.reached)))
         self.ended = self.world.env.now
         self.deployment.spread(event)
+        self.settled = True
 
     # ------------------------------------------------------------------ what is told
 
