@@ -15,7 +15,7 @@ from twin.policy.matching import Matching, match
 from twin.policy.projection import Level, Projection, Standing, members, project, shown
 from twin.policy.snapshot import FacilitySnapshot
 from twin.policy.trial import Design, JudgeState, Outcome, Readings, Verdict, Window, Windows
-from twin.sim.deployment import Company, Deployment
+from twin.sim.deployment import Deployment, Runs
 from twin.sim.releases import METERS, RolloutSettings
 from twin.workload.jobs import JobKind
 
@@ -47,7 +47,8 @@ class Trial:
         self.selection: Window | None = None
         self.before_window: Window | None = None
         self.before: dict[str, Floats] = {}  # metric → means by rack
-        self.company: list[Company] = []  # by rack, what else ran there then
+        self.company: list[Runs] = []  # by rack, what else ran there then
+        self._settled = np.ones(len(self.world.topology.rack_names), dtype=bool)  # its own work was up long before
         self.state: JudgeState | None = None
         self.verdict: Verdict | None = None
         self._up_since: float | None = None  # when all canaries were first confirmed
@@ -71,6 +72,7 @@ class Trial:
         hosts = self.deployment.hosts()
         eligible = hosts & snapshot.rack_production & snapshot.rack_healthy & snapshot.rack_admitting
         if self.design is not None:
+            eligible = eligible & (world.env.now - self.deployment.own_since >= LINGERS_SECONDS)
             alone = eligible & np.array([not each for each in self.deployment.company])
             if np.count_nonzero(alone) >= ENOUGH_ALONE * self.count:
                 eligible = alone  # the judge then sees the release, and not what jobs beside it do
@@ -122,6 +124,7 @@ class Trial:
         if not all(np.isfinite(values[places]).all() for values in means.values()):
             return False
         self.before_window, self.before, self.company = window, means, list(self.deployment.company)
+        self._settled = window.begin_seconds - self.deployment.own_since >= LINGERS_SECONDS
         return True
 
     def _all_means(self, snapshot: FacilitySnapshot, window: Window) -> dict[str, Floats]:
@@ -191,7 +194,7 @@ class Trial:
 
         Those that had and have nothing else to run are compared. Where the release is on none such, those that have the
         same other work as then: a job that begins or ends beside it heats or cools a rack more than a release does, and
-        for some minutes after.
+        for some minutes after. So does its own work that was just coming up then.
         """
         then = self.before.get("temperature")
         if then is None:
@@ -199,6 +202,7 @@ class Trial:
         deployment = self.deployment
         both = list(zip(self.company, deployment.company, strict=True))
         calm = self.world.env.now - deployment.company_since >= self.settings.signal_seconds + LINGERS_SECONDS
+        calm &= self._settled
         alone = calm & np.array([not a and not b for a, b in both])
         same = calm & np.array([a == b for a, b in both])
         return np.where(alone if alone[list(deployment.on)].any() else same, then, np.nan)

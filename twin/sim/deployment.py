@@ -14,7 +14,7 @@ from twin.sim.world import World
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
-Company = frozenset[tuple[int, int]]  # numbers of runs with their starts
+Runs = frozenset[tuple[int, int]]  # numbers of runs with their starts
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,12 @@ class Deployment:
         self._up: set[int] = set()  # racks that were seen up at the last look
         self._kept: deque[Counted] = deque()
         self._keep = keep_seconds
-        self.company: list[Company] = self._company()  # by rack, what else ran there at the last look
-        self.company_since = np.full(len(world.topology.rack_names), -np.inf)  # s, when that last changed
+        self.own_since = np.full(len(world.topology.rack_names), -np.inf)  # s, when its own work there last changed
+        self.company_since = self.own_since.copy()  # and when what else runs there did
         self.service: ServiceRun | None = world.services.get(release.work) if release.is_service else None
         if self.service is not None:
             self.service.watch_answers(len(world.topology.rack_names))
+        self._own, self.company = self._occupants()  # by rack, at the last look
 
     # ------------------------------------------------------------------ racks
 
@@ -149,13 +150,16 @@ class Deployment:
         found = {run.number: run for tray in self.world.trays_of(rack) if (run := self.world.holder[tray]) is not None}
         return [found[number] for number in sorted(found)]
 
-    def _company(self) -> list[Company]:
-        """What runs on every rack beside the release's own work."""
-        found: list[Company] = []
+    def _occupants(self) -> tuple[list[Runs], list[Runs]]:
+        """What is up of the release's own work on every rack, and what else runs there."""
+        own: list[Runs] = []
+        company: list[Runs] = []
         for rack in range(len(self.world.topology.rack_names)):
             runs = self.on_rack(rack)
-            found.append(frozenset((run.number, run.starts) for run in runs if run.image != self.release.work))
-        return found
+            mine = [run for run in runs if run.image == self.release.work]
+            own.append(frozenset((run.number, run.starts) for run in mine if run.serving or not run.endless))
+            company.append(frozenset((run.number, run.starts) for run in runs if run not in mine))
+        return own, company
 
     def _declared_peaks(self, racks: Ints) -> Floats:
         """Greatest power at inlets of ``racks`` [W], by what owners of their work declared of the builds before.
@@ -192,9 +196,10 @@ class Deployment:
         on = np.array(list(self.on), dtype=np.int64)
         if len(on):
             declared[on] = self._declared_peaks(on)
-        company = self._company()
+        own, company = self._occupants()
+        self.own_since[[old != new for old, new in zip(self._own, own, strict=True)]] = now
         self.company_since[[old != new for old, new in zip(self.company, company, strict=True)]] = now
-        self.company = company
+        self._own, self.company = own, company
         self._kept.append(Counted(now, served, failed, slow, declared))
         while len(self._kept) > 2 and self._kept[1].time <= now - self._keep:
             self._kept.popleft()
