@@ -374,7 +374,7 @@ def thermal_aware(parameters: Mapping[str, Any], compiler: Compiler = no_compile
         "",
     )
     for key in reader.mapping:
-        if key not in (*parts, "name", "version", "owner", "least_confidence", "ladder", "response"):
+        if key not in (*parts, "name", "version", "owner", "least_confidence", "ladder", "response", "rollout"):
             reader.fault(str(key), reader.mapping[key], "there is no such key", nearest(str(key), parts))
     faults.stop()
     return replace(made, digest=digest(parameters, VERSION))

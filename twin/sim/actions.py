@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 from twin.hall.errors import did_you_mean
 from twin.hall.parts import Hall, NodeKind
+from twin.policy.canary import Strategy
 from twin.policy.causes import Role
+from twin.policy.rollout import READINESS
 from twin.sim.measured import SIGNALS
-from twin.sim.written import choice, duration, names, number, pumps, text, whole
+from twin.sim.written import choice, duration, names, number, pumps, text, truth, whole
 from twin.workload.jobs import JobKind
 
 
@@ -165,6 +167,34 @@ def _check_signal(hall: Hall, target: str | None, values: Mapping[str, Any]) -> 
     return []
 
 
+HISTORY_SECONDS = 900.0  # of readings that are kept at least
+
+#: effects of a build that its image shows in a service's replicas only
+OF_SERVICES = {"concurrency": 1.0, "memory_bandwidth": 1.0, "error_rate": 0.0}
+
+
+def _check_release(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
+    if (values["service"] is None) == (values["image"] is None):
+        return [Misfit("service", values["service"], "not one of service and image", "Give one of the two")]
+    found = [
+        Misfit("not_ready", item, "no readiness item", did_you_mean(item, READINESS))
+        for item in values["not_ready"]
+        if item not in READINESS
+    ]
+    if values["window"] is not None and values["window"] > HISTORY_SECONDS:
+        found.append(Misfit("window", values["window"], "longer than sensors' history", "Give 15 min or less"))
+    if values["image"] is not None:
+        found += [
+            Misfit(name, values[name], "an image of jobs shows power and latency only", "Leave it out")
+            for name, as_built in OF_SERVICES.items()
+            if values[name] != as_built
+        ]
+        if values["latency"] < 1.0:
+            remedy = "Give 1 or more"
+            found.append(Misfit("latency", values["latency"], "a job would end before its declared time", remedy))
+    return found
+
+
 def targets_of(hall: Hall, kind: str) -> tuple[str, ...]:
     """Names in ``hall`` that a target key takes: loop, node, breaker, rack, row, feed or zone."""
     match kind:
@@ -193,6 +223,10 @@ PHASES = ("L1", "L2", "L3")
 
 def _severity(sentence: str, default: float | None = None, lowest: float = 0.001, highest: float = 1.0) -> Field:
     return Field("severity", number(lowest, highest), sentence, default=default, required=False)
+
+
+def _effect(name: str, lowest: float, highest: float, sentence: str) -> Field:
+    return Field(name, number(lowest, highest), sentence, default=1.0, required=False)
 
 
 _PUMP = Field("pump", pumps, "pump number from 1, a list, or all", default=(0,), required=False)
@@ -406,6 +440,27 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("priority", whole(0), "higher goes first", default=0, required=False),
             ),
             check=_check_job,
+        ),
+        ActionSpec(
+            "roll_out",
+            "A release of a service, or of the images of a kind of job, begins its way through the hall.",
+            fields=(
+                Field("release", text, "name of the release, such as 2026.04.14.12"),
+                Field("service", text, "service that it is of", default=None, required=False),
+                Field("image", choice("training", "batch"), "kind of job that it is of", default=None, required=False),
+                _effect("power", 0.1, 5.0, "power at work, of the work as built"),
+                _effect("startup_power", 0.1, 5.0, "power while it starts, of the work as built"),
+                _effect("concurrency", 0.01, 10.0, "sequences decoded together, of the service as built"),
+                _effect("memory_bandwidth", 0.1, 10.0, "memory traffic of a token, of the service as built"),
+                replace(_effect("error_rate", 0.0, 1.0, "share of requests that fail"), default=0.0),
+                _effect("latency", 0.1, 10.0, "time of a step, of the work as built"),
+                Field("canary", choice(*Strategy), "strategy, in place of the policy's", None, required=False),
+                Field("not_ready", names, "readiness items that are not proven", default=(), required=False),
+                Field("experimental", truth, "held where flags switch experiments off", False, required=False),
+                Field("soak", duration, "of every stage, in place of the plan's", default=None, required=False),
+                Field("window", duration, "of the judge, in place of the policy's", default=None, required=False),
+            ),
+            check=_check_release,
         ),
         ActionSpec(
             "set_load",
