@@ -13,7 +13,7 @@ from twin.policy.headroom import read_permitted
 from twin.policy.rollout import Plan
 from twin.policy.score import Formula, read_formula
 from twin.policy.trial import Design
-from twin.sim.actions import HISTORY_SECONDS
+from twin.sim.action_checks import HISTORY_SECONDS
 from twin.sim.releases import METERS, RolloutSettings
 
 Made = TypeVar("Made")
