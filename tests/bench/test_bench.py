@@ -42,6 +42,8 @@ def test_what_is_asked_is_the_table_of_the_project():
         "placement of a job in one rack": (2.0, None, "ms"),
         "placement of a gang of 72 trays": (2.0, None, "ms"),
         "decision record appended": (150.0, None, "µs"),
+        "a day under thermal_aware, over first_fit": (2.0, None, "×"),
+        "a day under thermal_aware, whole process": (10.0, None, "s"),
         "30 days of the reference hall, peak memory": (1_000.0, None, "MB"),
     }
 
@@ -126,6 +128,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 def test_days_and_months_give_a_value_for_every_figure(told):
     assert days.exascale_day(2) == [(6.0, 8.0, 240.0)] * 2
     assert days.thousand_day(1) == [(8.0, 240.0, 6.0)]
+    assert days.aware_day(1) == [(1.0, 8.0, 8.0, 8.0)]
     assert days.month(1) == [(7_200.0, 6_000.0)]
     assert (*days.EXASCALE, "hours=24") in told
     assert told[0] == (*days.EXASCALE, f"hours={days.WARM_HOURS:g}")  # warms the compile cache, and is not counted

@@ -82,7 +82,7 @@ def test_an_audit_changes_nothing_and_is_written_anew_with_its_run(twin):
     first = (kept / "audit.jsonl").read_bytes()
     twin(*words, "out=audit-true")
     assert (kept / "audit.jsonl").read_bytes() == first
-    twin("run", "hall=small", "hours=0.1", "out=audit-true")
+    twin("run", "hall=small", "hours=0.1", "policy=first_fit", "out=audit-true")
     assert not (kept / "audit.jsonl").exists()
 
 

@@ -6,9 +6,10 @@ what is new against the entry before. The file is one of frames (:mod:`twin.audi
 library but zlib, and a crash costs the last entry at most. A zip of arrays such as npz cannot be appended to after a
 crash, and JSON with base64 is a third larger and slower to read.
 
-What is unchanged is found by comparing bytes (what cannot change apart, such as tuples of text): a service that fills
-one array again and again is recorded as it was at each decision. Of histories in the very mapping that the snapshot
-before had, the newest row is compared: a snapshot is frozen, and rows of the past are not written anew in place.
+What is unchanged is found by comparing bytes (values apart that cannot change): a service that fills one array again
+and again is recorded as it was at each look. Of snapshots of one look, which their serial tells, free trays alone are
+compared. Of histories in the very mapping that the snapshot before had,
+the newest row is compared, and none of those that lie on in the same memory: rows of the past are written once.
 """
 
 import json
@@ -41,9 +42,11 @@ from twin.audit.parts import parted
 from twin.audit.values import immutable
 from twin.policy.snapshot import FacilitySnapshot
 
+GIVEN_AWAY = "rack_free_trays"
+
 
 class _Slot:
-    """The last piece at one path: how its arrays lie, and the part itself if nothing inside it can change."""
+    """The last piece at one path: how its arrays lie, or the value that it is, where that cannot change."""
 
     __slots__ = ("data", "digest", "fixed", "layout")
 
@@ -53,12 +56,13 @@ class _Slot:
 
 
 class _Lane:
-    """The last samples at one path: copies of their rows, and the rows' digests."""
+    """The last samples at one path, and the digests of their rows."""
 
     def __init__(self, header: str) -> None:
         self.header = header
-        self.times: NDArray[Any] = np.zeros(0)
-        self.arrays: list[NDArray[Any]] = []  # values and qualities of each history
+        self.times: NDArray[Any] = np.zeros(0)  # a copy
+        self.arrays: list[NDArray[Any]] = []  # values and qualities of each history: where they lie …
+        self.copies: list[NDArray[Any]] = []  # … and how they were
         self.rows: list[bytes] = []  # digests
         self.digest = b""
         self.newest = b""
@@ -76,8 +80,8 @@ class _Lane:
         known = len(old) - gone
         if known > len(new) or old[gone:].tobytes() != new[:known].tobytes():
             return len(old), 0
-        for mine, theirs in zip(self.arrays, _arrays(samples), strict=True):
-            if not _same_bits(mine[gone:], theirs[:known]):
+        for mine, copy, theirs in zip(self.arrays, self.copies, _arrays(samples), strict=True):
+            if not _goes_on(mine, theirs, gone) and not _same_bits(copy[gone:], theirs[:known]):
                 return len(old), 0
         return gone, known
 
@@ -90,17 +94,39 @@ class _Lane:
         )
 
     def keep(self, samples: Samples, rows: list[bytes]) -> None:
-        """Hold a copy of these samples."""
+        """Hold these samples."""
         self.newest = row_bytes(samples, -1) if rows else b""
         self.names = list(samples)
         self.times = samples.times.copy()
-        self.arrays = [array.copy() for array in _arrays(samples)]
+        self.arrays = _arrays(samples)
+        # who closes rows for writing keeps what History asks for
+        self.copies = [array.copy() if array.flags.writeable else array for array in self.arrays]
         self.rows = rows
         self.digest = history_digest(self.header, rows)
 
 
 def _arrays(samples: Samples) -> list[NDArray[Any]]:
     return [array for history in samples.values() for array in (history.values, history.quality)]
+
+
+def _goes_on(old: NDArray[Any], new: NDArray[Any], gone: int) -> bool:
+    """Whether ``new`` is a later part of the very array that ``old`` is a part of, so many rows on.
+
+    Rows of a history are written once (:class:`twin.policy.snapshot.History`), so what both have is the same. A record
+    that is moved up in one place does not go on like this: its parts lie where they lay.
+    """
+    return (
+        gone > 0
+        and new.base is not None
+        and new.base is old.base
+        and new.strides == old.strides
+        and new.shape[1:] == old.shape[1:]
+        and _place(new) - _place(old) == gone * old.strides[0]
+    )
+
+
+def _place(array: NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
@@ -136,6 +162,8 @@ class SnapshotStore:
         self._paths: set[str] | None = None  # of the snapshot before; None when the next stands by itself
         self._histories: Any = None  # of the snapshot before
         self._before = ""  # digest of the snapshot before
+        self._serial = 0  # of the look that it is of
+        self._entries: dict[str, bytes] = {}  # digests of its parts by path
         self._new: list[tuple[str, bytes]] = []  # pieces of the entry that is being made
         self._new_headers: list[str] = []
 
@@ -155,15 +183,17 @@ class SnapshotStore:
 
     def put(self, snapshot: FacilitySnapshot) -> str:
         """Store a snapshot, unless it is the one before, and return its digest."""
-        entries: dict[str, bytes] = {}
         changed: dict[str, Any] = {}
+        again = snapshot.serial != 0 and snapshot.serial == self._serial and self._paths is not None
+        entries: dict[str, bytes] = dict(self._entries) if again else {}
         try:
-            for path, part in parts_of(snapshot):
+            # two snapshots of one look differ in what has been given away since, and in nothing else
+            for path, part in ((GIVEN_AWAY, snapshot.rack_free_trays),) if again else parts_of(snapshot):
                 if isinstance(part, Samples):
                     entries[path] = self._put_samples(path, part, changed, snapshot.histories is self._histories)
                 else:
                     entries[path] = self._put_part(path, part, changed)
-            self._histories = snapshot.histories
+            self._histories, self._serial, self._entries = snapshot.histories, snapshot.serial, entries
             if not changed and entries.keys() == self._paths:
                 return self._before
             return self._append(entries, changed)
@@ -244,6 +274,7 @@ class SnapshotStore:
             del self._headers[header]
         self._new_headers = []
         self._new, self._slots, self._lanes, self._paths, self._histories = [], {}, {}, None, None
+        self._serial = 0
 
     def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
         slot = self._slots.get(path)
@@ -252,9 +283,12 @@ class SnapshotStore:
         layout = None
         if isinstance(part, np.ndarray | Bundle):
             layout, data = layout_of(part), array_bytes(part)
+        elif slot is not None and slot.fixed is not None and part is slot.fixed:
+            return slot.digest
         else:
             data = value_bytes(part)
-        if slot is not None and slot.data == data and slot.layout == layout and slot.fixed is None:
+        if slot is not None and slot.data == data and slot.layout == layout:
+            self._slots[path] = _Slot(layout, data, slot.digest, part)
             return slot.digest
         header = VALUE if layout is None else header_of(layout, path)
         digest = piece_digest(header, data)

@@ -15,7 +15,6 @@ from twin.places import conf_dir
 from twin.policy.aware import thermal_aware
 from twin.policy.check import example
 from twin.policy.decisions import Decision
-from twin.policy.facility import fixed
 from twin.policy.protocol import JobRequest
 from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.policy_files import policy_document
@@ -41,7 +40,6 @@ def audit(repeats: int, rows: int = ROWS) -> list[tuple[float, float, float]]:
     del document["audit"]  # for whoever runs the policy
     snapshot = example(rows)
     assert snapshot.facility is not None
-    snapshot = replace(snapshot, facility=fixed(snapshot.facility))  # as a hall's is
     one = JobRequest("job", "inference", 2, True, 10, 5_000.0)
     decided, begun = thermal_aware(document)(snapshot, one, None)
     stamp = PolicyStamp("thermal_aware", "bench", {"document": document})

@@ -24,7 +24,7 @@ from twin.policy.expressions import Compiler, no_compiler
 from twin.policy.facility import Facility
 from twin.policy.factors import Sensed, sense, with_headroom
 from twin.policy.forecast import Forecast, forecast
-from twin.policy.headroom import LOOP, RACK, Headroom, Permitted, headroom, read_permitted
+from twin.policy.headroom import LOOP, RACK, Ground, Headroom, Permitted, ground, headroom, read_permitted
 from twin.policy.names import by_name
 from twin.policy.profile import Profiles
 from twin.policy.protocol import JobRequest
@@ -47,6 +47,9 @@ class State:
     out: Out
     promised_watts: Floats  # R
     profiles: Profiles
+
+    def __post_init__(self) -> None:
+        self.promised_watts.setflags(write=False)  # a state is a value
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class _Memo:
     def __init__(self) -> None:
         self.inputs: tuple[Any, ...] = ()
         self.sensed: Sensed | None = None
+        self.ground: Ground | None = None
         self.room: Room | None = None
 
 
@@ -117,7 +121,6 @@ class ThermalAware:
         promised = looked.promised_watts.copy()
         for rack, trays in chosen:
             promised[rack] += trays * view.steady_watts[rack]
-        promised.flags.writeable = False
         racks = [rack for rack, _ in chosen]
         decision = Placement(
             request.id,
@@ -134,7 +137,6 @@ class ThermalAware:
         if state is not None and state.serial == snapshot.serial:
             return state
         nothing = np.zeros(len(snapshot.rack_names))
-        nothing.flags.writeable = False
         profiles = profile.step(None if state is None else state.profiles, snapshot)
         values = self.room(snapshot, facility, nothing, profiles).values
         out = exclusion.step(self.exclusions, None if state is None else state.out, values, snapshot.time_seconds)
@@ -147,10 +149,11 @@ class ThermalAware:
         memo = self._memo
         inputs = _inputs(snapshot)
         if len(inputs) != len(memo.inputs) or any(a is not b for a, b in zip(inputs, memo.inputs, strict=True)):
-            memo.inputs, memo.sensed, memo.room = inputs, sense(snapshot, facility), None
+            memo.inputs, memo.room = inputs, None
+            memo.sensed, memo.ground = sense(snapshot, facility), ground(snapshot, facility, self.permitted)
         if memo.room is None or memo.room.promised_watts is not promised_watts:
-            assert memo.sensed is not None
-            found = headroom(snapshot, facility, self.permitted, promised_watts)
+            assert memo.sensed is not None and memo.ground is not None
+            found = headroom(memo.ground, promised_watts)
             values, ages = with_headroom(memo.sensed, snapshot, facility, found, promised_watts)
             values |= profile.factors(profiles, len(snapshot.rack_names))
             since = np.full(len(promised_watts), profile.age_seconds(profiles, snapshot.time_seconds))

@@ -31,6 +31,10 @@ class Out:
     out: Bools
     fit_since: Floats  # inf while they are not
 
+    def __post_init__(self) -> None:
+        for array in (self.out, self.fit_since):
+            array.setflags(write=False)  # a state is a value
+
 
 def read_exclusions(mapping: object, at: str, faults: DocumentFaults) -> tuple[Exclusion, ...]:
     """Criteria from a plain list; what is wrong is added to ``faults``."""

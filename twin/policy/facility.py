@@ -4,7 +4,7 @@ A *limit* is a current that has a rating: one line of a metered node, or the hot
 limits, R racks, L loops, B breakers, P metered lines; D is the greatest number of limits above a rack.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy that nobody can write to."""
+    copy = np.array(array)
+    copy.setflags(write=False)
+    return copy
 
 
 @dataclass(frozen=True)
@@ -34,13 +41,7 @@ class Facility:
     rack_watts_per_tray_watt: Floats  # R, at the rack's inlet for a watt of its trays
     loop_capacity_watts: Floats  # L, heat that its exchanger is rated for
 
-
-def fixed(facility: Facility) -> Facility:
-    """The same with arrays of its own that nobody can write to: whoever records it need not look at it again."""
-    held: dict[str, Any] = {}
-    for each in fields(facility):
-        value = getattr(facility, each.name)
-        if isinstance(value, np.ndarray):
-            held[each.name] = value.copy()
-            held[each.name].flags.writeable = False
-    return replace(facility, **held)
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            if each.name != "limit_names":
+                object.__setattr__(self, each.name, read_only(getattr(self, each.name)))

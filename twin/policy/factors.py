@@ -132,7 +132,8 @@ def sense(snapshot: FacilitySnapshot, facility: Facility) -> Sensed:
         "neighbour_intensity": near,
         "power_rise_watts": rise_watts(snapshot),
     }
-    ages = {name: _age(snapshot, FACTORS[name].fields, racks, of_loop) for name in values}
+    by_fields = {fields: _age(snapshot, fields, racks, of_loop) for fields in {FACTORS[name].fields for name in values}}
+    ages = {name: by_fields[FACTORS[name].fields] for name in values}
     return Sensed(snapshot.time_seconds, values, ages, utilisation(snapshot, facility))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from twin.policy import signals
 from twin.policy.exclusion import Exclusion
 from twin.policy.facility import Facility
-from twin.policy.headroom import Permitted, headroom, readings
+from twin.policy.headroom import Permitted, ground, headroom, readings
 from twin.policy.snapshot import FacilitySnapshot
 from twin.policy.utilisation import Utilisation, raised, rise_watts, utilisation
 
@@ -110,7 +110,7 @@ def forecast(
 ) -> Forecast:
     """What a look lets expect of every rack, row, phase and loop, and what was exceeded since ``since_seconds``."""
     racks = len(snapshot.rack_names)
-    room = headroom(snapshot, facility, permitted, np.zeros(racks))
+    room = headroom(ground(snapshot, facility, permitted), np.zeros(racks))
     now = utilisation(snapshot, facility)
     return Forecast(
         now,

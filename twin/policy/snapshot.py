@@ -1,9 +1,9 @@
 """The state of a facility as a policy sees it: a struct of arrays over racks, rows, phases, loops and breakers."""
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,10 @@ class Quality(IntEnum):
 
 @dataclass(frozen=True)
 class History:
-    """Readings of one field, oldest first: K samples of N things. What did not arrive is NaN and MISSING."""
+    """Readings of one field, oldest first: K samples of N things. What did not arrive is NaN and MISSING.
+
+    Rows are written once: a service that moves its records up in place hands out copies.
+    """
 
     time_seconds: Floats  # K
     values: Floats  # K×N, in the field's unit
@@ -97,8 +100,13 @@ class FacilitySnapshot:
 
     def with_free_trays(self, free: NDArray[np.int64]) -> "FacilitySnapshot":
         """The same snapshot with other free trays, shape (R,)."""
-        other = copy(self)
-        object.__setattr__(other, "rack_free_trays", free)
+        return self.with_fields(rack_free_trays=free)
+
+    def with_fields(self, **fields: Any) -> "FacilitySnapshot":
+        """The same facility with other values in these fields, which are taken as they are: for looks one after another
+        at one hall, of which most stays."""
+        other = object.__new__(FacilitySnapshot)
+        other.__dict__.update(self.__dict__, **fields)
         return other
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from twin.hall.topology import NODE_KINDS, Topology
 from twin.plant.arrays import Constants
 from twin.plant.power import line_currents
-from twin.policy.facility import Facility, fixed
+from twin.policy.facility import Facility
 from twin.sim.readings import phase_nodes
 
 LINES = 3
@@ -45,7 +45,7 @@ def facility_of(topology: Topology, c: Constants) -> Facility:
     for rack, row in enumerate(rows):
         for place, (limit, feed, amperes) in enumerate(row):
             limits[rack, place], feeds[rack, place], per_watt[rack, place] = limit, feed, amperes
-    found = Facility(
+    return Facility(
         limit_names=tuple(names),
         limit_rating_amperes=np.array(ratings, dtype=np.float64),
         limit_breaker=np.array(breakers, dtype=np.int64),
@@ -58,7 +58,6 @@ def facility_of(topology: Topology, c: Constants) -> Facility:
         rack_watts_per_tray_watt=1.0 + c.rack["loss_share"],
         loop_capacity_watts=np.array([loop.cdu.rated_heat_watts for loop in hall.loops], dtype=np.float64),
     )
-    return fixed(found)
 
 
 def _above(

@@ -116,6 +116,7 @@ class World:
     kind_trays: Ints = field(init=False)  # per rack and class of work (:data:`twin.policy.profile.KINDS`): trays held
     declared: NDArray[np.float64] = field(init=False)  # per tray: power [W] that its owner declared
     looks: int = 0  # snapshots taken
+    _first_look: FacilitySnapshot | None = None  # of which the next ones keep what stays
     kept_off: set[int] = field(default_factory=set)  # racks that policy has switched off
     admitting: NDArray[np.bool_] = field(init=False)  # per rack: no flag pauses admissions
     degraded: dict[int, Degradation] = field(default_factory=dict)  # rack → what flags turn down there
@@ -329,30 +330,36 @@ class World:
         self.looks += 1
         sensed = self.sensors.look(self.env.now, self.telemetry_outages)
         counts = self.free_trays()
-        readings: dict[str, Any] = {**sensed.values, "breaker_closed": sensed.values["breaker_closed"] > 0.5}
-        return FacilitySnapshot(
-            time_seconds=self.env.now,
-            rack_names=topology.rack_names,
-            row_names=topology.row_names,
-            loop_names=topology.loop_names,
-            breaker_names=topology.breaker_names,
-            phase_names=self.phases,
-            rack_row=topology.rack_row,
-            rack_loop=topology.rack_loop,
-            rack_trays=self.installed,
-            rack_free_trays=np.where(self.in_service, counts, 0),
-            rack_healthy=self.in_service.copy(),
-            rack_admitting=self.admitting.copy(),
-            rack_kind_trays=self.kind_trays.copy(),
-            rack_production=topology.rack_production,
-            rack_max_power_watts=self.nameplate,
-            rack_declared_power_watts=np.round(self.rack_declared),
-            queue_depth=self.tally["queued"],
-            facility=self.facility,
-            serial=self.looks,
-            breaker_rating_amperes=self.ratings,
-            **readings,
-            ages=sensed.ages,
-            qualities=sensed.qualities,
-            histories=sensed.histories,
-        )
+        readings: dict[str, Any] = {
+            **sensed.values,
+            "breaker_closed": sensed.values["breaker_closed"] > 0.5,
+            "time_seconds": self.env.now,
+            "rack_free_trays": np.where(self.in_service, counts, 0),
+            "rack_healthy": self.in_service.copy(),
+            "rack_admitting": self.admitting.copy(),
+            "rack_kind_trays": self.kind_trays.copy(),
+            "rack_declared_power_watts": np.round(self.rack_declared),
+            "queue_depth": self.tally["queued"],
+            "serial": self.looks,
+            "ages": sensed.ages,
+            "qualities": sensed.qualities,
+            "histories": sensed.histories,
+        }
+        if self._first_look is None:
+            self._first_look = FacilitySnapshot(
+                rack_names=topology.rack_names,
+                row_names=topology.row_names,
+                loop_names=topology.loop_names,
+                breaker_names=topology.breaker_names,
+                phase_names=self.phases,
+                rack_row=topology.rack_row,
+                rack_loop=topology.rack_loop,
+                rack_trays=self.installed,
+                rack_production=topology.rack_production,
+                rack_max_power_watts=self.nameplate,
+                facility=self.facility,
+                breaker_rating_amperes=self.ratings,
+                **readings,
+            )
+            return self._first_look
+        return self._first_look.with_fields(**readings)
