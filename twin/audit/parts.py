@@ -23,7 +23,7 @@ class Part:
 def parted(state: Any, put: Callable[[Any], str]) -> Any:
     """The state with each dataclass in its fields put apart; ``put`` stores a value and returns its digest.
 
-    Anything but a dataclass, and one that checks its fields when it is made, is left as it is.
+    Anything but a dataclass is left as it is. Neither way is a class's own constructor run, which may check its fields.
     """
     return _with(state, lambda value: Part(put(value)) if _is_value(value) else value)
 
@@ -34,7 +34,7 @@ def whole(state: Any, get: Callable[[str], Any]) -> Any:
 
 
 def _with(state: Any, change: Callable[[Any], Any]) -> Any:
-    if not _is_value(state) or hasattr(state, "__post_init__"):
+    if not _is_value(state):
         return state
     changed = {}
     for field in fields(state):

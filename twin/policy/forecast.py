@@ -82,10 +82,10 @@ def exceeded(snapshot: FacilitySnapshot, facility: Facility, permitted: Permitte
         over |= (limit[facility.rack_limits] & (facility.rack_limits >= 0)).any(axis=1)
     past, cooled = snapshot.histories.get("rack_power_watts"), snapshot.rack_loop >= 0
     if past is not None and cooled.any():
-        late = past.time_seconds > since_seconds
+        late = slice(int(np.searchsorted(past.time_seconds, since_seconds, side="right")), None)
         watts = np.where(signals.good(past.values[late], past.quality[late]), past.values[late], np.nan)
-        member = snapshot.rack_loop[cooled][:, None] == np.arange(len(snapshot.loop_names))
-        heat = watts[:, cooled] @ member.astype(np.float64)
+        member = snapshot.rack_loop[:, None] == np.arange(len(snapshot.loop_names))
+        heat = np.where(cooled, watts, 0.0) @ member.astype(np.float64)
         hot = (heat > permitted.loop_utilisation * facility.loop_capacity_watts).any(axis=0)
         over |= cooled & hot[snapshot.rack_loop]
     return np.asarray(over)
@@ -96,7 +96,7 @@ def _highest(snapshot: FacilitySnapshot, field: str, since_seconds: float) -> Fl
     past = snapshot.histories.get(field)
     if past is None:
         return np.full(len(getattr(snapshot, field)), -np.inf)
-    late = past.time_seconds > since_seconds
+    late = slice(int(np.searchsorted(past.time_seconds, since_seconds, side="right")), None)
     values = past.values[late]
     return np.asarray(np.max(values, axis=0, where=signals.good(values, past.quality[late]), initial=-np.inf))
 
