@@ -8,7 +8,7 @@ from twin.cli.documents import document_path, read_document
 from twin.hall.errors import Fault, Faults, HallError
 from twin.hall.fields import count, number, read_fields, share
 from twin.policy.canary import CanaryRule
-from twin.policy.documents import DocumentFaults
+from twin.policy.documents import DocumentError, DocumentFaults
 from twin.policy.headroom import read_permitted
 from twin.policy.rollout import Plan
 from twin.policy.score import Formula, read_formula
@@ -81,6 +81,10 @@ def _made(given: Mapping[str, Any], key: str, make: Callable[[Mapping[str, Any]]
         return None
     try:
         return make(value)
+    except DocumentError as refused:
+        for note in refused.faults:
+            faults.add(f"{AT}.{note.key.removeprefix('rollout.')}", note.value, note.problem, note.remedy)
+        return None
     except (ValueError, TypeError) as error:
         told = [line.strip() for line in str(error).splitlines()]
         for line in told[1:] if len(told) > 1 and told[0].endswith("refused.") else told:

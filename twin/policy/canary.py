@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.policy import profile
+from twin.policy.documents import build
 from twin.policy.factors import FACTORS, sense, with_headroom
 from twin.policy.headroom import Permitted, ground, headroom
-from twin.policy.mapping import build
 from twin.policy.score import Formula, Scores, score
 from twin.policy.snapshot import FacilitySnapshot
 
