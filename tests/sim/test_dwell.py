@@ -89,8 +89,9 @@ def rungs(told, because: str) -> list[tuple[float, str]]:
     return found
 
 
-def flags(events) -> list[tuple[float, str]]:
+def flags(events, name: str = "") -> list[tuple[float, str]]:
     told = events[events["kind"].isin([EventKind.FLAG_SET, EventKind.FLAG_CLEARED])]
+    told = told[told["detail"].str.startswith(name)]
     return [(row.time_seconds, row.kind) for row in told.itertuples()]
 
 
@@ -113,7 +114,8 @@ def test_61_seconds_scale_back_once_the_dwell_is_over_and_it_is_taken_back():
     first, last = past(supply)
     assert last - first == 61.0
     assert (first + 60.0, "throttle") in rungs(told, "CLIMBED")
-    (begun, how), (over, back) = flags(events)
+    (begun, how), (over, back) = flags(events, "scale_back")
+    assert flags(events, "new_build") == [(begun, how), (over, back)]  # no experiment runs on meanwhile
     assert (begun, how, back) == (first + 60.0, EventKind.FLAG_SET, EventKind.FLAG_CLEARED)
     cooler = supply[(supply[:, 0] > last) & (supply[:, 1] <= 43.0), 0][0]
     assert over == cooler + 180.0  # the dwell of the release

@@ -22,7 +22,7 @@ from twin.policy.causes import Author, Comparison, Trigger
 from twin.policy.ladder_rules import ORDER, Ladder, LadderRules, Limit
 from twin.policy.playbook import Action, Because, Cause, Do, playbook
 from twin.policy.scope import Level, Scope
-from twin.policy.sensed import Sensed, Signal
+from twin.policy.sensed import Reading, Sensed
 from twin.policy.signals import good
 
 Floats = NDArray[np.float64]
@@ -192,7 +192,7 @@ def acknowledge(rules: LadderRules, state: LadderState, ladder: str, place: str,
 
 
 def _quiet(
-    rules: LadderRules, ladder: Ladder, before: Held, found: Sequence[Signal], time_seconds: float
+    rules: LadderRules, ladder: Ladder, before: Held, found: Sequence[Reading], time_seconds: float
 ) -> Held | None:
     """The next state where nothing is held, everything was read anew and is in bounds; else None.
 
@@ -203,13 +203,12 @@ def _quiet(
     oldest = time_seconds - min(rules.stale_seconds, rules.unseen_seconds)
     newest = []
     for s, (each, (above, below)) in enumerate(zip(found, ladder.table.bounds, strict=True)):
-        if not len(each.values) or np.maximum.reduce(each.quality) > 0:  # GOOD is 0
+        extent = each.extent
+        if extent is None:
             return None
-        lowest, highest = float(np.minimum.reduce(each.values)), float(np.maximum.reduce(each.values))
-        if not (highest <= above and lowest >= below and math.isfinite(lowest + highest)):
+        lowest, highest, first, last = extent
+        if not (highest <= above and lowest >= below):
             return None
-        stamp = each.measured_seconds
-        first, last = float(np.minimum.reduce(stamp)), float(np.maximum.reduce(stamp))
         if not (last <= time_seconds and first >= oldest and first > before.newest[s]):
             return None
         newest.append(last)
@@ -220,7 +219,7 @@ def _quiet(
 
 
 def _stepped(
-    rules: LadderRules, ladder: Ladder, before: Held, found: list[Signal], time_seconds: float, start_seconds: float
+    rules: LadderRules, ladder: Ladder, before: Held, found: list[Reading], time_seconds: float, start_seconds: float
 ) -> tuple[Floats, Held]:
     """The values looked at, shape (S, M), and the ladder's next state."""
     table, rungs = ladder.table, len(ladder.steps)

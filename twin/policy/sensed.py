@@ -1,7 +1,9 @@
 """Readings as the response ladder takes them: by level and signal, values with time stamps and qualities."""
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,9 @@ from twin.policy.scope import Level
 from twin.policy.snapshot import FacilitySnapshot, Quality
 
 Floats = NDArray[np.float64]
+Extent = tuple[float, float, float, float]  # lowest, highest, first [s], last [s]
+
+ROUNDING = 1e-9  # by which a mean may lie beyond what it is the mean of
 
 _OF_RACKS = (
     "rack_power_watts",
@@ -45,15 +50,61 @@ class Signal:
     measured_seconds: Floats  # M, the sensor's time stamp; −inf for never
     quality: NDArray[np.int8]  # M, codes of Quality
 
+    @cached_property
+    def extent(self) -> Extent | None:
+        """Lowest and highest value, first and last time stamp; None where a reading does not count or none is."""
+        if not len(self.values) or np.maximum.reduce(self.quality) > 0:  # GOOD is 0
+            return None
+        lowest, highest = float(np.minimum.reduce(self.values)), float(np.maximum.reduce(self.values))
+        if not math.isfinite(lowest + highest):
+            return None
+        stamps = self.measured_seconds
+        return lowest, highest, float(np.minimum.reduce(stamps)), float(np.maximum.reduce(stamps))
+
+
+class Means:
+    """Means of a signal over groups, as a :class:`Signal`: worked out only where their extent does not say enough."""
+
+    def __init__(self, source: Signal, group: NDArray[np.int64], groups: int) -> None:
+        self._source, self._group, self._groups = source, group, groups
+
+    @cached_property
+    def extent(self) -> Extent | None:
+        """That of the source, a little wider for rounding, where all was read at once and no group is empty."""
+        found = self._source.extent
+        if found is None or found[2] != found[3] or not np.bincount(self._group, minlength=self._groups).all():
+            return None
+        return found[0] - ROUNDING, found[1] + ROUNDING, found[2], found[3]
+
+    @cached_property
+    def _found(self) -> Signal:
+        return _over(self._source, self._group, self._groups, mean=True)
+
+    @property
+    def values(self) -> Floats:
+        return self._found.values
+
+    @cached_property
+    def measured_seconds(self) -> Floats:
+        extent = self.extent
+        return self._found.measured_seconds if extent is None else np.full(self._groups, extent[2])
+
+    @property
+    def quality(self) -> NDArray[np.int8]:
+        return self._found.quality
+
+
+Reading = Signal | Means
+
 
 @dataclass(frozen=True)
 class Sensed:
     """Names of the places of each level, and readings by signal. A signal that is left out is missing everywhere."""
 
     members: Mapping[Level, tuple[str, ...]]
-    signals: Mapping[str, Signal]
+    signals: Mapping[str, Reading]
 
-    def of(self, name: str, level: Level) -> Signal:
+    def of(self, name: str, level: Level) -> Reading:
         """A signal of a level's places; all missing if there is none of that name."""
         found = self.signals.get(name)
         if found is not None:
@@ -84,10 +135,10 @@ def readings_of(snapshot: FacilitySnapshot, hall: str = "hall", wanted: Collecti
             share = power.values / snapshot.rack_max_power_watts
         return Signal(share, power.measured_seconds, power.quality)
 
-    def mean_supply(group: NDArray[np.int64], groups: int) -> Signal:
-        return _over(signal("rack_supply_temperature_celsius"), group, groups, mean=True)
+    def mean_supply(group: NDArray[np.int64], groups: int) -> Means:
+        return Means(signal("rack_supply_temperature_celsius"), group, groups)
 
-    made: dict[str, Callable[[], Signal]] = {
+    made: dict[str, Callable[[], Reading]] = {
         "rack_power_ratio": ratio,
         "row_mean_supply_temperature_celsius": lambda: mean_supply(snapshot.rack_row, rows),
         "hall_mean_supply_temperature_celsius": lambda: mean_supply(np.zeros_like(snapshot.rack_row), 1),
@@ -118,12 +169,6 @@ def _signal(snapshot: FacilitySnapshot, name: str) -> Signal:
 def _over(signal: Signal, group: NDArray[np.int64], groups: int, *, mean: bool) -> Signal:
     """Mean or sum of a signal over groups."""
     counts = np.bincount(group, minlength=groups)
-    stamps = signal.measured_seconds
-    if not signal.quality.any() and np.isfinite(signal.values).all() and counts.all() and stamps.min() == stamps.max():
-        # all were read, and at once: no mask is needed for the same answer
-        total = np.asarray(np.bincount(group, weights=signal.values, minlength=groups), dtype=np.float64)
-        every = np.asarray(total / counts) if mean else total
-        return Signal(every, np.full(groups, stamps[0]), np.full(groups, Quality.GOOD, dtype=np.int8))
     bad = (signal.quality != Quality.GOOD) | ~np.isfinite(signal.values)
     sums = np.bincount(group, weights=np.where(bad, 0.0, signal.values), minlength=groups)
     whole = (np.bincount(group, weights=bad, minlength=groups) == 0) & (counts > 0)
