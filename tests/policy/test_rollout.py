@@ -332,3 +332,48 @@ def test_a_plan_is_refused_with_all_that_is_wrong():
         replace(PLAN, stages=PLAN.stages[1:])
     with pytest.raises(ValueError, match="at least one"):
         replace(PLAN, stages=())
+
+
+# ---------------------------------------------------------------- plans in a hall, and what freezes them
+
+
+def test_where_deploys_are_frozen_nothing_goes_on_and_the_soak_begins_anew():
+    step, state = _decide(CANARY, _seen(SOAKED, CANARY, frozen="response ladder for loop 02"))
+    assert (step.action, _rules(step)) == (Action.HOLD, [Rule.FROZEN])
+    assert "response ladder for loop 02" in str(step.grounds[0])
+    assert state.clean_since_seconds == SOAKED
+    bad = dict(CALM, error_rate=Signal(1.0, 5.0))
+    step, _ = _decide(CANARY, _seen(SOAKED, CANARY, frozen="response ladder for loop 02", signals=bad))
+    assert step.action is Action.ROLL_BACK  # a freeze keeps no bad release where it is
+
+
+def test_a_hall_without_a_staging_cell_goes_by_the_rest_of_the_plan():
+    plan = PLAN.without_cell()
+    assert [stage.name for stage in plan.stages] == ["canary", "5 %", "25 %", "100 %"]
+    assert plan.staging_tests == ()
+    step, _ = _decide(RolloutState(), _seen(0.0, RolloutState(), staging_tests={}), plan, staging=())
+    assert (step.action, step.racks) == (Action.CONTINUE, HALL[:3])
+    with pytest.raises(ValueError, match="must be in a staging cell"):
+        replace(plan, in_cell=True)
+
+
+def test_soaks_batches_and_a_first_rack_alone():
+    assert {stage.soak_seconds for stage in PLAN.soaking(60.0).stages} == {60.0}
+    assert [stage.at_a_time for stage in PLAN.in_batches(5).stages] == [4, 3, 4, 5, 5]  # the canary's stays
+    alone = PLAN.first_alone()
+    assert [stage.name for stage in alone.stages][:3] == ["staging", "canary, first rack", "canary"]
+    log, _ = _run(alone)
+    assert [count for _, stage, count in log if stage.startswith("canary")] == [1, 2]
+
+
+def test_a_plan_may_gate_on_errors_alone_and_says_so():
+    few = {"error_rate": Limit(0.01, 0.05)}
+    with pytest.raises(ValueError, match="temperature_rise has none"):
+        replace(PLAN, limits=few)
+    plan = replace(PLAN, limits=few, gates=("error_rate",))
+    hot = dict(CALM, temperature_rise=Signal(50.0, 5.0))
+    assert _decide(CANARY, _seen(SOAKED, CANARY, signals=hot), plan)[0].action is Action.CONTINUE
+    with pytest.raises(ValueError, match="there is no such signal"):
+        replace(PLAN, gates=("error_rat",))
+    with pytest.raises(ValueError, match="give at least one signal"):
+        replace(PLAN, gates=())

@@ -8,7 +8,8 @@ from twin.cli import stories
 from twin.hall.parts import NodeKind
 from twin.hall.reader import load_hall
 from twin.places import scenarios_dir
-from twin.sim.actions import ACTIONS, targets_of
+from twin.sim.action_checks import targets_of
+from twin.sim.actions import ACTIONS
 from twin.sim.faults import EFFECTS
 from twin.sim.scenario import ScenarioError, read_scenario, short_form
 

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.workload.jobs import Build, Knobs, Service
-from twin.workload.service import AUXILIARY_SHARE, Queue, advance, rates, utilisation_to_power
+from twin.workload.service import (
+    AUXILIARY_SHARE,
+    Part,
+    Queue,
+    advance,
+    rates,
+    served_shares,
+    utilisation_to_power,
+)
 
 
 def service(prompt: list[float], output: list[float], requests: list[float]) -> Service:
@@ -142,3 +150,41 @@ def test_failed_requests_are_a_share_of_the_served():
     one = replace(service([500] * 4, [50] * 4, [5] * 4), build=Build(error_rate=0.1))
     _, served = advance(one, Queue(), 0, 4, live=2)
     assert served.failed_requests == pytest.approx(2.0)
+
+
+# ---------------------------------------------------------------- several builds at once
+
+
+def test_parts_of_one_build_are_that_build():
+    load = service([900] * 30, [90] * 30, [9] * 30)
+    build = Build("new", memory_bandwidth=1.3, latency=1.2, error_rate=0.1)
+    whole = advance(load, Queue(), 0, 30, live=2, build=build)
+    assert advance(load, Queue(), 0, 30, live=2, parts=(Part(build, 1.0),)) == whole
+
+
+def test_failures_go_by_who_served():
+    """Three of four replicas on a build that fails 8 %: 6 % of all that is served, whatever is served."""
+    load = service([500] * 10, [50] * 10, [5] * 10)
+    parts = (Part(Build(), 0.25), Part(Build("new", error_rate=0.08), 0.75))
+    _, served = advance(load, Queue(), 0, 10, live=4, parts=parts)
+    assert served.failed_requests == pytest.approx(served.served_requests * 0.06, rel=1e-12)
+
+
+def test_a_slower_build_serves_its_share_and_the_queue_goes_by_the_mean_rate():
+    """A build that needs twice the memory traffic decodes half as fast: half of the replicas serve a third."""
+    load = service([0] * 10, [100] * 10, [4] * 10)
+    slow = Build("slow", memory_bandwidth=2.0, error_rate=0.3)
+    parts = (Part(Build(), 0.5), Part(slow, 0.5))
+    assert served_shares(load, parts, Knobs()) == pytest.approx((2 / 3, 1 / 3))
+    _, served = advance(load, Queue(), 0, 10, live=2, parts=parts)
+    # 100 tokens each second against 2 × (100 + 50)/2
+    assert served.utilisation == pytest.approx(100 / 150)
+    assert served.failed_requests == pytest.approx(40 * 0.3 / 3)
+
+
+def test_each_build_is_late_by_its_own_latency():
+    """First token 0.5 s + 0.02 s; at a latency of 4 it is 2.08 s, past the target of 1.5 s: that half is late."""
+    load = service([2500] * 10, [0] * 10, [5] * 10)
+    parts = (Part(Build(), 0.5), Part(Build("slow", latency=4.0), 0.5))
+    _, served = advance(load, Queue(), 0, 10, live=4, parts=parts)
+    assert served.late_requests == pytest.approx(25.0)

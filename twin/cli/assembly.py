@@ -12,6 +12,7 @@ import twin.policy
 from twin.cli.configuration import SOURCE, Configuration
 from twin.cli.documents import document_path, read_document
 from twin.cli.refusals import REFUSALS, Refused, sentences
+from twin.cli.rollouts import rollout_of
 from twin.cli.settings import settings_of
 from twin.hall.errors import Fault, Faults, HallError, did_you_mean
 from twin.hall.fields import number, read_fields
@@ -22,6 +23,7 @@ from twin.policy.baselines import POLICIES
 from twin.policy.documents import DocumentError
 from twin.policy.expressions import Expression, ExpressionRefused
 from twin.sim.chance import as_actions, draw_faults
+from twin.sim.releases import misfits
 from twin.sim.scenario import Scenario, read_scenario
 from twin.sim.simulate import Settings
 from twin.units import SECONDS_PER_HOUR
@@ -111,6 +113,7 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
     settings = attempt(lambda: settings_of(configuration, sources))
     policy = attempt(lambda: policy_of(configuration.policy, configuration.seed))
     response = attempt(lambda: response_of(configuration.policy))
+    rollout = attempt(lambda: rollout_of(configuration.policy))
     mapping = attempt(lambda: hall_mapping(configuration))
     if mapping is not None:
         configuration = replace(configuration, hall=mapping)
@@ -120,6 +123,9 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
     workload = attempt(lambda: read_workload(hall))
     source = str(configuration.scenario.get("source") or "scenario")
     scenario = attempt(lambda: read_scenario(configuration.scenario, hall, source, hours=configuration.hours))
+    if scenario is not None and workload is not None and not faults:
+        services = [service.name for service in workload.services]
+        faults += map(str, misfits(scenario.timeline, services, rollout, source))
     if settings is not None:
         seconds = configuration.hours * SECONDS_PER_HOUR
         attempt(lambda: as_actions(draw_faults(settings.faults, hall, configuration.seed, seconds), hall))
@@ -128,6 +134,7 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
     chosen = replace(
         settings,
         response=response,
+        rollout=rollout,
         forecaster=getattr(policy, "forecast", None),
         greatest_clock=getattr(policy, "greatest_clock", Settings.greatest_clock),
     )
@@ -151,7 +158,8 @@ def hall_mapping(configuration: Configuration) -> Mapping[str, Any]:
 def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
     """The policy that a mapping names: one of :data:`BLIND` or :data:`DOCUMENTED`, or the callable at
     ``_target_`` made with the other keys. Raises Refused."""
-    mapping = {key: value for key, value in mapping.items() if key != "audit"}  # who records is not who decides
+    # who records, and how releases are rolled out, is no matter of who places
+    mapping = {key: value for key, value in mapping.items() if key not in ("audit", "rollout")}
     if "_target_" in mapping:
         target = mapping["_target_"]
         try:

@@ -27,12 +27,14 @@ from twin.policy.causes import Author, Trigger
 from twin.policy.flags import Change, Flags
 from twin.policy.playbook import Action
 from twin.policy.protocol import JobRequest, Policy
+from twin.sim.releases import Told
 from twin.sim.runner import Pin
 from twin.sim.world import Settings
 
 DOCUMENT, SEED = "document", "seed"  # parameters of a stamp, from which the policy is made again
 DEFAULT_VARIANT = "not set"
 LADDER = Person("response ladder", "policy")
+CONTROL = Person("rollout control", "policy")
 
 
 @contextmanager
@@ -54,6 +56,8 @@ def audited_run(parts: Parts, directory: Path) -> Iterator[tuple[Policy, Setting
         if settings.response is not None:
             told = _recorder(log, settings.response.flags)
             settings = replace(settings, response=replace(settings.response, told=told))
+        if settings.rollout is not None:
+            settings = replace(settings, rollout=replace(settings.rollout, told=_rollout_recorder(log)))
         yield audited(parts.policy, log, store, stamp_of(parts)), settings
 
 
@@ -97,6 +101,17 @@ def _overridden(log: AuditLog) -> Callable[[JobRequest, Pin, float], None]:
     def tell(request: JobRequest, pin: Pin, time_seconds: float) -> None:
         override = Override(_person(pin.by), pin.reason, ((pin.rack, request.trays),))
         log.append(OVERRIDE, request.id, time_seconds, override_data(request, override))
+
+    return tell
+
+
+def _rollout_recorder(log: AuditLog) -> Callable[[Told], None]:
+    def tell(told: Told) -> None:
+        step = told.step
+        racks = f" on {', '.join(step.racks)}" if step.racks else ""
+        reason = f"{step.stage}: " + "; ".join(map(str, step.grounds))
+        data = action_data(f"rollout {step.action}{racks}", reason=reason, by=CONTROL)
+        log.append(ACTION, told.release, told.time_seconds, data)
 
     return tell
 

@@ -59,6 +59,10 @@ def print_summary(
     for label, key, unit in HEADLINES:
         table.add_row(label, shown(looked_up(metrics, key), unit))
     console.print(table)
+    for release, told in (metrics.get("rollouts") or {}).items():
+        reach = f"{told['racks_reached']} of {told['racks_targeted']} racks"
+        verdict = f", judged {told['verdict']}" if told["verdict"] else ""
+        console.print(f"rollout {release}: {told['outcome']} after {reach}{verdict}. {told['reason']}", markup=False)
     for line in traces[:MOST_TRACES]:
         console.print(line, markup=False)
     if len(traces) > MOST_TRACES:

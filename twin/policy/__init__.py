@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from twin.policy.aware import ThermalAware, thermal_aware
     from twin.policy.baselines import first_fit, random_healthy
     from twin.policy.business import BusinessState, step_business
+    from twin.policy.canary import CanaryRule, Strategy, candidates_of, choose_canaries
     from twin.policy.causes import Author, Role, Trigger
     from twin.policy.check import check_policy
     from twin.policy.decisions import Decision, Placement, Reason, Refusal, Wait
@@ -49,6 +50,7 @@ _MODULES = {
     "aware": ("ThermalAware", "thermal_aware"),
     "baselines": ("first_fit", "random_healthy"),
     "business": ("BusinessState", "step_business"),
+    "canary": ("CanaryRule", "Strategy", "candidates_of", "choose_canaries"),
     "causes": ("Author", "Role", "Trigger"),
     "check": ("check_policy",),
     "decisions": ("Decision", "Placement", "Reason", "Refusal", "Wait"),
@@ -80,6 +82,7 @@ __all__ = [
     "Action",
     "Author",
     "BusinessState",
+    "CanaryRule",
     "Change",
     "ChangeRefused",
     "Decision",
@@ -109,6 +112,7 @@ __all__ = [
     "Role",
     "Scope",
     "Sensed",
+    "Strategy",
     "ThermalAware",
     "Trigger",
     "Verdict",
@@ -117,8 +121,10 @@ __all__ = [
     "Windows",
     "acknowledge",
     "best_fit",
+    "candidates_of",
     "cap_all",
     "check_policy",
+    "choose_canaries",
     "clear_flag",
     "containment",
     "decide_rollout",

@@ -48,9 +48,6 @@ class State:
     promised_watts: Floats  # R
     profiles: Profiles
 
-    def __post_init__(self) -> None:
-        self.promised_watts.setflags(write=False)  # a state is a value
-
 
 @dataclass(frozen=True)
 class Judged:
@@ -121,6 +118,7 @@ class ThermalAware:
         promised = looked.promised_watts.copy()
         for rack, trays in chosen:
             promised[rack] += trays * view.steady_watts[rack]
+        promised.setflags(write=False)  # a state is a value
         racks = [rack for rack, _ in chosen]
         decision = Placement(
             request.id,
@@ -137,6 +135,7 @@ class ThermalAware:
         if state is not None and state.serial == snapshot.serial:
             return state
         nothing = np.zeros(len(snapshot.rack_names))
+        nothing.setflags(write=False)
         profiles = profile.step(None if state is None else state.profiles, snapshot)
         values = self.room(snapshot, facility, nothing, profiles).values
         out = exclusion.step(self.exclusions, None if state is None else state.out, values, snapshot.time_seconds)
@@ -375,7 +374,7 @@ def thermal_aware(parameters: Mapping[str, Any], compiler: Compiler = no_compile
         "",
     )
     for key in reader.mapping:
-        if key not in (*parts, "name", "version", "owner", "least_confidence", "ladder", "response"):
+        if key not in (*parts, "name", "version", "owner", "least_confidence", "ladder", "response", "rollout"):
             reader.fault(str(key), reader.mapping[key], "there is no such key", nearest(str(key), parts))
     faults.stop()
     return replace(made, digest=digest(parameters, VERSION))

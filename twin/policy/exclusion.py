@@ -31,10 +31,6 @@ class Out:
     out: Bools
     fit_since: Floats  # inf while they are not
 
-    def __post_init__(self) -> None:
-        for array in (self.out, self.fit_since):
-            array.setflags(write=False)  # a state is a value
-
 
 def read_exclusions(mapping: object, at: str, faults: DocumentFaults) -> tuple[Exclusion, ...]:
     """Criteria from a plain list; what is wrong is added to ``faults``."""
@@ -62,6 +58,8 @@ def step(criteria: tuple[Exclusion, ...], before: Out | None, values: Mapping[st
     if before is None:
         nobody = np.zeros((len(criteria), racks), dtype=np.bool_)
         before = Out(nobody, np.full(nobody.shape, np.inf))
+    elif not before.out.any() and not any((values[each.factor] > each.out_above).any() for each in criteria):
+        return before  # nobody is out, and nobody has to go
     out, fit_since = before.out.copy(), before.fit_since.copy()
     for place, each in enumerate(criteria):
         value = values[each.factor]

@@ -47,6 +47,7 @@ class Rule(StrEnum):
     OVER_HOLD = "a signal is above the limit at which a release is held"
     NOT_KNOWN = "a signal is missing, stale or not a number that can be"
     TIME_UNKNOWN = "the time is not known or went back"
+    FROZEN = "nothing may be deployed now"
     NOT_RUNNING = "the release is not confirmed on all racks that it was put on"
     SOAK = "the soak is not over"
     NOT_READY = "readiness is not proven"
@@ -104,20 +105,32 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a release is rolled out. Errors: ValueError with all that is wrong."""
+    """How a release is rolled out. Errors: ValueError with all that is wrong.
+
+    ``gates`` are signals that it has to limit; a plan that gates on fewer than :data:`SIGNALS` says so. ``in_cell``
+    says that it begins in a staging cell: False for a hall that has none, and for pipelines that go without.
+    """
 
     stages: tuple[Stage, ...]
     limits: Mapping[str, Limit]
     greatest_age_seconds: float = 120.0  # of a signal
     readiness: tuple[str, ...] = READINESS
     staging_tests: tuple[str, ...] = STAGING_TESTS
+    gates: tuple[str, ...] = SIGNALS
+    in_cell: bool = True
 
     def __post_init__(self) -> None:
         places = [stage.staging for stage in self.stages]
         wrong = [
             *([] if self.stages else ["stages: give at least one"]),
             *([] if places == sorted(places, reverse=True) else ["stages: those of the staging cell come first"]),
-            *([] if any(places) else ["stages: the first must be in a staging cell"]),
+            *([] if any(places) or not self.in_cell else ["stages: the first must be in a staging cell"]),
+            *(
+                f"gates: {name}: there is no such signal: give some of {', '.join(SIGNALS)}"
+                for name in self.gates
+                if name not in SIGNALS
+            ),
+            *([] if self.gates else ["gates: give at least one signal"]),
             *(
                 f"stage {s.name}: share = {s.share}, racks = {s.racks}: give a share in [0, 1], or racks, above 0"
                 for s in self.stages
@@ -129,7 +142,7 @@ class Plan:
                 for s in self.stages
                 if not 0.0 <= s.soak_seconds < math.inf
             ),
-            *(f"limits: {name} has none: give hold and roll_back" for name in SIGNALS if name not in self.limits),
+            *(f"limits: {name} has none: give hold and roll_back" for name in self.gates if name not in self.limits),
             *(
                 f"limits: {name}: hold = {x.hold}, roll_back = {x.roll_back}: give 0 ≤ hold ≤ roll_back, finite"
                 for name, x in self.limits.items()
@@ -154,6 +167,29 @@ class Plan:
             raise DocumentError([DocumentFault("rollout.limits", limits, "not a mapping of signals", remedy)])
         built = {str(name): build(Limit, limit, f"rollout.limits.{name}") for name, limit in limits.items()}
         return build(cls, mapping, "rollout", stages=stages, limits=built)
+
+    def without_cell(self) -> "Plan":
+        """The same for a hall without a staging cell: neither its stages nor its tests."""
+        stages = tuple(stage for stage in self.stages if not stage.staging)
+        return replace(self, stages=stages, staging_tests=(), in_cell=False)
+
+    def soaking(self, seconds: float) -> "Plan":
+        """The same with soaks of so many seconds."""
+        return replace(self, stages=tuple(replace(stage, soak_seconds=seconds) for stage in self.stages))
+
+    def in_batches(self, most: int) -> "Plan":
+        """The same with at most so many racks at a time, but for the first stage among production racks."""
+        first = next((k for k, stage in enumerate(self.stages) if not stage.staging), 0)
+        stages = [replace(s, at_a_time=min(s.at_a_time, most)) if k > first else s for k, s in enumerate(self.stages)]
+        return replace(self, stages=tuple(stages))
+
+    def first_alone(self) -> "Plan":
+        """The same with one rack ahead of the first stage among production racks."""
+        place = next((k for k, stage in enumerate(self.stages) if not stage.staging), len(self.stages))
+        if place == len(self.stages):
+            return self
+        ahead = Stage(f"{self.stages[place].name}, first rack", 0.0, 1, self.stages[place].soak_seconds, racks=1)
+        return replace(self, stages=(*self.stages[:place], ahead, *self.stages[place:]))
 
 
 def default_plan() -> Plan:
@@ -194,6 +230,7 @@ class Seen:
     staging_tests: Mapping[str, bool | None] = field(default_factory=lambda: MappingProxyType({}))
     verdict: Outcome | None = None  # of the judge
     projection: Standing | None = None  # of full rollout
+    frozen: str = ""  # why nothing may be deployed now; empty where it may
 
 
 @dataclass(frozen=True)
@@ -290,6 +327,8 @@ def _roll_back(plan: Plan, seen: Seen) -> tuple[Ground, ...]:
 def _holds(plan: Plan, state: RolloutState, seen: Seen, timed: bool) -> tuple[Ground, ...]:
     """What a release is held for, and its soak begins anew after."""
     found = [] if timed else [Ground(Rule.TIME_UNKNOWN, "now", seen.now_seconds, max(0.0, state.clean_since_seconds))]
+    if seen.frozen:
+        found.append(Ground(Rule.FROZEN, "deploys", seen.frozen))
     for name, limit in sorted(plan.limits.items()):
         signal = seen.signals.get(name)
         if signal is None:

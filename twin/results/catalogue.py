@@ -153,6 +153,26 @@ SERVICES: tuple[Column, ...] = (
     Column("wait_seconds_mean", "s", "float", "mean wait in the queue, over requests"),
     Column("wait_seconds_max", "s", "float", "longest wait"),
     Column("mean_utilisation", "1", "float", "share of the live replicas' capacity in use"),
+    Column("failed_requests", "1", "float", "requests answered that failed, by the builds that served", optional=True),
+)
+
+ROLLOUTS: tuple[Column, ...] = (
+    Column("release", "", "text", "the release's name"),
+    Column("work", "", "text", "the service, or the kind of job, that it is of"),
+    Column("strategy", "", "text", "how canary racks were chosen"),
+    Column("outcome", "", "text", "done, rolled back, held or running, at the end of the run"),
+    Column("stage", "", "text", "the stage that it came to"),
+    Column("verdict", "", "text", "of the canary judge: pass, fail or inconclusive; empty for none"),
+    Column("canaries", "", "text", "canary racks, comma-separated"),
+    Column("controls", "1", "int", "racks that they were compared with"),
+    Column("started_seconds", "s", "float", "begin of the rollout"),
+    Column("canary_seconds", "s", "float", "when canary racks got the release, null for never"),
+    Column("seconds_to_verdict", "s", "float", "from there to the judge's last word, null for none"),
+    Column("ended_seconds", "s", "float", "done or rolled back, null where it was still under way"),
+    Column("racks_reached", "1", "int", "production racks that have had it"),
+    Column("racks_targeted", "1", "int", "production racks to reach"),
+    Column("canary_throttled_gpu_seconds", "GPU s", "float", "clock below request for heat on canaries that had it"),
+    Column("reason", "", "text", "what its last decision rests on"),
 )
 
 LOSSES: tuple[Column, ...] = (
@@ -197,6 +217,7 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "loops": LOOPS,
     "services": SERVICES,
     "losses": LOSSES,
+    "rollouts": ROLLOUTS,
     "tolerances": TOLERANCES,
     "heat_profiles": HEAT_PROFILES,
 }

@@ -74,6 +74,15 @@ class EventKind(StrEnum):
     FLAG_SET = "flag_set"
     FLAG_CLEARED = "flag_cleared"
     RACK_SHUT_DOWN = "rack_shut_down"
+    JOB_RENEWED = "job_renewed"
+    ROLLOUT_STARTED = "rollout_started"
+    STAGING_TEST = "staging_test"
+    CANARY_CHOSEN = "canary_chosen"
+    CANARY_VERDICT = "canary_verdict"
+    ROLLOUT_STAGE = "rollout_stage"
+    ROLLOUT_HELD = "rollout_held"
+    ROLLOUT_ROLLED_BACK = "rollout_rolled_back"
+    ROLLOUT_DONE = "rollout_done"
 
 
 class Meaning(NamedTuple):
@@ -206,4 +215,17 @@ MEANINGS: dict[EventKind, Meaning] = {
     EventKind.RACK_SHUT_DOWN: Meaning(
         "rack {name} was shut down by policy", "{count} racks were shut down by policy", ""
     ),
+    EventKind.JOB_RENEWED: Meaning("job {name} started again with another build", "{count} jobs changed builds", ""),
+    EventKind.ROLLOUT_STARTED: Meaning("the rollout of {name} began", "{count} rollouts began", "racks to reach"),
+    EventKind.STAGING_TEST: Meaning(
+        "a staging test of {name} ended", "{count} staging tests ended", "1 passed, 0 failed"
+    ),
+    EventKind.CANARY_CHOSEN: Meaning("canary racks of {name} were chosen", "{count} times canaries were chosen", ""),
+    EventKind.CANARY_VERDICT: Meaning(
+        "the canary judge spoke of {name}", "the canary judge spoke {count} times", "smallest attainable p, one-sided"
+    ),
+    EventKind.ROLLOUT_STAGE: Meaning("{name} went on further racks", "{count} batches of racks", "racks in the batch"),
+    EventKind.ROLLOUT_HELD: Meaning("the rollout of {name} was held", "{count} times a rollout was held", ""),
+    EventKind.ROLLOUT_ROLLED_BACK: Meaning("{name} was rolled back", "{count} rollouts went back", "racks it was on"),
+    EventKind.ROLLOUT_DONE: Meaning("{name} is on all racks", "{count} rollouts were done", "racks it is on"),
 }

@@ -32,7 +32,7 @@ def compute_metrics(tables: Tables, totals: Mapping[str, Any]) -> dict[str, Any]
         KeyError: a needed total is missing.
     """
     frames = {name: tables[name] if name in tables else empty(name) for name in
-              ("events", "jobs", "racks", "breakers", "loops", "services", "losses")}  # fmt: skip
+              ("events", "jobs", "racks", "breakers", "loops", "services", "losses", "rollouts")}  # fmt: skip
     warmup = float(totals.get("warmup_seconds", 0.0))
     seconds = float(totals["simulated_seconds"]) - warmup
     events = frames["events"][frames["events"]["time_seconds"] >= warmup]
@@ -43,6 +43,7 @@ def compute_metrics(tables: Tables, totals: Mapping[str, Any]) -> dict[str, Any]
         "waits": wait_metrics(frames["jobs"]),
         "throughput": throughput_metrics(frames["jobs"], seconds),
         **service_metrics(frames["services"], seconds),
+        "rollouts": rollout_metrics(frames["rollouts"]),
         **energy_metrics(totals),
         **peak_metrics(totals),
         **stranded_metrics(frames["racks"], frames["loops"], seconds),
@@ -152,8 +153,26 @@ def service_metrics(services: pd.DataFrame, seconds: float) -> dict[str, Any]:
             "wait_seconds_mean": _number(row["wait_seconds_mean"]),
             "wait_seconds_max": _number(row["wait_seconds_max"]),
             "mean_utilisation": _number(row["mean_utilisation"]),
+            "failed_requests": _number(row.get("failed_requests")),
         }
     return {"services": found, "latency_misses_total": _sum(services["latency_misses"])}
+
+
+def rollout_metrics(rollouts: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """By release: what became of it, the judge's word and how long it took, racks reached, throttling on canaries."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rollouts.to_dict("records"):
+        back = row["outcome"] == "rolled back"
+        found[str(row["release"])] = {
+            **{name: str(row[name]) for name in ("work", "strategy", "outcome", "verdict", "reason")},
+            "canaries": str(row["canaries"]),
+            "seconds_to_verdict": _number(row["seconds_to_verdict"]),
+            "racks_reached": int(row["racks_reached"]),
+            "racks_targeted": int(row["racks_targeted"]),
+            "rolled_back_seconds": _number(row["ended_seconds"]) if back else None,
+            "canary_throttled_gpu_seconds": float(row["canary_throttled_gpu_seconds"]),
+        }
+    return found
 
 
 def energy_metrics(totals: Mapping[str, Any]) -> dict[str, Any]:

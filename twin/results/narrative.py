@@ -18,6 +18,7 @@ TOLD = frozenset(EventKind) - {
     EventKind.JOB_SUBMITTED,
     EventKind.JOB_STARTED,
     EventKind.JOB_COMPLETED,
+    EventKind.JOB_RENEWED,
     EventKind.CHECKPOINT_SAVED,
     EventKind.EXPECTATION_MET,
     EventKind.EXPECTATION_UNMET,

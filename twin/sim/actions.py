@@ -5,13 +5,28 @@ The effects are in :mod:`twin.sim.faults`, keyed by the same names. A new fault 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from twin.hall.errors import did_you_mean
-from twin.hall.parts import Hall, NodeKind
+from twin.hall.parts import Hall
+from twin.policy.canary import Strategy
 from twin.policy.causes import Role
+from twin.sim.action_checks import (
+    SENSED,
+    Misfit,
+    check_fouling,
+    check_hot_weather,
+    check_job,
+    check_phase,
+    check_pumps,
+    check_release,
+    check_signal,
+    check_tray,
+    check_ups,
+    check_valve,
+    check_weather,
+)
 from twin.sim.measured import SIGNALS
-from twin.sim.written import choice, duration, names, number, pumps, text, whole
+from twin.sim.written import choice, duration, names, number, pumps, text, truth, whole
 from twin.workload.jobs import JobKind
 
 
@@ -42,15 +57,6 @@ class Field:
     required: bool = True
 
 
-class Misfit(NamedTuple):
-    """A field that is fine by itself but not in this hall, or not beside the others."""
-
-    key: str
-    value: Any
-    problem: str
-    remedy: str
-
-
 @dataclass(frozen=True)
 class ActionSpec:
     """One action. ``targets`` are the keys that may name its target: one of them, or none where ``whole_hall``."""
@@ -69,123 +75,6 @@ class ActionSpec:
 PEOPLE = tuple(role.value for role in Role if role is not Role.POLICY)
 
 
-def _check_pumps(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    installed = next(loop.cdu.pumps for loop in hall.loops if loop.name == target)
-    beyond = [index + 1 for index in values["pump"] or () if index >= installed]
-    return [Misfit("pump", n, f"{target} has {installed} pumps", f"Give 1 to {installed}, or all") for n in beyond]
-
-
-def _check_job(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    racks = {rack.name: rack.rack_class.trays for rack in hall.racks}
-    trays, pin = values["trays"], values["rack"]
-    if pin is None:
-        said = next((key for key in ("role", "by", "reason") if values[key] is not None), None)
-        if said is not None:
-            return [Misfit(said, values[said], "goes with a rack to pin it to", "Give rack, or leave it out")]
-        installed = sum(rack.rack_class.trays for rack in hall.racks if rack.cell == "hall")
-        return [Misfit("trays", trays, f"the hall has {installed}", "Ask for fewer")] if trays > installed else []
-    if pin not in racks:
-        return [Misfit("rack", pin, "unknown rack", did_you_mean(pin, racks))]
-    if trays > racks[pin]:
-        return [Misfit("trays", trays, f"{pin} has {racks[pin]}", "Ask for fewer, or leave rack out")]
-    return []
-
-
-def _check_weather(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    dry, wet = values["dry_bulb_celsius"], values["wet_bulb_celsius"]
-    if wet > dry:
-        return [Misfit("wet_bulb_celsius", wet, f"above the dry bulb of {dry:g}", "Give a wet bulb that is not")]
-    return []
-
-
-def _check_tray(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    installed = next(rack.rack_class.trays for rack in hall.racks if rack.name == target)
-    if values["tray"] > installed:
-        return [Misfit("tray", values["tray"], f"{target} has {installed} trays", f"Give 1 to {installed}")]
-    return []
-
-
-def _check_valve(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    if next(rack.loop for rack in hall.racks if rack.name == target) is None:
-        return [Misfit("rack", target, "an air-cooled rack has no valve", "Name a rack on a coolant loop")]
-    return []
-
-
-def _check_fouling(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    given = [key for key in ("severity", "kelvin_per_kilowatt") if values[key] is not None]
-    if len(given) == 1:
-        return []
-    problem = "not one of the two measures of fouling" if not given else "two measures of one fouling"
-    return [Misfit("severity", values["severity"], problem, "Give severity or kelvin_per_kilowatt")]
-
-
-def _check_hot_weather(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    dry, wet = values["dry_bulb_kelvin"], values["wet_bulb_kelvin"]
-    if wet > dry:
-        return [Misfit("wet_bulb_kelvin", wet, f"more than the dry bulb's rise of {dry:g}", "Give a rise that is not")]
-    return []
-
-
-def _check_phase(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    parents = {node.name: node.parent for node in hall.nodes}
-    for ups in hall.nodes:
-        above = ups.parent if ups.kind is NodeKind.UPS else None
-        while above is not None:
-            if above == target:
-                remedy = f"Name {ups.name} or a node below it, or put {ups.name} on battery with ups_on_battery"
-                return [Misfit("node", target, f"{ups.name} makes three lines of its own from it", remedy)]
-            above = parents[above]
-    return []
-
-
-def _check_ups(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    node = next(each for each in hall.nodes if each.name == target)
-    if node.kind is not NodeKind.UPS:
-        units = [each.name for each in hall.nodes if each.kind is NodeKind.UPS]
-        return [Misfit("node", target, "not a UPS", f"Name one of {', '.join(units)}")]
-    beside = [each.name for each in hall.nodes if each.parent == node.parent and each.name != target]
-    beside += [load.name for load in hall.auxiliary if load.node == node.parent]
-    if beside:
-        problem = f"its supply {node.parent} also feeds {', '.join(beside)}"
-        return [Misfit("node", target, problem, f"Lose {node.parent} with feed_loss instead")]
-    return []
-
-
-SENSED = ("rack", "row", "loop", "breaker")  # targets that sensors belong to
-
-
-def _check_signal(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    kinds = [kind for kind in SENSED if target in targets_of(hall, kind)]
-    measured = [signal.short for signal in SIGNALS.values() if signal.kind in kinds]
-    word = values["signal"]
-    if word is not None and word not in measured:
-        return [Misfit("signal", word, f"not measured at {target}", did_you_mean(word, measured))]
-    if word == "closed" and "offset" in values:
-        return [Misfit("signal", word, "a switch has no offset", "Use sensor_stuck or sensor_dropout")]
-    return []
-
-
-def targets_of(hall: Hall, kind: str) -> tuple[str, ...]:
-    """Names in ``hall`` that a target key takes: loop, node, breaker, rack, row, feed or zone."""
-    match kind:
-        case "zone":
-            return tuple(zone.name for zone in hall.zones)
-        case "loop":
-            return tuple(loop.name for loop in hall.loops)
-        case "rack":
-            return tuple(rack.name for rack in hall.racks)
-        case "row":
-            return tuple(dict.fromkeys(rack.row for rack in hall.racks))
-        case "node":
-            return tuple(node.name for node in hall.nodes)
-        case "breaker":
-            return tuple(node.name for node in hall.nodes if node.breaker is not None)
-        case "feed":
-            return tuple(dict.fromkeys(node.feed for node in hall.nodes if node.kind is NodeKind.UTILITY))
-        case _:
-            raise KeyError(f"no target kind '{kind}'")
-
-
 _CELSIUS = number(-60.0, 70.0)
 #: lines of a node, in the order of their phases
 PHASES = ("L1", "L2", "L3")
@@ -193,6 +82,10 @@ PHASES = ("L1", "L2", "L3")
 
 def _severity(sentence: str, default: float | None = None, lowest: float = 0.001, highest: float = 1.0) -> Field:
     return Field("severity", number(lowest, highest), sentence, default=default, required=False)
+
+
+def _effect(name: str, lowest: float, highest: float, sentence: str) -> Field:
+    return Field(name, number(lowest, highest), sentence, default=1.0, required=False)
 
 
 _PUMP = Field("pump", pumps, "pump number from 1, a list, or all", default=(0,), required=False)
@@ -213,7 +106,7 @@ ACTIONS: dict[str, ActionSpec] = {
             targets=("loop",),
             fields=(_PUMP,),
             repairable=True,
-            check=_check_pumps,
+            check=check_pumps,
         ),
         ActionSpec(
             "pump_degradation",
@@ -225,7 +118,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 _OVER,
             ),
             repairable=True,
-            check=_check_pumps,
+            check=check_pumps,
         ),
         ActionSpec(
             "valve_stuck",
@@ -235,7 +128,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("position", number(0.0, 1.0), "0 shut, 1 open; by default where it is", None, required=False),
             ),
             repairable=True,
-            check=_check_valve,
+            check=check_valve,
         ),
         ActionSpec(
             "hx_fouling",
@@ -253,7 +146,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 _OVER,
             ),
             repairable=True,
-            check=_check_fouling,
+            check=check_fouling,
         ),
         ActionSpec(
             "filter_clog",
@@ -300,7 +193,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 _OVER,
             ),
             repairable=True,
-            check=_check_tray,
+            check=check_tray,
         ),
         ActionSpec(
             "telemetry_outage",
@@ -334,14 +227,14 @@ ACTIONS: dict[str, ActionSpec] = {
             targets=("node",),
             fields=(Field("phase", choice(*PHASES), "line that breaks"),),
             repairable=True,
-            check=_check_phase,
+            check=check_phase,
         ),
         ActionSpec(
             "ups_on_battery",
             "The input of a UPS is lost: it runs from its battery.",
             targets=("node",),
             repairable=True,
-            check=_check_ups,
+            check=check_ups,
         ),
         ActionSpec(
             "utility_loss",
@@ -374,7 +267,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("wet_bulb_celsius", _CELSIUS, "wet bulb [°C]"),
             ),
             repairable=True,
-            check=_check_weather,
+            check=check_weather,
         ),
         ActionSpec(
             "hot_weather",
@@ -385,7 +278,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 replace(_OVER, sentence="time in which it rises, and falls again"),
             ),
             repairable=True,
-            check=_check_hot_weather,
+            check=check_hot_weather,
         ),
         ActionSpec(
             "submit_job",
@@ -405,7 +298,28 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("id", text, "name of the job", default=None, required=False),
                 Field("priority", whole(0), "higher goes first", default=0, required=False),
             ),
-            check=_check_job,
+            check=check_job,
+        ),
+        ActionSpec(
+            "roll_out",
+            "A release of a service, or of the images of a kind of job, begins its way through the hall.",
+            fields=(
+                Field("release", text, "name of the release, such as 2026.04.14.12"),
+                Field("service", text, "service that it is of", default=None, required=False),
+                Field("image", choice("training", "batch"), "kind of job that it is of", default=None, required=False),
+                _effect("power", 0.1, 5.0, "power at work, of the work as built"),
+                _effect("startup_power", 0.1, 5.0, "power while it starts, of the work as built"),
+                _effect("concurrency", 0.01, 10.0, "sequences decoded together, of the service as built"),
+                _effect("memory_bandwidth", 0.1, 10.0, "memory traffic of a token, of the service as built"),
+                replace(_effect("error_rate", 0.0, 1.0, "share of requests that fail"), default=0.0),
+                _effect("latency", 0.1, 10.0, "time of a step, of the work as built"),
+                Field("canary", choice(*Strategy), "strategy, in place of the policy's", None, required=False),
+                Field("not_ready", names, "readiness items that are not proven", default=(), required=False),
+                Field("experimental", truth, "held where flags switch experiments off", False, required=False),
+                Field("soak", duration, "of every stage, in place of the plan's", default=None, required=False),
+                Field("window", duration, "of the judge, in place of the policy's", default=None, required=False),
+            ),
+            check=check_release,
         ),
         ActionSpec(
             "set_load",
@@ -430,7 +344,7 @@ ACTIONS: dict[str, ActionSpec] = {
             targets=SENSED,
             fields=(_SIGNAL,),
             repairable=True,
-            check=_check_signal,
+            check=check_signal,
         ),
         ActionSpec(
             "sensor_bias",
@@ -441,7 +355,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("offset", number(-1e9, 1e9), "error in the signal's unit, such as 2.5 for 2.5 K too warm"),
             ),
             repairable=True,
-            check=_check_signal,
+            check=check_signal,
         ),
         ActionSpec(
             "sensor_dropout",
@@ -452,7 +366,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("probability", number(0.0, 1.0), "share of readings that is lost", default=1.0, required=False),
             ),
             repairable=True,
-            check=_check_signal,
+            check=check_signal,
         ),
     )
 }

@@ -12,7 +12,8 @@ Each expectation is one key with one value::
     always: device_temperature_celsius < 87 in row A     a rack's, loop's or breaker's extreme over the run
 
 Events go by their kinds (underscores or spaces), several joined by ``or``; ``at`` takes a level, ``in`` and
-``outside`` a place: rack, loop, row or power node, with all that belongs to it.
+``outside`` a place: rack, loop, row or power node, with all that belongs to it; ``saying`` words of its detail, as in
+``some: alert in A-02 saying coolant rise``.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ class Clause:
     level: str | None = None
     inside: frozenset[str] | None = None
     outside: frozenset[str] | None = None
+    saying: str = ""  # what the detail has in it
 
     def select(self, events: pd.DataFrame) -> pd.DataFrame:
         """The rows of the events table that are meant, in order of time."""
@@ -88,6 +90,8 @@ class Clause:
         if self.outside is not None:
             outside = self.outside
             chosen = chosen[~chosen["name"].map(lambda name: belongs(name, outside)).astype(bool)]
+        if self.saying:
+            chosen = chosen[chosen["detail"].map(lambda detail: self.saying in detail).astype(bool)]
         return chosen.sort_values("time_seconds", kind="stable")
 
 
@@ -302,7 +306,7 @@ def read_since(written: str, timeline: tuple[Action, ...]) -> tuple[str, float |
 
 def read_clause(written: str, hall: Hall) -> Clause:
     """Which events ``written`` means, as the module's docstring shows."""
-    parts = re.fullmatch(r"(.+?)(?: at (\w+))?(?: (in|outside) (.+))?", " ".join(written.split()))
+    parts = re.fullmatch(r"(.+?)(?: at (\w+))?(?: (in|outside) (.+?))?(?: saying (.+))?", " ".join(written.split()))
     if parts is None:
         raise Unfit("no event", "Write a kind of event such as 'breaker trip'")
     kinds = frozenset("_".join(kind.split()) for kind in parts[1].split(" or "))
@@ -312,7 +316,7 @@ def read_clause(written: str, hall: Hall) -> Clause:
         raise Unfit(f"unknown level '{parts[2]}'", did_you_mean(parts[2], LEVELS))
     names = None if parts[4] is None else read_place(parts[4], hall)
     inside, outside = (names, None) if parts[3] == "in" else (None, names)
-    return Clause(written, kinds, parts[2], inside, outside)
+    return Clause(written, kinds, parts[2], inside, outside, parts[5] or "")
 
 
 def read_place(written: str, hall: Hall) -> frozenset[str]:

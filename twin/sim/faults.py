@@ -1,6 +1,6 @@
 """Carrying out a timeline: every action by its effect, every fault undone at its repair.
 
-The effects are in five tables, by where they take hold; their keys are the names of :data:`twin.sim.actions.ACTIONS`.
+The effects are in six tables, by where they take hold; their keys are the names of :data:`twin.sim.actions.ACTIONS`.
 """
 
 from collections.abc import Generator
@@ -10,7 +10,7 @@ import simpy
 
 from twin.results.kinds import EventKind
 from twin.results.wording import duration as spoken
-from twin.sim import cooling_faults, facility_faults, power_faults, rack_faults, sensor_faults
+from twin.sim import cooling_faults, facility_faults, power_faults, rack_faults, rollout, sensor_faults
 from twin.sim.actions import ACTIONS, Action
 from twin.sim.effects import Effect, Hands, Undo
 from twin.sim.mechanical import Mechanical
@@ -26,6 +26,7 @@ EFFECTS: dict[str, Effect] = {
     **facility_faults.EFFECTS,
     **power_faults.EFFECTS,
     **rack_faults.EFFECTS,
+    **rollout.EFFECTS,
     **sensor_faults.EFFECTS,
 }
 

@@ -32,6 +32,7 @@ def tables_of(world: World, services: list[ServiceRun]) -> dict[str, pd.DataFram
         "loops": loops_table(world),
         "services": services_table(services),
         "losses": losses_table(world),
+        "rollouts": rollouts_table(world),
     }
 
 
@@ -163,6 +164,7 @@ def services_table(services: list[ServiceRun]) -> pd.DataFrame:
             "name": [run.service.name for run in services],
             "requests": [run.requests for run in services],
             "latency_misses": [run.late for run in services],
+            "failed_requests": [run.failed for run in services],
             "tokens_arrived": [run.arrived for run in services],
             "tokens_served": [run.served for run in services],
             "tokens_backlog": [run.queue.prompt_tokens + run.queue.output_tokens for run in services],
@@ -173,6 +175,36 @@ def services_table(services: list[ServiceRun]) -> pd.DataFrame:
             "mean_utilisation": [run.busy / run.live_seconds if run.live_seconds else 0.0 for run in services],
         }
     )
+
+
+def rollouts_table(world: World) -> pd.DataFrame:
+    """One row per rollout, in the order of their start."""
+    rows = []
+    for each in world.rollouts:
+        trial, given = each.trial, each.canary_seconds
+        places = [world.rack_index[rack] for rack in trial.canaries]
+        verdict = each.verdict_seconds
+        rows.append(
+            {
+                "release": each.release.name,
+                "work": each.release.work,
+                "strategy": str(each.rule.strategy),
+                "outcome": each.outcome,
+                "stage": "" if each.step is None else each.step.stage,
+                "verdict": str(trial.outcome or ""),
+                "canaries": ",".join(trial.canaries),
+                "controls": len(trial.controls),
+                "started_seconds": each.started,
+                "canary_seconds": given,
+                "seconds_to_verdict": None if verdict is None or given is None else verdict - given,
+                "ended_seconds": each.ended,
+                "racks_reached": len(each.reached),
+                "racks_targeted": len(each.targets),
+                "canary_throttled_gpu_seconds": each.deployment.throttled_on(places),
+                "reason": each.reason,
+            }
+        )
+    return pd.DataFrame(rows) if rows else empty("rollouts")
 
 
 def losses_table(world: World) -> pd.DataFrame:

@@ -235,6 +235,8 @@ class Protection:
                 detail=place,
             )  # fmt: skip
             self._slow_event.setdefault(tray, event)
+            if world.rollouts:
+                world.slowed.append((rack, event))
             if new == OFF:
                 self.lose_jobs(np.array([tray]), event)
                 world.env.process(self._restart_device(tray, event))

@@ -18,10 +18,10 @@ from twin.policy.causes import Author, Role
 from twin.policy.degradation import AS_BUILT, Degradation
 from twin.policy.enact import settle_flags
 from twin.policy.evaluation import degradation_in
-from twin.policy.flags import Change, ChangeKind, Flags, FlagState
+from twin.policy.flags import Change, ChangeKind, Flags, FlagState, Kind
 from twin.policy.ladder import LadderState, acknowledge, start, step, wishes
 from twin.policy.ladder_rules import LadderRules
-from twin.policy.playbook import Action, Do
+from twin.policy.playbook import Action, Do, experiments_of
 from twin.policy.scope import Level, Scope
 from twin.policy.sensed import readings_of
 from twin.results.catalogue import EVENT_NONE
@@ -62,6 +62,7 @@ class Response:
         self.ladder: LadderState | None = None
         self.off: dict[int, int] = {}  # racks that are switched off → event that did it
         self.wanted = {name for ladder in settings.rules.ladders for name in ladder.table.signals}
+        self.experiments = experiments_of(settings.flags)
         self.shifted: list[JobRun] = []  # work that waits for the backup cluster to give it back
 
     def process(self) -> Steps:
@@ -84,7 +85,7 @@ class Response:
         changes: Sequence[Any] = ()
         more: Sequence[Action] = ()
         if not all(held.rests for held in self.ladder.ladders.values()) or self.flag_state.settings:
-            wanted = wishes(rules, self.ladder)
+            wanted = wishes(rules, self.ladder, self.experiments)
             self.flag_state, changes = settle_flags(flags, self.flag_state, wanted, POLICY, now)
         if self.flag_state.settings or self.business.active_since or self.business.holding:
             self.business, more = step_business(rules, self.business, flags, self.flag_state, now)
@@ -144,7 +145,10 @@ class Response:
         yield self.world.env.timeout(self.settings.act_seconds)
         if any(isinstance(each, Change) for each, _ in told):
             self.degrade()
+            self._switch_experiments()
         does: dict[Do, Callable[[Bools, int], None]] = {
+            Do.FREEZE_DEPLOYS: self._freeze,
+            Do.ALLOW_DEPLOYS: self._allow,
             Do.SHED_QUEUE: self._shed,
             Do.DRAIN: self._drain,
             Do.CHECKPOINT: self._save,
@@ -195,6 +199,28 @@ class Response:
         for run in self._runs_in(moved):
             run.degrade()
         world.wake()
+
+    def _freeze(self, racks: Bools, event: int) -> None:
+        """Let nothing be deployed in a place: rollouts that go there are held."""
+        self.world.frozen[self._place(event)] = racks
+
+    def _allow(self, racks: Bools, event: int) -> None:
+        self.world.frozen.pop(self._place(event), None)
+
+    def _place(self, event: int) -> str:
+        told = self.world.log[event]
+        return f"response ladder for {told['name']}"
+
+    def _switch_experiments(self) -> None:
+        """Note where experimental releases are switched off by their flags."""
+        flags, now = self.settings.flags, self.world.env.now
+        self.world.experiments_off = {
+            f"flag {each.flag} on {each.scope}": self.racks_in(each.scope)
+            for each in self.flag_state.in_order()
+            if flags.flags[each.flag].kind == Kind.ROLLOUT
+            and each.variant == flags.flags[each.flag].default
+            and each.expires_seconds > now
+        }
 
     def _shed(self, racks: Bools, event: int) -> None:
         """Put waiting batch and backup work off for a while."""

@@ -19,7 +19,7 @@ from twin.policy.degradation import AS_BUILT, Degradation, join
 from twin.results.kinds import EventKind
 from twin.sim.clock import Local
 from twin.sim.world import World
-from twin.workload.jobs import Job, Phase
+from twin.workload.jobs import Build, Job, Phase
 from twin.workload.scaling import scaled
 
 ENOUGH = 1e-6  # s of work that may be left when a phase counts as done
@@ -28,6 +28,7 @@ SOON = 1.0  # s ahead that a slow pace is taken to last; beyond, trays may be le
 NOWHERE: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # trays of a job that has none
 NO_LAG: NDArray[np.float64] = np.zeros(0)
 Steps = Generator[simpy.Event, Any, None]
+AGAIN = "again"  # what interrupts a run that starts again where it is
 
 
 def paces(plant: Plant, trays: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -72,10 +73,12 @@ class JobRun:
         "_speed_since",
         "_status",
         "began",
+        "build",
         "changed",
         "end",
         "first_start",
         "gpus",
+        "image",
         "job",
         "losses",
         "not_before",
@@ -98,12 +101,21 @@ class JobRun:
         "world",
     )  # fmt: skip
 
-    def __init__(self, world: World, job: Job, number: int, gpus_per_tray: int, pin: Pin | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        job: Job,
+        number: int,
+        gpus_per_tray: int,
+        pin: Pin | None = None,
+        image: str | None = None,
+    ) -> None:
         self.world = world
         self.job = job
         self.number = number  # the gang that its trays swing with
         self.gpus = job.gpus if job.gpus is not None else job.trays * gpus_per_tray
         self.pin = pin
+        self.image = image or job.service or job.kind.value  # what builds of it are of
         self._status = "queued"
         world.tally["queued"] += 1
         self.trays: NDArray[np.int64] = NOWHERE
@@ -138,6 +150,7 @@ class JobRun:
         self._speed = 1.0  # and of its speed
         self._speed_since = 0.0
         self._deferred = 0.0  # s of work that lesser speed has cost until then
+        self.build: Build | None = None  # of a release; None for the one of the run's beginning
 
     @property
     def status(self) -> str:
@@ -191,16 +204,21 @@ class JobRun:
         self.status = "running"
         world.hold(trays, self)
         self.slow_before = self.slow_seconds()
-        if world.degraded:
+        self._begin(self._opening(met))
+        world.log.add(
+            now, EventKind.JOB_STARTED, "job", job.id, value=float(len(trays)), detail="on " + ", ".join(racks)
+        )
+
+    def _begin(self, first: tuple[Phase, ...]) -> None:
+        """Begin with its first phases, by the build that stands on its racks and the flags that hold there."""
+        world, job = self.world, self.job
+        self.build = world.images.of(self.image, self._on_racks())
+        if world.degraded or self.build is not None:
             self.degrade()
-        first = self._opening(met)
         self.starts += 1
         # what draws most of its start and its work is still to come
         world.declare(self.trays, max(phase.utilisation for phase in (*first, job.steady)))
         self._power(first[0] if first else job.steady)
-        world.log.add(
-            now, EventKind.JOB_STARTED, "job", job.id, value=float(len(trays)), detail="on " + ", ".join(racks)
-        )
         self._process = world.env.process(self._life(first))
 
     def _opening(self, met: bool) -> tuple[Phase, ...]:
@@ -223,13 +241,20 @@ class JobRun:
             largest = float(world.tray_watts[self.trays].sum()) / len(self.trays)
         world.set_load(
             self.trays,
-            self._share * phase.utilisation,
+            self._share * self._built(phase),
             linear_share=job.linear_share,
             speed_exponent=job.speed_exponent,
             sigma_watts=phase.swing * largest,
             swing_hertz=job.swing_hertz,
             gang=self.number,
         )
+
+    def _built(self, phase: Phase) -> float:
+        """Utilisation in a phase, as its build makes it."""
+        if self.build is None:
+            return phase.utilisation
+        starting = phase is self.job.restore or phase in self.job.startup
+        return min(1.0, phase.utilisation * (self.build.startup_power if starting else self.build.power))
 
     def power_again(self) -> None:
         """Give its trays the load of its present phase again; a service sets its replicas' at its next period."""
@@ -248,6 +273,8 @@ class JobRun:
             return
         found = self.degradation()
         share, speed = scaled(found.batch_size, found.auxiliary)
+        if self.build is not None:
+            speed /= self.build.latency
         if (share, speed) == (self._share, self._speed):
             return
         self._deferred, self._speed_since = self._cost(), world.env.now
@@ -260,8 +287,19 @@ class JobRun:
         degraded = self.world.degraded
         if not degraded:
             return AS_BUILT
-        racks = np.unique(self.world.topology.tray_rack[self.trays]).tolist()
-        return join(degraded[rack] for rack in racks if rack in degraded)
+        return join(degraded[rack] for rack in self._on_racks() if rack in degraded)
+
+    def _on_racks(self) -> list[int]:
+        """Racks that its trays are in."""
+        return list(np.unique(self.world.topology.tray_rack[self.trays]).tolist())
+
+    def renew(self, event: int) -> None:
+        """Start again where it is, with the build that stands there now: ``event`` is the cause.
+
+        Work reverts to the last checkpoint, as after a loss, and nobody else gets its trays.
+        """
+        if self._process is not None and self._process.is_alive and self.status == "running":
+            self._process.interrupt((event, AGAIN))
 
     def _cost(self) -> float:
         """Work [s] that lesser speed has cost so far."""
@@ -376,6 +414,25 @@ class JobRun:
         self.changed()
         world.wake()
 
+    def _whole(self) -> bool:
+        """Whether all of its trays can still work."""
+        world = self.world
+        return bool(world.plant.ready[self.trays].all() and world.in_service[self._on_racks()].all())
+
+    def _again(self, event: int) -> None:
+        """Begin anew on the trays that it has."""
+        world = self.world
+        self._since = (0.0, 0.0, NO_LAG, 0.0)
+        self._deferred, self._share, self._speed = self._cost(), 1.0, 1.0
+        self._speed_since = world.env.now
+        self._process = None
+        self.serving = False
+        self.unset = True
+        self.changed()
+        self._begin(self._opening(met=False))
+        name = "the build before" if self.build is None else self.build.name
+        world.log.add(world.env.now, EventKind.JOB_RENEWED, "job", self.job.id, cause=event, detail=name)
+
     def _finish(self, status: str) -> None:
         self._leave()
         self.status = status
@@ -394,7 +451,8 @@ class JobRun:
     def _stopped(self, cause: Any) -> None:
         """A tray was lost, or the job was preempted: revert to the last checkpoint and queue again."""
         world, job = self.world, self.job
-        event, preempted = cause
+        event, how = cause
+        preempted = bool(how)
         root = world.log.root(event) or ("preemption" if preempted else "unknown")
         if self.endless:
             if self.serving:
@@ -408,6 +466,9 @@ class JobRun:
             self.progress = self.saved
         self._done = 0.0
         self.restoring = root
+        if how == AGAIN and self.status == "running" and self._whole():
+            self._again(event)
+            return
         self._leave()
         if not preempted and self.starts > world.settings.greatest_restarts:
             self.status = "killed"

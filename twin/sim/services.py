@@ -1,16 +1,20 @@
 """Inference services at work: requests of the last interval set the load, the load of replicas and their latency."""
 
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from twin.sim.runner import JobRun, paces
 from twin.sim.world import Ints, World
-from twin.workload.jobs import Knobs, Service
-from twin.workload.service import Queue, Served, advance, rates, utilisation_to_power
+from twin.workload.jobs import Build, Knobs, Service
+from twin.workload.service import Part, Queue, Served, advance, rates, served_shares, utilisation_to_power
+
+Floats = NDArray[np.float64]
 
 
 @dataclass
@@ -25,12 +29,15 @@ class ServiceRun:
     requests: float = 0.0
     served_requests: float = 0.0
     late: float = 0.0
+    failed: float = 0.0
     arrived: float = 0.0
     served: float = 0.0
     queued_seconds: float = 0.0
     wait_max: float = 0.0
     busy: float = 0.0  # replica-seconds
     live_seconds: float = 0.0
+    parts: tuple[Part, ...] = ()  # builds of the live replicas, where a release is among them
+    answered: Floats | None = None  # requests served and failed by rack, shape (2, R), since there are releases
     # the live replicas with their trays and gangs, kept until one of them changes
     _changed: bool = True
     _live: list[JobRun] = field(default_factory=list)
@@ -55,6 +62,7 @@ class ServiceRun:
         self.requests += served.arrived_requests
         self.served_requests += served.served_requests
         self.late += served.late_requests
+        self.failed += served.failed_requests
         self.arrived += served.arrived_prompt_tokens + served.arrived_output_tokens
         self.served += served.served_prompt_tokens + served.served_output_tokens
         self.queued_seconds += served.queued_request_seconds
@@ -72,12 +80,17 @@ class ServiceRun:
             self._changed = False
             self._live = [run for run in self.replicas if run.serving]
             self._unset = any(run.unset for run in self._live)
+            self.parts = self._parts()
         live = self._live
         slow = live and world.plant.hindered
         speed = self._pace(world) if slow else 1.0
         able = self._able(live) if world.degraded else float(len(live))
-        self.queue, served = advance(self.service, self.queue, self.second, stop, live=able, speed=speed)
+        self.queue, served = advance(
+            self.service, self.queue, self.second, stop, live=able, speed=speed, parts=self.parts
+        )
         self.add(served, float(len(live)))
+        if self.answered is not None and live:
+            self._answer(world, live, served.served_requests)
         self.second = stop
         if live and (abs(served.utilisation - self.utilisation) > world.settings.service_deadband or self._unset):
             self.utilisation = served.utilisation
@@ -86,7 +99,7 @@ class ServiceRun:
     def put(self, world: World, live: list[JobRun]) -> None:
         """Set the load of live replicas from the service's utilisation: at first all of it, then what moves."""
         service = self.service
-        if world.degraded:
+        if world.degraded or self.parts:
             self._put_apart(world, live)
             return
         load, swing = utilisation_to_power(service, self.utilisation, service.knobs, service.build)
@@ -116,21 +129,53 @@ class ServiceRun:
             auxiliary=built.auxiliary and found.auxiliary,
         )
 
+    def _build(self, run: JobRun) -> Build:
+        """The build that a replica started with."""
+        return self.service.build if run.build is None else run.build
+
+    def _parts(self) -> tuple[Part, ...]:
+        """Builds of the live replicas with their shares; none while all have the one of the run's beginning."""
+        if all(run.build is None for run in self._live):
+            return ()
+        counts = Counter(map(self._build, self._live))
+        return tuple(Part(build, number / len(self._live)) for build, number in counts.items())
+
+    def watch_answers(self, racks: int) -> None:
+        """Count from now on what each of so many racks serves and fails."""
+        if self.answered is None:
+            self.answered = np.zeros((2, racks))
+
+    def _answer(self, world: World, live: list[JobRun], requests: float) -> None:
+        """Count requests served and failed on the racks of live replicas."""
+        assert self.answered is not None
+        parts = self.parts or (Part(self.service.build, 1.0),)
+        shares = served_shares(self.service, parts, self.service.knobs)
+        each = {part.build: requests * s / (part.share * len(live)) for part, s in zip(parts, shares, strict=True)}
+        for run in live:
+            build = self._build(run)
+            racks = world.topology.tray_rack[run.trays]
+            np.add.at(self.answered[0], racks, each[build] / len(racks))
+            np.add.at(self.answered[1], racks, each[build] * build.error_rate / len(racks))
+
     def _able(self, live: list[JobRun]) -> float:
-        """Live replicas, each counted by its decode rate against one as built."""
+        """Live replicas, each counted by its decode rate against the same build with the service's own knobs."""
         service = self.service
-        built = rates(service, 1.0, service.knobs, service.build).decode_tokens_per_second
-        if built <= 0.0:
-            return float(len(live))
-        knobs = [self._knobs(run) for run in live]
-        rate = {each: rates(service, 1.0, each, service.build).decode_tokens_per_second / built for each in set(knobs)}
-        return sum(rate[each] for each in knobs)
+        rate: dict[tuple[Knobs, Build], float] = {}
+        total = 0.0
+        for run in live:
+            knobs, build = self._knobs(run), self._build(run)
+            if (knobs, build) not in rate:
+                built = rates(service, 1.0, service.knobs, build).decode_tokens_per_second
+                turned = rates(service, 1.0, knobs, build).decode_tokens_per_second
+                rate[knobs, build] = turned / built if built > 0.0 else 1.0
+            total += rate[knobs, build]
+        return total
 
     def _put_apart(self, world: World, live: list[JobRun]) -> None:
-        """Set the load of live replicas that flags turn down differently."""
+        """Set the load of live replicas that flags turn down, or releases change, differently."""
         service, c = self.service, world.plant.c
         for run in live:
-            load, swing = utilisation_to_power(service, self.utilisation, self._knobs(run), service.build)
+            load, swing = utilisation_to_power(service, self.utilisation, self._knobs(run), self._build(run))
             largest = float((c.idle[run.trays] + c.span[run.trays]).mean())
             world.set_load(
                 run.trays,
@@ -141,7 +186,7 @@ class ServiceRun:
                 gang=run.number,
             )
             run.unset = False
-        self._unset, self._put = False, None  # all anew when flags are gone
+        self._unset, self._put = False, None  # all anew when flags and releases are gone
 
     def _gather(self, world: World, live: list[JobRun]) -> Ints:
         """Trays of live replicas, one after another."""

@@ -29,8 +29,9 @@ from twin.sim.log import EventLog
 from twin.sim.outcome import flow_residual, profiles_table, tables_of, totals_of
 from twin.sim.protection import Protection
 from twin.sim.recording import Recording
+from twin.sim.releases import misfits
 from twin.sim.runner import JobRun
-from twin.sim.scenario import Scenario
+from twin.sim.scenario import Scenario, ScenarioError
 from twin.sim.scheduler import Scheduler
 from twin.sim.services import ServiceRun, serve
 from twin.sim.tolerances import draw, table_of
@@ -110,6 +111,9 @@ def simulate(
     that ``settings`` lets come by chance. ``watch`` is handed the world before time starts, and may start processes in
     it: whoever checks the plant looks at its truth that way.
     """
+    unfit = misfits(scenario.timeline, [each.name for each in workload.services], settings.rollout, scenario.name)
+    if unfit:
+        raise ScenarioError(unfit)
     chance = draw_faults(settings.faults, hall, seed, until)
     topology = compile_topology(hall)
     drawn = draw(topology, settings.tolerances, seed)
@@ -138,6 +142,7 @@ def simulate(
     scheduler = Scheduler(world, policy)
     gpus_per_tray = _usual_gpus(hall)
     services = {service.name: ServiceRun(service) for service in workload.services}
+    world.services = services
     world.log.add(0.0, EventKind.RUN_STARTED, "hall", hall.name)
     _weather(world, 0.0)
     if settings.greatest_clock < 1.0:

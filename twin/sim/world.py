@@ -21,6 +21,7 @@ from twin.policy.protocol import JobRequest
 from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
 from twin.sim.facility import facility_of
+from twin.sim.images import Images
 from twin.sim.levers import Levers
 from twin.sim.log import EventLog
 from twin.sim.readings import phase_names
@@ -31,8 +32,11 @@ from twin.sim.tolerances import NOMINAL, Tolerances
 if TYPE_CHECKING:
     from twin.sim.chance import FaultRate
     from twin.sim.forecasting import Forecaster
+    from twin.sim.releases import RolloutSettings
     from twin.sim.response import ResponseSettings
+    from twin.sim.rollout import Rollout
     from twin.sim.runner import JobRun, Pin
+    from twin.sim.services import ServiceRun
 
 Ints = NDArray[np.int64]
 
@@ -63,6 +67,7 @@ class Settings:
         None  # hears of jobs put where somebody said, and when [s]
     )
     forecaster: Forecaster | None = None  # of a policy that makes forecasts, to keep score of them
+    rollout: RolloutSettings | None = None  # how releases are rolled out, if that is said
 
 
 @dataclass
@@ -120,6 +125,12 @@ class World:
     kept_off: set[int] = field(default_factory=set)  # racks that policy has switched off
     admitting: NDArray[np.bool_] = field(init=False)  # per rack: no flag pauses admissions
     degraded: dict[int, Degradation] = field(default_factory=dict)  # rack → what flags turn down there
+    services: dict[str, ServiceRun] = field(default_factory=dict)  # by name
+    rollouts: list[Rollout] = field(default_factory=list)  # in the order of their start
+    slowed: list[tuple[int, int]] = field(default_factory=list)  # racks that throttled, with events, since the first
+    images: Images = field(default_factory=Images)  # builds that releases put on racks
+    frozen: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # why → racks where nothing may be deployed
+    experiments_off: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # likewise, of experimental releases
 
     def __post_init__(self) -> None:
         self.taken = np.array([holder is not None for holder in self.holder], dtype=bool)
@@ -298,6 +309,11 @@ class World:
             self._rack_declared[rack] = self.declared[first[rack] : first[rack + 1]].sum()
         self._stale.clear()
         return np.asarray(self._rack_declared * per_watt + fixed)
+
+    def inlet_watts(self, tray_watts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Power at every rack's inlet [W] for powers of all trays [W], at full clock and without leakage."""
+        _, per_watt, fixed = self._shelves
+        return np.asarray(np.add.reduceat(tray_watts, self.topology.rack_tray0[:-1]) * per_watt + fixed)
 
     @cached_property
     def _shelves(self) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64]]:

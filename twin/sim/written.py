@@ -137,6 +137,13 @@ def names(written: Any) -> tuple[str, ...]:
     return tuple(text(each) for each in listed)
 
 
+def truth(written: Any) -> bool:
+    """True or false."""
+    if not isinstance(written, bool):
+        raise Unfit("neither true nor false", "Write true or false")
+    return written
+
+
 def pumps(written: Any) -> tuple[int, ...] | None:
     """Zero-based indices of pumps written as ``1``, ``[1, 2]`` or ``all``; None for all."""
     if written == "all":

@@ -15,6 +15,10 @@ replicas, knobs and build (subscript 0: as built, from :class:`~twin.workload.jo
 read once for all). q is the gain of low precision, x = 1/(1 − a) that of stopping auxiliary work of share a.
 ``build.memory_bandwidth`` is what a token of that build needs, relative to the build before.
 
+While a release is rolled out, replicas of several builds serve one queue (:class:`Part`). The queue then goes by the
+mean of their rates; a request falls to a build in proportion to its replicas' decode rates, and is late or fails by
+that build's own latency and error rate.
+
 Queue. Each second offers W = live replicas × 1 s of work. All of backlog and arrivals is served if its work D ≤ W, and
 the utilisation is D/W; otherwise the share φ = W/D of each (prompt, output, requests), rounded to whole tokens, is
 served and the utilisation is 1. Nothing is dropped: arrived = served + backlog, exactly, since whole numbers below 2⁵³
@@ -26,6 +30,7 @@ The mean time in queue follows from Little's law: ``queued_request_seconds ÷ se
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,6 +85,21 @@ class Rates:
     token_latency_seconds: float
 
 
+@dataclass(frozen=True)
+class Part:
+    """Live replicas of one build: their share of all live ones [1]. The shares of a service add up to 1."""
+
+    build: Build
+    share: float
+
+
+def served_shares(service: Service, parts: Sequence[Part], knobs: Knobs) -> tuple[float, ...]:
+    """Share of the served requests [1] that falls to each part: in proportion to replicas × decode rate."""
+    weight = [p.share * rates(service, 1.0, knobs, p.build).decode_tokens_per_second for p in parts]
+    total = math.fsum(weight)
+    return tuple(w / total if total > 0.0 else p.share for w, p in zip(weight, parts, strict=True))
+
+
 def batch_of(knobs: Knobs, build: Build) -> float:
     """Sequences decoded together, of the built number: b."""
     return max(0.0, min(knobs.batch_size, knobs.concurrency * build.concurrency))
@@ -112,19 +132,25 @@ def advance(
     speed: float = 1.0,
     knobs: Knobs | None = None,
     build: Build | None = None,
+    parts: Sequence[Part] = (),
 ) -> tuple[Queue, Served]:
     """Serve seconds ``start`` to ``stop`` (exclusive) with ``live`` replicas at mean relative ``speed``.
 
-    ``knobs`` and ``build`` default to the service's own. Returns the queue that is left and what happened. Raises
-    ValueError when the seconds are not inside the service's arrays.
+    ``knobs`` and ``build`` default to the service's own; ``parts`` are the builds of the live replicas where they are
+    not all of one. Returns the queue that is left and what happened. Raises ValueError when the seconds are not inside
+    the service's arrays.
     """
     if not 0 <= start <= stop <= len(service.requests):
         raise ValueError(
             f"service {service.name} has requests for seconds 0 to {len(service.requests)}; asked for {start} to {stop}"
         )
-    build = service.build if build is None else build
-    rate = rates(service, speed, service.knobs if knobs is None else knobs, build)
-    able = live > 0.0 and rate.prefill_tokens_per_second > 0.0
+    knobs = service.knobs if knobs is None else knobs
+    parts = parts or (Part(service.build if build is None else build, 1.0),)
+    each = [rates(service, speed, knobs, part.build) for part in parts]
+    shares = served_shares(service, parts, knobs)
+    prefill = math.fsum(p.share * rate.prefill_tokens_per_second for p, rate in zip(parts, each, strict=True))
+    decode = math.fsum(p.share * rate.decode_tokens_per_second for p, rate in zip(parts, each, strict=True))
+    able = live > 0.0 and prefill > 0.0
     out = _advance(
         service.prompt_tokens,
         service.output_tokens,
@@ -135,10 +161,12 @@ def advance(
         queue.output_tokens,
         queue.requests,
         live if able else 0.0,
-        rate.prefill_tokens_per_second if able else 1.0,
-        rate.decode_tokens_per_second if able else 1.0,
-        rate.token_latency_seconds if able else 0.0,
-        build.latency,
+        prefill if able else 1.0,
+        decode if able else 1.0,
+        np.array(shares),
+        np.array([rate.prefill_tokens_per_second if able else 1.0 for rate in each]),
+        np.array([rate.token_latency_seconds if able else 0.0 for rate in each]),
+        np.array([part.build.latency for part in parts]),
         service.latency_target_seconds,
     )
     served = Served(
@@ -150,7 +178,7 @@ def advance(
         served_output_tokens=out[7],
         served_requests=out[8],
         late_requests=out[9],
-        failed_requests=out[8] * build.error_rate,
+        failed_requests=out[8] * math.fsum(w * p.build.error_rate for w, p in zip(shares, parts, strict=True)),
         queued_request_seconds=out[10],
         utilisation=out[11],
         wait_seconds=out[12],
@@ -187,11 +215,14 @@ def _advance(
     live: float,
     prefill_rate: float,
     decode_rate: float,
-    token_latency: float,
-    latency_factor: float,
+    shares: NDArray[np.float64],
+    prefill_rates: NDArray[np.float64],
+    token_latency: NDArray[np.float64],
+    latency_factor: NDArray[np.float64],
     target: float,
 ) -> tuple[float, ...]:
-    """The queue of the module's docstring; arrays per second, rates [1/s], times [s], ``live`` in replicas."""
+    """The queue of the module's docstring; arrays per second, rates [1/s], times [s], ``live`` in replicas; from
+    ``shares`` on one entry per build."""
     arrived_prompt = arrived_output = arrived_requests = 0.0
     served_prompt = served_output = served_requests = 0.0
     late = queued_time = busy = wait_max = 0.0
@@ -232,9 +263,11 @@ def _advance(
         queued_time += queued_requests
         wait_max = max(wait_max, wait)
         if requests[second] > 0.0:
-            first = prompt[second] / requests[second] / prefill_rate * latency_factor + token_latency
-            if wait + first > target:
-                late += requests[second]
+            for part in range(len(shares)):
+                first = prompt[second] / requests[second] / prefill_rates[part] * latency_factor[part]
+                first += token_latency[part]
+                if wait + first > target:
+                    late += requests[second] * shares[part]
     mean = busy / (stop - start) if stop > start else 0.0
     return (
         queued_prompt,
