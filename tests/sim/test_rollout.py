@@ -17,6 +17,7 @@ from twin.policy.scope import Level, Scope
 from twin.results.balance import assert_balanced
 from twin.results.kinds import EventKind
 from twin.sim.canary_trial import Trial
+from twin.sim.rollout_signals import Baseline
 from twin.sim.scenario import ScenarioError, read_scenario
 from twin.sim.sensor_settings import ideal
 from twin.sim.simulate import Settings, simulate
@@ -369,9 +370,20 @@ def test_other_work_beside_a_release_is_not_taken_for_it(monkeypatch):
     rise = [result.tables["racks"].set_index("name").loc["B-08"] for result in (calm, beside)]
     assert rise[1]["device_temperature_celsius_max"] > rise[0]["device_temperature_celsius_max"] + 6.0
     assert row(beside)["outcome"] == row(calm)["outcome"] == "done"
-    monkeypatch.setattr(Trial, "baseline", lambda trial: trial.before.get("temperature"))
+    every = np.ones(16, dtype=bool)
+    monkeypatch.setattr(Trial, "baseline", lambda trial: Baseline(trial.before.get("temperature"), every))
     blamed = told(spare=1, others=(hot,))
     assert "temperature_rise" in details(blamed, EventKind.ROLLOUT_ROLLED_BACK)[0]
+    monkeypatch.setattr(Trial, "baseline", lambda trial: Baseline(trial.before.get("temperature"), ~every))
+    unsure = told(spare=1, others=(hot,))  # without a witness it holds, and is not taken back
+    assert "temperature_rise" in details(unsure, EventKind.ROLLOUT_HELD)[-1]
+    assert log(unsure, EventKind.ROLLOUT_ROLLED_BACK).empty
+
+
+def test_a_service_that_nothing_runs_is_rolled_out_nowhere():
+    result = told(600.0, spare=32)
+    assert "no production rack runs chat" in details(result, EventKind.ROLLOUT_HELD)[0]
+    assert (row(result)["outcome"], row(result)["racks_targeted"]) == ("held", 0)
 
 
 def test_releases_of_one_service_go_one_after_another():

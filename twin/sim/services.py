@@ -46,9 +46,7 @@ class ServiceRun:
     _trays: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _first: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of every replica, in the trays
     _largest: float = 0.0  # mean greatest power of the trays, W
-    _answering: list[JobRun] | None = (
-        None  # those of whose trays the next three are: rack, part of requests, error rate
-    )
+    _answering: list[JobRun] | None = None  # of their trays: rack, part of the requests, error rate
     _racks: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _part: Floats = field(default_factory=lambda: np.zeros(0))
     _failing: Floats = field(default_factory=lambda: np.zeros(0))
