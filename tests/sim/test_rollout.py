@@ -336,10 +336,24 @@ def test_the_staging_cell_comes_first_and_its_tests_are_jobs():
     assert stages["time_seconds"].iloc[1] > tests["time_seconds"].max()
 
 
+def test_the_staging_cell_takes_one_release_at_a_time():
+    image = {"at": 120, "do": "roll_out", "release": "image 7", "image": "batch", "soak": "5 min", "window": "2 min"}
+    result = told(4_000.0, settings=short(test_seconds=120.0), hall=("reference", "rows=1"), timeline=[image])
+    held = log(result, EventKind.ROLLOUT_HELD).iloc[0]
+    assert (held["name"], held["detail"]) == ("image 7", f"the rollout of {NAME} is under way")
+    stages = log(result, EventKind.ROLLOUT_STAGE)
+    left = stages[(stages["name"] == NAME) & stages["detail"].str.startswith("canary")]["time_seconds"].iloc[0]
+    begun = log(result, EventKind.ROLLOUT_STARTED).set_index("name")["time_seconds"]
+    assert left <= begun["image 7"] <= left + 20.0
+    tests = log(result, EventKind.STAGING_TEST)
+    assert tests["detail"].str.endswith("passed").all() and len(tests) == 6
+
+
 def test_a_build_that_fails_in_staging_reaches_nobody():
     result = told(2_000.0, settings=short(test_seconds=120.0), hall=("reference", "rows=1"), error_rate=0.2)
     assert details(result, EventKind.STAGING_TEST)[0] == "load test: error rate 0.2"
     assert "a test in the staging cell failed: load_test" in details(result, EventKind.ROLLOUT_ROLLED_BACK)[0]
+    assert len(details(result, EventKind.STAGING_TEST)) == 1  # the first failure ends them
     assert row(result)["racks_reached"] == 0
     assert result.metrics["services"]["chat"]["failed_requests"] == 0.0
 

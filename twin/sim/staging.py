@@ -29,6 +29,7 @@ Steps = Generator[simpy.Event, Any, None]
 LOAD = Phase("load", 60.0, 0.1)  # image and model, where nothing says how a service starts
 TITLES = {"load_test": "load test", "warm_restart": "warm restart", "fault_injection": "fault injection"}
 TRIES = 3.0  # times its planned length that a test may take
+BUSY = 0.8  # utilisation of a busy job, where none of its kind has been seen
 SWING = 0.05
 
 
@@ -102,7 +103,7 @@ class Staging:
         world, release, service = self.world, self.deployment.release, self.deployment.service
         name = world.topology.rack_names[rack]
         alike = [each.job.steady.utilisation for each in world.runs if each.job.kind.value == release.work]
-        full = max(alike, default=1.0) if service is None else service.service.full_utilisation
+        full = max(alike, default=BUSY) if service is None else service.service.full_utilisation
         job = Job(
             id=f"{release.name} {TITLES.get(test, test)} {name}",
             kind=JobKind.INFERENCE if release.is_service else JobKind(release.work),
