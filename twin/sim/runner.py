@@ -90,21 +90,13 @@ class JobRun:
         "world",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        world: World,
-        job: Job,
-        number: int,
-        gpus_per_tray: int,
-        pin: str | None = None,
-        image: str | None = None,
-    ) -> None:
+    def __init__(self, world: World, job: Job, number: int, gpus_per_tray: int, pin: str | None = None) -> None:
         self.world = world
         self.job = job
         self.number = number  # the gang that its trays swing with
         self.gpus = job.gpus if job.gpus is not None else job.trays * gpus_per_tray
         self.pin = pin
-        self.image = image or job.service or job.kind.value  # what builds of it are of
+        self.image = job.service or job.kind.value  # what builds of it are of
         self._status = "queued"
         world.tally["queued"] += 1
         self.trays: NDArray[np.int64] = NOWHERE

@@ -116,7 +116,9 @@ class Staging:
             priority=100,
             source="staging",
         )
-        return JobRun(world, job, len(world.runs), self.gpus_per_tray, name, image=release.work)
+        run = JobRun(world, job, len(world.runs), self.gpus_per_tray, name)
+        run.image = release.work
+        return run
 
     def _disturb(self, test: str, runs: list[JobRun], event: int) -> None:
         """What the test does in the middle of it."""
