@@ -23,7 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "audit": {"policy"},
     "sim": {"units", "hall", "plant", "policy", "workload", "results", "audit"},
     "studies": {"units", "places", "hall", "plant", "policy", "workload", "results", "audit", "sim"},
-    "bench": {"units", "places", "hall", "plant", "policy", "results", "sim"},
+    "bench": {"units", "places", "hall", "plant", "policy", "results", "audit", "sim"},
     "validation": {"units", "places", "hall", "plant", "policy", "workload", "results", "sim"},
     "cli": {
         "units",
@@ -38,8 +38,10 @@ LAYERS: dict[str, set[str]] = {
         "studies",
         "validation",
         "bench",
+        "cel",
     },
     "openfeature": {"policy"},
+    "cel": {"policy"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -60,6 +62,7 @@ LIBRARIES: dict[str, set[str]] = {
     "validation": {"numpy", "pandas", "matplotlib"},
     "cli": {"numpy", "pandas", "scipy", "matplotlib", "hydra", "omegaconf", "yaml", "rich"},
     "openfeature": {"openfeature"},
+    "cel": {"cel"},
     "__main__": set(),
     "__init__": set(),
 }

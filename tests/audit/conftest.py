@@ -44,6 +44,7 @@ def full_snapshot(first: int = 0, free: int = 18, samples: int = SAMPLES) -> Fac
         rack_loop=np.array([0, 0, 1, -1]),
         rack_trays=np.full(RACKS, 18),
         rack_free_trays=np.full(RACKS, free),
+        rack_kind_trays=np.arange(4 * RACKS).reshape(RACKS, 4),
         rack_healthy=np.array([True, True, True, False]),
         rack_production=np.ones(RACKS, dtype=bool),
         breaker_closed=np.array([True, False, True]),

@@ -187,6 +187,26 @@ def test_jobs_that_are_on_no_rack(told):
     assert why(records, "1").sentence.endswith("No approver is recorded.")
 
 
+def test_overrides_are_counted_by_role_with_their_jobs_people_and_reasons(told):
+    ana, bo = Person("ana", "operator"), Person("bo", "facilities")
+    placed_by = placed("rack 1", override=Override(ana, "spread the heat"))
+    records = told(
+        ("override", Override(ana, "customer asks", (("rack 2", 4),))),
+        placed_by,
+        ("override", Override(bo, "test bench", (("rack 2", 4),))),
+        placed("rack 3"),
+        ("override", Override(Person("cy", "operator"), "customer asks")),
+    )
+    operators, facilities = lessons(records).overrides
+    assert (operators.role, operators.overrides) == ("operator", 3)
+    assert operators.jobs == ("job-0", "1", "job-4") and operators.by == ("ana", "cy")
+    assert operators.reasons == ("customer asks", "spread the heat")
+    assert (facilities.role, facilities.overrides, facilities.jobs) == ("facilities", 1, ("job-2",))
+    assert lessons(records[3:4]).overrides == ()
+    told_why = why(records, "job-2").sentence
+    assert told_why == "job-2 (training, 4 trays) was put on rack 2 (4 trays) by bo (facilities): test bench."
+
+
 def test_an_override_goes_before_the_policy(told):
     by = Person("bo", "facilities")
     override = Override(by, "pump 2 is being serviced", (("rack 2", 4),))

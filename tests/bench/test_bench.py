@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from twin.bench import catalogue, days, growth, kernel, startup
+from twin.bench.audit import audit
 from twin.bench.catalogue import MEASUREMENTS
 from twin.bench.decisions import decisions
 from twin.bench.figure import Asked, Measured, Verdict, gathered
@@ -40,6 +41,9 @@ def test_what_is_asked_is_the_table_of_the_project():
         "1,000 racks scored": (200.0, None, "µs"),
         "placement of a job in one rack": (2.0, None, "ms"),
         "placement of a gang of 72 trays": (2.0, None, "ms"),
+        "decision record appended": (150.0, None, "µs"),
+        "a day under thermal_aware, over first_fit": (2.0, None, "×"),
+        "a day under thermal_aware, whole process": (10.0, None, "s"),
         "30 days of the reference hall, peak memory": (1_000.0, None, "MB"),
     }
 
@@ -124,6 +128,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 def test_days_and_months_give_a_value_for_every_figure(told):
     assert days.exascale_day(2) == [(6.0, 8.0, 240.0)] * 2
     assert days.thousand_day(1) == [(8.0, 240.0, 6.0)]
+    assert days.aware_day(1) == [(1.0, 8.0, 8.0, 8.0)]
     assert days.month(1) == [(7_200.0, 6_000.0)]
     assert (*days.EXASCALE, "hours=24") in told
     assert told[0] == (*days.EXASCALE, f"hours={days.WARM_HOURS:g}")  # warms the compile cache, and is not counted
@@ -134,6 +139,10 @@ def test_seeds_are_swept_with_one_worker_and_with_two(told):
     one, two = told[1:]
     assert "hydra/launcher=joblib" in one and "seed=" + ",".join(map(str, range(16))) in one
     assert [word for word in two if "n_jobs" in word] == ["hydra.launcher.n_jobs=2"]
+
+
+def test_the_audit_is_measured():
+    assert all(value > 0.0 for values in audit(2, rows=2) for value in values)
 
 
 def test_starting_up_is_measured():

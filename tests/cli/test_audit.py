@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from twin.audit import (
     read_records,
 )
 from twin.audit.signing import Ed25519Signer
+from twin.cli.exits import Exit
 from twin.policy import Placement, Reason, first_fit
 
 
@@ -246,3 +248,31 @@ def test_wrong_input_is_refused(twin, run, tmp_path):
         ended = twin("audit", *words)
         assert ended.code == 3
         assert "line 1 is no record" in ended.err
+
+
+PINNED = """name: pinned
+purpose: an operator puts a job where it should be
+timeline:
+  - {at: 60, do: submit_job, id: probe, kind: batch, trays: 2, seconds: 60, utilisation: 0.5, rack: A-02,
+     role: facilities, by: bo, reason: the bench is beside it}
+  - {at: 90, do: submit_job, id: plain, kind: batch, trays: 1, seconds: 60, utilisation: 0.5, rack: A-01}
+"""
+
+
+def test_a_job_that_is_pinned_is_an_override_with_role_and_reason_in_log_answer_and_report(twin):
+    Path("pinned.yaml").write_text(PINNED, encoding="utf-8")
+    words = ("hall=small", "hours=0.1", "workload.load=0.1", "policy=thermal_aware")
+    assert twin("run", "scenario=pinned.yaml", *words, "out=there").code == Exit.FINE
+    assert twin("audit", "verify", "there").code == Exit.FINE
+    assert twin("audit", "replay", "there").code == Exit.FINE
+    told = twin("audit", "show", "there", "probe")
+    expected = "probe (batch, 2 trays) was put on A-02 (2 trays) by bo (facilities): the bench is beside it."
+    assert expected in told.out and told.code == Exit.FINE
+    assert "by scenario (operator): pinned by the scenario." in twin("audit", "show", "there", "plain").out
+    report = json.loads(twin("audit", "report", "there", "--json").out)
+    assert [(each["role"], each["overrides"], each["jobs"]) for each in report["overrides"]] == [
+        ("facilities", 1, ["probe"]),
+        ("operator", 1, ["plain"]),
+    ]
+    shown = twin("audit", "report", "there").out
+    assert "Operator overrides" in shown and "the bench is beside it" in shown

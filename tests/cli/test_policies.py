@@ -1,6 +1,7 @@
 """Policies by name from the command line: the aware one against the traditional, and documents that are refused."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def test_an_audit_changes_nothing_and_is_written_anew_with_its_run(twin):
     first = (kept / "audit.jsonl").read_bytes()
     twin(*words, "out=audit-true")
     assert (kept / "audit.jsonl").read_bytes() == first
-    twin("run", "hall=small", "hours=0.1", "out=audit-true")
+    twin("run", "hall=small", "hours=0.1", "policy=first_fit", "out=audit-true")
     assert not (kept / "audit.jsonl").exists()
 
 
@@ -100,3 +101,30 @@ def test_a_heavy_day_trips_under_first_fit_and_not_under_the_aware_policy(twin):
         twin("run", "workload=heavy", f"policy={policy}", "policy.audit=false", f"out={policy}")
         found[policy] = metrics(Path(policy))["breaker_trips_total"]
     assert found["first_fit"] > 0 and found["thermal_aware"] == 0
+
+
+def test_what_a_policy_offers_beside_decisions_reaches_the_run(twin):
+    """The clock that `cap_all` holds, and the score of `thermal_aware`'s forecasts."""
+    assert twin("run", "hall=small", "hours=0.1", "policy=cap_all", "out=capped").code == Exit.FINE
+    assert metrics(Path("capped"))["capped_gpu_seconds"] > 0.0
+    assert "forecast" not in metrics(Path("capped"))
+    words = ("hall=small", "hours=0.8", "policy=thermal_aware", "policy.audit=false")
+    assert twin("run", *words, "out=aware").code == Exit.FINE
+    found = metrics(Path("aware"))
+    assert found["capped_gpu_seconds"] == 0.0
+    assert found["forecast"]["rack"]["count"] > 0 and found["forecast"]["sustained"]["claims"] > 0
+    assert "forecast.rack.bias" in Path("aware/summary.csv").read_text(encoding="utf-8")
+
+
+def test_a_site_rule_in_cel_holds_in_a_run_and_without_its_extra_is_refused_with_what_to_install(twin, monkeypatch):
+    rules = "policy.admission.rules=[{name: cool, allow: 'inlet_celsius < 20.0', greatest_age_seconds: 35}]"
+    words = ("run", "hall=small", "hours=0.1", "policy=thermal_aware", rules)
+    assert twin(*words, "out=there").code == Exit.FINE
+    assert metrics(Path("there"))["jobs"]["queued"] == metrics(Path("there"))["jobs"]["submitted"] > 0
+    assert twin("audit", "replay", "there").code == Exit.FINE
+    monkeypatch.setitem(sys.modules, "cel", None)
+    monkeypatch.delitem(sys.modules, "twin.cel")
+    ended = twin(*words, "out=other")
+    assert ended.code == Exit.REFUSED
+    assert "policy.admission.rules[0].allow = 'inlet_celsius < 20.0'" in ended.err
+    assert "pip install 'data-hall-twin[cel]'" in ended.err

@@ -39,7 +39,7 @@ def test_the_shipped_plan_is_the_default_of_the_package_but_for_the_age_of_signa
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("policy.rollout.canary.strategy=hottest", "strategy = 'hottest': give one of random, first_fit, coolest"),
+        ("policy.rollout.canary.strategy=hottest", "policy.rollout.canary.strategy = 'hottest': unknown. Use one of"),
         ("policy.rollout.plan.limits.error_rate.hold=2", "error_rate: hold = 2.0, roll_back = 0.05"),
         ("policy.rollout.judge=null", "nobody judges, and a stage is judged"),
         ("policy.rollout.judge.metrics.0.name=luck", "policy.rollout.judge.metrics = 'luck'"),
@@ -47,6 +47,8 @@ def test_the_shipped_plan_is_the_default_of_the_package_but_for_the_age_of_signa
         ("policy.rollout.window_seconds=1000", "policy.rollout.window_seconds = 1000"),
         ("+policy.rollout.colour=red", "policy.rollout.colour = 'red'"),
         ("policy.rollout.permitted.limit_utilisation=9", "policy.rollout.permitted.limit_utilisation = 9"),
+        ("policy.rollout.plan.stages.0.soak_seconds=x", "policy.rollout.plan.stages[0].soak_seconds = 'x'"),
+        ("policy.rollout.judge.metrics.0.margin=x", "margin = 'x': not a number"),
         ("policy.rollout=5", "policy.rollout = 5"),
         ("policy.rollout.plan=null", "policy.rollout.plan = None"),
         ("policy/rollout=mine", "Use one of 'default', 'traditional'"),
@@ -65,7 +67,7 @@ def test_all_faults_of_a_pipeline_are_told_at_once():
     with pytest.raises(HallError) as refused:
         rollout_of(wrong)
     keys = [fault.key for fault in refused.value.faults]
-    assert {"policy.rollout.plan", "policy.rollout.canary", "policy.rollout.looks"} <= set(keys)
+    assert {"policy.rollout.plan", "policy.rollout.canary.strategy", "policy.rollout.looks"} <= set(keys)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def manifest_of(run: Path) -> dict:
 
 def test_a_run_goes_to_results_under_its_name_and_nowhere_else(twin, tmp_path):
     ended = twin("run", "hall=small", "hours=0.05")
-    run = tmp_path / "results" / "small-default-first_fit-0"
+    run = tmp_path / "results" / "small-default-thermal_aware-0"
     assert ended.code == 0
     assert str(run.relative_to(tmp_path)) in ended.out
     assert {path.stem for path in run.glob("*.parquet")} == set(TABLES)
@@ -41,7 +41,7 @@ def test_a_run_goes_to_results_under_its_name_and_nowhere_else(twin, tmp_path):
     assert "<html" in (run / "report.html").read_text("utf-8")
     assert {path.name for path in tmp_path.iterdir()} == {"results"}
     assert twin("run", "hall=small", "hours=0.05").code == 0
-    assert (tmp_path / "results" / "small-default-first_fit-0-2" / "report.html").is_file()
+    assert (tmp_path / "results" / "small-default-thermal_aware-0-2" / "report.html").is_file()
 
 
 def test_two_runs_of_one_manifest_are_equal_to_the_byte(twin, tmp_path):

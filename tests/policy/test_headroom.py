@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.policy.check import NAMEPLATE, example
-from twin.policy.headroom import LOOP, RACK, Permitted, amperes_per_watt, headroom, readings
+from twin.policy.headroom import LOOP, RACK, Permitted, amperes_per_watt, ground, headroom, readings
 from twin.policy.snapshot import Quality
 
 NOTHING = np.zeros(16)
@@ -16,7 +16,7 @@ ROW = 4 * NAMEPLATE  # W that a row's breaker is rated for
 
 
 def found(snapshot, promised=NOTHING, **permitted):
-    return headroom(snapshot, snapshot.facility, Permitted(**permitted), promised)
+    return headroom(ground(snapshot, snapshot.facility, Permitted(**permitted)), promised)
 
 
 def test_a_calm_hall_has_what_its_nameplates_leave():

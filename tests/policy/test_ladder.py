@@ -489,6 +489,15 @@ def run(order: Sequence[int], story: Any) -> tuple[list[tuple[Action, ...]], dic
     return log, found
 
 
+@given(STORY)
+@settings(max_examples=150, deadline=None)
+def test_a_glance_at_a_resting_ladder_says_what_a_whole_step_says(story: Any) -> None:
+    glanced = run(range(4), story)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("twin.policy.ladder._quiet", lambda *_: None)
+        assert repr(run(range(4), story)) == repr(glanced)
+
+
 @given(STORY, st.permutations(range(4)))
 @settings(max_examples=150, deadline=None)
 def test_the_order_of_places_does_not_matter(story: Any, order: Sequence[int]) -> None:

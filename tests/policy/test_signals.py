@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 from twin.policy.signals import (
     breaker_heating,
     delta_t,
+    fall_seconds,
     recovery_seconds,
     slope,
     stability,
@@ -217,3 +218,25 @@ def test_one_thing_alone_gets_the_answer_it_gets_among_others(history):
         alone = signal(time, values[:, 0], quality[:, 0])
         assert alone.shape == ()
         assert alone == pytest.approx(together[0], nan_ok=True)
+
+
+# ---------------------------------------------------------------- time constants
+
+
+@pytest.mark.parametrize("tau", [8.0, 60.0, 900.0])
+def test_the_time_constant_of_an_exponential_fall_is_exact(tau):
+    time = np.arange(0.0, 310.0, 10.0)
+    values = np.stack([45.0 + 30.0 * np.exp(-time / tau), 45.0 - 30.0 * np.exp(-time / tau)], axis=1)
+    found = fall_seconds(time, values, np.zeros(values.shape, dtype=np.int8))
+    assert found[0] == pytest.approx(tau, rel=1e-7)
+    assert math.isnan(found[1])  # a rise is no fall
+
+
+def test_no_time_constant_is_told_of_little_few_or_still():
+    time = np.arange(0.0, 310.0, 10.0)
+    fine = np.zeros(len(time), dtype=np.int8)
+    small = 45.0 + 2.0 * np.exp(-time / 60.0)
+    assert math.isnan(fall_seconds(time, small, fine, least=3.0))
+    assert fall_seconds(time, small, fine) == pytest.approx(60.0, rel=1e-7)
+    assert math.isnan(fall_seconds(time[:4], small[:4], fine[:4]))
+    assert math.isnan(fall_seconds(time, np.full(len(time), 45.0), fine))

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from twin.policy import JobRequest, Placement, Reason, Refusal, Wait, check_policy
+from twin.policy import JobRequest, Placement, Reason, Refusal, Wait, check_policy, first_fit
 from twin.policy.check import NAMEPLATE, example
 from twin.policy.documents import DocumentError
-from twin.policy.static import best_fit, refuse_all, static_thresholds
+from twin.policy.static import best_fit, cap_all, refuse_all, static_thresholds
 
 ONE = JobRequest("job-1", "inference", 2, True, 10, 5_000.0)
+CAPPED = cap_all({"greatest_clock": 0.6})
 STATIC = static_thresholds({"power_ratio": 0.85, "inlet_celsius": 45, "device_celsius": 86})
 
 
@@ -60,7 +61,9 @@ def test_refusing_everything_says_so_and_names_what_could_never_be():
     assert refuse_all(example(), replace(ONE, trays=10_000, one_rack=False))[0].reason is Reason.LARGER_THAN_HALL
 
 
-@pytest.mark.parametrize("policy", [best_fit, STATIC, refuse_all], ids=["best_fit", "static", "refuse_all"])
+@pytest.mark.parametrize(
+    "policy", [best_fit, STATIC, refuse_all, CAPPED], ids=["best_fit", "static", "refuse_all", "cap_all"]
+)
 def test_they_pass_the_check(policy):
     assert check_policy(lambda: policy) == []
 
@@ -71,3 +74,13 @@ def test_thresholds_are_refused_with_all_their_faults():
     assert {fault.key for fault in refused.value.faults} == {
         "policy.power_ratio", "policy.inlet", "policy.inlet_celsius", "policy.device_celsius",
     }  # fmt: skip
+
+
+def test_capping_everything_places_as_first_fit_does_and_refuses_a_clock_that_is_none():
+    gang = replace(ONE, trays=20, one_rack=False)
+    for request in (ONE, gang):
+        assert CAPPED(example(), request) == first_fit(example(), request)
+    assert CAPPED.greatest_clock == 0.6
+    for wrong in (0.05, 1.2, "slow"):
+        with pytest.raises(DocumentError, match=r"policy\.greatest_clock"):
+            cap_all({"greatest_clock": wrong})

@@ -12,12 +12,13 @@ from twin.hall.topology import Topology, compile_topology
 from twin.plant.plant import Plant
 from twin.plant.start import equilibrate
 from twin.policy import Policy, first_fit
+from twin.policy.causes import Author, Role
 from twin.results.balance import assert_balanced
 from twin.results.kinds import EventKind
 from twin.sim.clock import HybridEnvironment
 from twin.sim.log import EventLog
 from twin.sim.protection import Protection
-from twin.sim.runner import JobRun
+from twin.sim.runner import JobRun, Pin
 from twin.sim.scenario import read_scenario
 from twin.sim.scheduler import Scheduler
 from twin.sim.simulate import Result, _Ledger, simulate
@@ -105,7 +106,8 @@ class Bench:
 
     def submit(self, *jobs: Job, pin: str | None = None) -> list[JobRun]:
         """Queue each job at its time."""
-        runs = [JobRun(self.world, each, number, GPUS, pin) for number, each in enumerate(jobs)]
+        pinned = None if pin is None else Pin(pin, Author(Role.OPERATOR, "ana"), "to be told")
+        runs = [JobRun(self.world, each, number, GPUS, pinned) for number, each in enumerate(jobs)]
         for run in runs:
             if run.job.submit_seconds > 0.0:
                 self.at(run.job.submit_seconds, lambda run=run: self.scheduler.submit(run))

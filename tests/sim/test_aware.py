@@ -24,12 +24,12 @@ def batch(name: str, submit: float, trays: int, utilisation: float = 0.9, work: 
     )  # fmt: skip
 
 
-def told(policy, jobs, *, hall="small", overrides=(), until=0.5 * HOUR, timeline=(), sensors=None):
+def told(policy, jobs, *, hall="small", overrides=(), until=0.5 * HOUR, timeline=(), sensors=None, **chosen):
     """A run with sensors of a 10 s period, balanced."""
     built = load_hall(hall, overrides)
     story = read_scenario({"name": "story", "purpose": "to be told", "timeline": list(timeline)}, built, "story.yaml")
     demand = Workload("told", tuple(sorted(jobs, key=lambda job: (job.submit_seconds, job.id))), (), {})
-    settings = Settings(sensors=ideal() if sensors is None else sensors)
+    settings = Settings(sensors=ideal() if sensors is None else sensors, **chosen)
     result = simulate(built, demand, policy, story, seed=0, until=until, settings=settings)
     assert_balanced(result.metrics)
     return result
@@ -91,3 +91,23 @@ def test_the_decision_of_the_twin_is_that_of_the_policy_alone():
         assert isinstance(request, JobRequest)
         assert POLICY(snapshot, request, state)[0] == decision
     assert all(isinstance(decision, Placement) and np.isfinite(decision.score) for *_, decision in seen)
+
+
+def test_a_run_leaves_the_heat_profiles_that_its_policy_learnt():
+    """Full racks that stop are warm, cool in the time of their plates, and batch work is what warmed them."""
+    jobs = [
+        batch(f"job-{n:02d}-{turn}", 61.0 + 2_400.0 * turn, 18, 0.9, 1_200.0) for n in range(4) for turn in range(3)
+    ]
+    looks = [batch(f"look-{n:03d}", 65.0 + 60.0 * n, 1, 0.0, 5.0) for n in range(118)]
+    result = told(POLICY, [*jobs, *looks], until=2 * HOUR)
+    table = result.tables["heat_profiles"].set_index("name")
+    racks = result.tables["racks"].set_index("name")
+    assert list(table.index) == list(racks.index)
+    highest = table["mean_celsius"] + table["peak_excursion_kelvin"]
+    assert (highest <= racks["device_temperature_celsius_max"] + 0.5).all()
+    used = table[table["falls"] > 0]
+    assert len(used) > 0
+    assert used["recovery_seconds"].between(5.0, 300.0).all()
+    assert (used["batch_correlation"] > 0.5).all()
+    assert used[["training_correlation", "inference_correlation"]].isna().all(axis=None)
+    assert "heat_profiles" not in told(first_fit, looks[:2]).tables

@@ -4,6 +4,7 @@ import pytest
 
 from twin.policy import first_fit
 from twin.results.kinds import EventKind
+from twin.sim.capping import Controller, hold
 from twin.sim.world import Settings
 
 CAPS = (EventKind.CAP_ON, EventKind.CAP_OFF, EventKind.BREAKER_TRIP)
@@ -73,3 +74,33 @@ def test_capping_brings_the_feed_into_its_band_and_lets_go_when_the_other_is_bac
     gang = result.tables["jobs"].set_index("id").loc["gang"]
     full = (BACK + 300.0 - 10.0) * 72
     assert full - (BACK - LOST) * 72 < gang["delivered_gpu_seconds"] < 0.95 * full
+
+
+def test_a_policy_that_caps_everything_does_so_from_the_start_and_the_managers_never_let_go(tell, a_job, log_of):
+    """Clock 0.6: GPUs draw and do what clock 0.6 does, all the time; whole-hall capping on top changes nothing."""
+    demand = [a_job("gang", 18, 1e5, utilisation=0.8)]
+    found = {}
+    chosen_by = {"free": {}, "held": {"greatest_clock": 0.6}, "both": {"greatest_clock": 0.6, "capping": True}}
+    for name, chosen in chosen_by.items():
+        found[name] = tell(1_800.0, jobs=demand, settings=Settings(**chosen))
+    free, held, both = found["free"], found["held"], found["both"]
+    assert log_of(held, EventKind.CAP_ON, EventKind.CAP_OFF) == [(0.0, "cap_on", "small")]
+    assert log_of(free, EventKind.CAP_ON, EventKind.CAP_OFF) == []
+    assert held.metrics["capped_gpu_seconds"] == pytest.approx(1_800.0 * 72)
+    assert held.metrics["it_energy_joules"] < free.metrics["it_energy_joules"]
+    speed = held.metrics["gpu_seconds_delivered"] / free.metrics["gpu_seconds_delivered"]
+    assert speed == pytest.approx(0.6**0.7, rel=1e-3)  # work per time is f^β, β = 0.7 for a job that says nothing
+    for name in ("capped_gpu_seconds", "it_energy_joules", "gpu_seconds_delivered"):
+        assert both.metrics[name] == pytest.approx(held.metrics[name], rel=1e-12)  # looks end stretches
+
+
+def test_a_manager_that_lets_go_leaves_the_clock_where_the_policy_holds_it(bench):
+    world = bench(settings=Settings(greatest_clock=0.5, capping=True)).world
+    hold(world)
+    node = next(n for n, name in enumerate(world.topology.node_names) if name == "row A/feed A")
+    controller = Controller(world, node)
+    caps = world.plant.u.tray["cap"]
+    world.plant.set_load(controller.trays, 0.8)
+    for share in (0.0, 1.0):
+        controller._cap(share)
+        assert (caps <= 0.5).all() and (caps[controller.trays] == (0.1 if share == 0.0 else 0.5)).all()

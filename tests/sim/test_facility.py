@@ -14,8 +14,8 @@ from twin.sim.readings import Truth
 
 def limits_of(plant, truth, facility):
     """Present current of every limit [A]."""
-    currents = np.concatenate([truth.phase_current(), truth.breaker_current()])
-    lines = len(truth.phase_current())
+    currents = np.concatenate([truth.of("phase_current"), truth.of("breaker_current")])
+    lines = len(truth.of("phase_current"))
     return currents[np.where(facility.limit_phase >= 0, facility.limit_phase, lines + facility.limit_breaker)]
 
 

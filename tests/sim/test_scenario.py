@@ -8,7 +8,8 @@ from twin.cli import stories
 from twin.hall.parts import NodeKind
 from twin.hall.reader import load_hall
 from twin.places import scenarios_dir
-from twin.sim.actions import ACTIONS, targets_of
+from twin.sim.action_checks import targets_of
+from twin.sim.actions import ACTIONS
 from twin.sim.faults import EFFECTS
 from twin.sim.scenario import ScenarioError, read_scenario, short_form
 
@@ -56,6 +57,9 @@ def test_fields_that_are_left_out_have_their_defaults():
         "utilisation": 0.5,
         "swing": 0.0,
         "rack": None,
+        "role": None,
+        "by": None,
+        "reason": None,
         "id": None,
         "priority": 0,
     }
@@ -197,6 +201,8 @@ JOB = {"at": 1, "do": "submit_job", "kind": "batch", "trays": 1, "seconds": 60, 
         ({"trays": 73}, "trays", "the hall has 72"),
         ({"trays": 19, "rack": "A-01"}, "trays", "A-01 has 18"),
         ({"rack": "B-01"}, "rack", "unknown rack"),
+        ({"rack": "A-01", "role": "policy"}, "role", "unknown word"),
+        ({"reason": "it is urgent"}, "reason", "goes with a rack to pin it to"),
         ({"seconds": "soon"}, "seconds", "not a time"),
         ({"utilisation": 75}, "utilisation", "out of bounds"),
         ({"repair": "1 h"}, "repair", "submit_job is not a thing to repair"),

@@ -8,6 +8,7 @@ from twin.policy import Placement, Reason, first_fit
 from twin.results.kinds import EventKind
 from twin.sim.scheduler import PATIENCE, PolicyError
 from twin.sim.world import Settings
+from twin.workload.jobs import JobKind
 
 STARTS = (EventKind.JOB_STARTED,)
 TURNS = (EventKind.JOB_STARTED, EventKind.JOB_PREEMPTED, EventKind.JOB_COMPLETED)
@@ -144,11 +145,14 @@ def test_a_job_larger_than_the_hall_is_refused_and_holds_up_nobody(tell, a_job, 
 
 
 def test_a_pinned_job_waits_for_its_rack(bench, a_job):
-    stage = bench()
+    heard = []
+    tell = Settings(pinned=lambda request, pin, now: heard.append((request.id, pin.rack, str(pin.by.role), now)))
+    stage = bench(settings=tell)
     stage.submit(a_job("first", 18, 100.0, submit=5.0))
     stage.submit(a_job("pinned", 18, 100.0, submit=6.0), pin="A-01")
     stage.run(200.0)
     assert stage.told(*STARTS) == [(10.0, "job_started", "first"), (120.0, "job_started", "pinned")]
+    assert heard == [("pinned", "A-01", "operator", 120.0)]  # told once, when it is placed
 
 
 def test_a_policys_state_comes_back_to_it(bench, a_job):
@@ -192,3 +196,16 @@ def test_a_controller_that_always_looks_starts_jobs_at_the_same_ticks(bench, a_j
         return stage.told(EventKind.JOB_STARTED)
 
     assert starts(True) == starts(False) == [(10.0, "job_started", "first"), (110.0, "job_started", "second")]
+
+
+def test_trays_of_each_class_of_work_are_counted_by_rack_as_they_are_held_and_left(bench, a_job):
+    hall = bench()
+    hall.submit(a_job("train", 18, 1_000.0), a_job("serve", 4, 400.0, kind=JobKind.INFERENCE))
+    counted = {}
+    for time in (50.0, 700.0, 1_200.0):
+        hall.at(time, lambda time=time: counted.update({time: hall.world.snapshot().rack_kind_trays}))
+    hall.run(1_300.0)
+    assert counted[50.0].sum(axis=0).tolist() == [18, 4, 0, 0]
+    assert counted[50.0][:2].tolist() == [[18, 0, 0, 0], [0, 4, 0, 0]]
+    assert counted[700.0].sum(axis=0).tolist() == [18, 0, 0, 0]
+    assert counted[1_200.0].sum() == 0

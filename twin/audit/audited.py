@@ -33,7 +33,7 @@ def audited(
 
     def place(snapshot: FacilitySnapshot, request: JobRequest, state: Any) -> tuple[Decision, Any]:
         seen = store.put(snapshot)
-        before = store.put_value(state)
+        before = store.put_state(state)
         decision, after = policy(snapshot, request, state)
         data = decision_data(
             decision,
@@ -42,7 +42,7 @@ def audited(
             snapshot_seconds=snapshot.time_seconds,
             policy=form,
             before=before,
-            after=store.put_value(after),
+            after=store.put_state(after),
             context=context_of(decision) if around is None else around(snapshot, request, decision),
         )
         log.append(DECISION, request.id, snapshot.time_seconds, data)

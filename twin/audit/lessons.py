@@ -1,4 +1,5 @@
-"""What a log teaches: repeated placements on poor racks, over-sensitive thresholds, flags that stay set for long."""
+"""What a log teaches: who overruled the policy, repeated placements on poor racks, over-sensitive thresholds, and flags
+that stay set for long."""
 
 import math
 from collections import defaultdict
@@ -57,11 +58,23 @@ class LongFlag:
 
 
 @dataclass(frozen=True)
+class Overruled:
+    """What people of one role decided in the policy's place."""
+
+    role: str
+    overrides: int
+    jobs: tuple[str, ...]
+    by: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Lessons:
-    """The three lists, worst first, and how much was read."""
+    """The lists, worst first, and how much was read."""
 
     records: int
     decisions: int
+    overrides: tuple[Overruled, ...]
     poor_racks: tuple[PoorRack, ...]
     sensitive_rules: tuple[SensitiveRule, ...]
     long_flags: tuple[LongFlag, ...]
@@ -90,10 +103,30 @@ def lessons(
     return Lessons(
         records=len(records),
         decisions=sum(record["type"] == DECISION for record in records),
+        overrides=tuple(_overruled(records)),
         poor_racks=tuple(_poor_racks(records, burden or {}, limits)),
         sensitive_rules=tuple(_sensitive(records, limits)),
         long_flags=tuple(_long_flags(flags, end, limits)),
     )
+
+
+def _overruled(records: Sequence[Mapping[str, Any]]) -> Iterable[Overruled]:
+    """Overrides by role, the most first."""
+    by_role: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for record in records:
+        if record["type"] in (DECISION, OVERRIDE) and "override" in record["data"]:
+            by_role[str(record["data"]["override"]["role"])].append(record)
+    found = [
+        Overruled(
+            role,
+            len(own),
+            tuple(dict.fromkeys(str(each["subject"]) for each in own)),
+            tuple(dict.fromkeys(str(each["data"]["override"]["identity"]) for each in own)),
+            tuple(dict.fromkeys(str(each["data"]["override"]["reason"]) for each in own)),
+        )
+        for role, own in by_role.items()
+    ]
+    return sorted(found, key=lambda each: (-each.overrides, each.role))
 
 
 def _poor_racks(

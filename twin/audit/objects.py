@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from twin.audit.canonical import PREFIX, canonical, parse
 from twin.audit.errors import AuditError
+from twin.audit.parts import parted
 from twin.audit.values import KINDS, WIDEST, decode, encode
 from twin.policy.snapshot import FacilitySnapshot, History
 
@@ -144,6 +145,15 @@ def array_bytes(part: AnyArray | Bundle) -> bytes:
 def value_bytes(value: Any) -> bytes:
     """Any other value: the canonical JSON of its form."""
     return canonical(encode(value))
+
+
+def state_name(state: Any) -> str:
+    """The digest of a policy's state as a record has it."""
+    return _value_name(parted(state, _value_name))
+
+
+def _value_name(value: Any) -> str:
+    return PREFIX + piece_digest(VALUE, value_bytes(value)).hex()
 
 
 def read_piece(header: str, data: bytes) -> Any:

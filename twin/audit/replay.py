@@ -6,10 +6,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from twin.audit.canonical import PREFIX, canonical
+from twin.audit.canonical import canonical
 from twin.audit.errors import AuditError
 from twin.audit.log import read_records
-from twin.audit.objects import VALUE, piece_digest, value_bytes
+from twin.audit.objects import state_name
 from twin.audit.records import DECISION, PolicyStamp, decision_form
 from twin.audit.stored import StoredSnapshots
 from twin.audit.values import decode
@@ -108,7 +108,7 @@ def _compare(record: Mapping[str, Any], policy: Policy, given: tuple[Any, Any, A
     try:
         decision, state = policy(*given)
         form = decision_form(decision)
-        after = PREFIX + piece_digest(VALUE, value_bytes(state)).hex()
+        after = state_name(state)
     except Exception as error:  # whatever a policy raises is a difference from having decided
         return differs("decision", data["decision"], f"{type(error).__name__}: {error}")
     if canonical(form) != canonical(data["decision"]):

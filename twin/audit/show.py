@@ -76,9 +76,10 @@ def _sentence(record: Mapping[str, Any]) -> str:
         parts.append(f"Trigger: {data['trigger']}.")
     parts += [_limit(each) for each in data.get("thresholds", [])]
     approver = data.get("approver")
-    parts.append(
-        f"Approved by {approver['identity']} ({approver['role']})." if approver else "No approver is recorded."
-    )
+    if approver:
+        parts.append(f"Approved by {approver['identity']} ({approver['role']}).")
+    elif "override" not in data:
+        parts.append("No approver is recorded.")
     return " ".join(parts)
 
 

@@ -6,12 +6,14 @@ what is new against the entry before. The file is one of frames (:mod:`twin.audi
 library but zlib, and a crash costs the last entry at most. A zip of arrays such as npz cannot be appended to after a
 crash, and JSON with base64 is a third larger and slower to read.
 
-What is unchanged is found by comparing bytes (names apart, which are tuples of text): a service that fills one array
-again and again is recorded as it was at each decision. Of histories in the very mapping that the snapshot before had,
-the newest row is compared: a snapshot is frozen, and rows of the past are not written anew in place.
+What is unchanged is found by comparing bytes (values apart that cannot change): a service that fills one array again
+and again is recorded as it was at each look. Of snapshots of one look, which their serial tells, free trays alone are
+compared. Of histories in the very mapping that the snapshot before had,
+the newest row is compared, and none of those that lie on in the same memory: rows of the past are written once.
 """
 
 import json
+from collections import deque
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,27 +38,31 @@ from twin.audit.objects import (
     snapshot_digest,
     value_bytes,
 )
+from twin.audit.parts import parted
 from twin.audit.values import immutable
 from twin.policy.snapshot import FacilitySnapshot
 
+GIVEN_AWAY = "rack_free_trays"
+
 
 class _Slot:
-    """The last piece at one path: how its arrays lie, or the tuple of names that it is."""
+    """The last piece at one path: how its arrays lie, or the value that it is, where that cannot change."""
 
-    __slots__ = ("data", "digest", "layout", "names")
+    __slots__ = ("data", "digest", "fixed", "layout")
 
     def __init__(self, layout: Layout | None, data: bytes, digest: bytes, part: Any) -> None:
         self.layout, self.data, self.digest = layout, data, digest
-        self.names = part if type(part) is tuple and all(type(name) is str for name in part) else None
+        self.fixed = part if immutable(part) else None
 
 
 class _Lane:
-    """The last samples at one path: copies of their rows, and the rows' digests."""
+    """The last samples at one path, and the digests of their rows."""
 
     def __init__(self, header: str) -> None:
         self.header = header
-        self.times: NDArray[Any] = np.zeros(0)
-        self.arrays: list[NDArray[Any]] = []  # values and qualities of each history
+        self.times: NDArray[Any] = np.zeros(0)  # a copy
+        self.arrays: list[NDArray[Any]] = []  # values and qualities of each history: where they lie …
+        self.copies: list[NDArray[Any]] = []  # … and how they were
         self.rows: list[bytes] = []  # digests
         self.digest = b""
         self.newest = b""
@@ -74,8 +80,8 @@ class _Lane:
         known = len(old) - gone
         if known > len(new) or old[gone:].tobytes() != new[:known].tobytes():
             return len(old), 0
-        for mine, theirs in zip(self.arrays, _arrays(samples), strict=True):
-            if not _same_bits(mine[gone:], theirs[:known]):
+        for mine, copy, theirs in zip(self.arrays, self.copies, _arrays(samples), strict=True):
+            if not _goes_on(mine, theirs, gone) and not _same_bits(copy[gone:], theirs[:known]):
                 return len(old), 0
         return gone, known
 
@@ -88,17 +94,39 @@ class _Lane:
         )
 
     def keep(self, samples: Samples, rows: list[bytes]) -> None:
-        """Hold a copy of these samples."""
+        """Hold these samples."""
         self.newest = row_bytes(samples, -1) if rows else b""
         self.names = list(samples)
         self.times = samples.times.copy()
-        self.arrays = [array.copy() for array in _arrays(samples)]
+        self.arrays = _arrays(samples)
+        # who closes rows for writing keeps what History asks for
+        self.copies = [array.copy() if array.flags.writeable else array for array in self.arrays]
         self.rows = rows
         self.digest = history_digest(self.header, rows)
 
 
 def _arrays(samples: Samples) -> list[NDArray[Any]]:
     return [array for history in samples.values() for array in (history.values, history.quality)]
+
+
+def _goes_on(old: NDArray[Any], new: NDArray[Any], gone: int) -> bool:
+    """Whether ``new`` is a later part of the very array that ``old`` is a part of, so many rows on.
+
+    Rows of a history are written once (:class:`twin.policy.snapshot.History`), so what both have is the same. A record
+    that is moved up in one place does not go on like this: its parts lie where they lay.
+    """
+    return (
+        gone > 0
+        and new.base is not None
+        and new.base is old.base
+        and new.strides == old.strides
+        and new.shape[1:] == old.shape[1:]
+        and _place(new) - _place(old) == gone * old.strides[0]
+    )
+
+
+def _place(array: NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
 
 
 def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:
@@ -122,6 +150,8 @@ class SnapshotStore:
         self._numbers: dict[bytes, int] = {}  # digest of every piece in the file → its number
         self._headers: dict[str, int] = {}  # header of any piece in the file → its number
         self._values: set[bytes] = set()  # digests of pieces that were put as values
+        self._state: tuple[Any, str] = (object(), "")  # the last state that cannot change, and its digest
+        self._parts: deque[tuple[Any, str]] = deque(maxlen=4)  # of states, that cannot change, with their digests
         self._fixed: tuple[Any, str] = (object(), "")  # the last value that cannot change, and its digest
         self._count = 0
         for frame in self._file.frames:
@@ -132,6 +162,8 @@ class SnapshotStore:
         self._paths: set[str] | None = None  # of the snapshot before; None when the next stands by itself
         self._histories: Any = None  # of the snapshot before
         self._before = ""  # digest of the snapshot before
+        self._serial = 0  # of the look that it is of
+        self._entries: dict[str, bytes] = {}  # digests of its parts by path
         self._new: list[tuple[str, bytes]] = []  # pieces of the entry that is being made
         self._new_headers: list[str] = []
 
@@ -151,15 +183,17 @@ class SnapshotStore:
 
     def put(self, snapshot: FacilitySnapshot) -> str:
         """Store a snapshot, unless it is the one before, and return its digest."""
-        entries: dict[str, bytes] = {}
         changed: dict[str, Any] = {}
+        again = snapshot.serial != 0 and snapshot.serial == self._serial and self._paths is not None
+        entries: dict[str, bytes] = dict(self._entries) if again else {}
         try:
-            for path, part in parts_of(snapshot):
+            # two snapshots of one look differ in what has been given away since, and in nothing else
+            for path, part in ((GIVEN_AWAY, snapshot.rack_free_trays),) if again else parts_of(snapshot):
                 if isinstance(part, Samples):
                     entries[path] = self._put_samples(path, part, changed, snapshot.histories is self._histories)
                 else:
                     entries[path] = self._put_part(path, part, changed)
-            self._histories = snapshot.histories
+            self._histories, self._serial, self._entries = snapshot.histories, snapshot.serial, entries
             if not changed and entries.keys() == self._paths:
                 return self._before
             return self._append(entries, changed)
@@ -187,6 +221,25 @@ class SnapshotStore:
         self._new, self._new_headers = [], []
         self._paths, self._before = set(entries), digest
         return digest
+
+    def put_state(self, state: Any) -> str:
+        """Store a policy's state in its parts (:mod:`twin.audit.parts`) and return its digest."""
+        if state is self._state[0]:
+            return self._state[1]  # it came out of one decision and goes into the next
+        name = self.put_value(parted(state, self._put_part_of_state))
+        if immutable(state):
+            self._state = (state, name)
+        return name
+
+    def _put_part_of_state(self, value: Any) -> str:
+        """A part is encoded once, if nothing inside it can change: states hand it on."""
+        for known, name in self._parts:
+            if known is value:
+                return name
+        name = self.put_value(value)
+        if immutable(value):
+            self._parts.append((value, name))
+        return name
 
     def put_value(self, value: Any) -> str:
         """Store the encoded form of any value, unless it is there, and return its digest."""
@@ -221,17 +274,21 @@ class SnapshotStore:
             del self._headers[header]
         self._new_headers = []
         self._new, self._slots, self._lanes, self._paths, self._histories = [], {}, {}, None, None
+        self._serial = 0
 
     def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
         slot = self._slots.get(path)
+        if slot is not None and slot.fixed is not None and part is slot.fixed:
+            return slot.digest  # names, and what feeds and cools the racks
         layout = None
         if isinstance(part, np.ndarray | Bundle):
             layout, data = layout_of(part), array_bytes(part)
-        elif slot is not None and slot.names is not None and part is slot.names:
-            return slot.digest  # a tuple of names cannot change
+        elif slot is not None and slot.fixed is not None and part is slot.fixed:
+            return slot.digest
         else:
             data = value_bytes(part)
-        if slot is not None and slot.data == data and slot.layout == layout and slot.names is None:
+        if slot is not None and slot.data == data and slot.layout == layout:
+            self._slots[path] = _Slot(layout, data, slot.digest, part)
             return slot.digest
         header = VALUE if layout is None else header_of(layout, path)
         digest = piece_digest(header, data)

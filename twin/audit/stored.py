@@ -20,6 +20,7 @@ from twin.audit.objects import (
     read_samples,
     snapshot_digest,
 )
+from twin.audit.parts import whole
 from twin.policy.snapshot import FacilitySnapshot
 
 CACHED_FRAMES = 512  # whose data is kept unpacked
@@ -135,7 +136,7 @@ class StoredSnapshots:
         found = self._digest(number)
         if PREFIX + found.hex() != digest:
             raise AuditError(f"{self.path}: value {digest} was changed: its content has the digest {found.hex()}")
-        return self._value(number)
+        return whole(self._value(number), self.value)
 
     def check(self, digest: str) -> None:
         """Raise :class:`AuditError` unless the snapshot or value of a digest is there and has that digest."""

@@ -261,10 +261,13 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 
 
 def immutable(value: Any) -> bool:
-    """Whether nothing inside a value can change: numbers, text, enumerations, tuples and frozen dataclasses of such."""
+    """Whether nothing inside a value can change: numbers, text, enumerations, arrays that are nobody's view and cannot
+    be written to, and tuples and frozen dataclasses of such."""
     kind = type(value)
     if kind in _FIXED:
         return True
+    if kind is np.ndarray:
+        return value.base is None and not value.flags.writeable
     if kind is tuple or kind is frozenset:
         return all(map(immutable, value))
     if is_dataclass(kind):

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from twin.bench.days import exascale_day, month, seeds_on_two_cores, thousand_day
+from twin.bench.audit import audit
+from twin.bench.days import aware_day, exascale_day, month, seeds_on_two_cores, thousand_day
 from twin.bench.decisions import decisions
 from twin.bench.figure import Asked
 from twin.bench.growth import growth
@@ -96,6 +97,27 @@ MEASUREMENTS: dict[str, Measurement] = {
                 Asked("look at new readings, 15 minutes of them", "ms"),
             ),
             decisions,
+        ),
+        Measurement(
+            "aware",
+            "a day of the reference hall under thermal_aware, with its audit, against first_fit",
+            (
+                Asked("a day under thermal_aware, over first_fit", "×", 2.0),
+                Asked("a day under thermal_aware, whole process", "s", 10.0),
+                Asked("a day under first_fit, whole process", "s"),
+                Asked("a day under thermal_aware without audit, whole process", "s"),
+            ),
+            aware_day,
+        ),
+        Measurement(
+            "audit",
+            "decisions of the thermal-aware policy recorded: 64 racks, 10 minutes of readings",
+            (
+                Asked("decision record appended", "µs", 150.0),
+                Asked("the same with state and last look stored", "µs"),
+                Asked("the same with a new look stored", "µs"),
+            ),
+            audit,
         ),
         Measurement(
             "month",

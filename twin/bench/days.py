@@ -14,10 +14,13 @@ EXASCALE = (
     "workload=exascale_batch",
     "record.interval_seconds=15",
     "sensors.all.period_seconds=15",
+    "policy=first_fit",
 )
-THOUSAND = ("hall=thousand", "workload=many_jobs", "control_always=true")
-MONTH = ("hall=reference",)
-SEEDS = ("hall=reference",)
+THOUSAND = ("hall=thousand", "workload=many_jobs", "control_always=true", "policy=first_fit")
+REFERENCE = ("hall=reference",)
+CHOICES = (("policy=first_fit",), ("policy=thermal_aware",), ("policy=thermal_aware", "policy.audit=false"))
+MONTH = ("hall=reference", "policy=first_fit")
+SEEDS = ("hall=reference", "policy=first_fit")
 SWEPT = 16  # seeds
 ONE_THREAD = {name: "1" for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 HOURS = 24.0
@@ -75,6 +78,19 @@ def seeds_on_two_cores(
     for _ in range(repeats):
         one, two = sweep(1), sweep(2)
         runs.append((one / two, one, two))
+    return runs
+
+
+def aware_day(
+    repeats: int, words: tuple[str, ...] = REFERENCE, hours: float = HOURS
+) -> list[tuple[float, float, float, float]]:
+    """A day of the reference hall under thermal_aware: its process over that under first_fit, seconds of both, and of
+    one that writes no audit."""
+    _run(words, WARM_HOURS)
+    runs = []
+    for _ in range(repeats):
+        plain, aware, silent = (_run((*words, *choice), hours)[0].wall_seconds for choice in CHOICES)
+        runs.append((aware / plain, aware, plain, silent))
     return runs
 
 

@@ -21,6 +21,7 @@ from twin.hall.reader import read_hall
 from twin.policy import Policy
 from twin.policy.baselines import POLICIES
 from twin.policy.documents import DocumentError
+from twin.policy.expressions import Expression, ExpressionRefused
 from twin.sim.chance import as_actions, draw_faults
 from twin.sim.releases import misfits
 from twin.sim.scenario import Scenario, read_scenario
@@ -43,6 +44,18 @@ RESPONSE = (
     number("acknowledge_seconds", "until a person has looked at what only a person may release"),
 )
 
+CEL = "pip install 'data-hall-twin[cel]'"
+
+
+def site_rule(source: str) -> Expression:
+    """A rule of a site that is an expression, in CEL. Raises :class:`~twin.policy.expressions.ExpressionRefused`."""
+    try:
+        from twin.cel import compiled  # an extra
+    except ImportError as error:
+        raise ExpressionRefused("rules in CEL need the extra cel, which is not installed", CEL) from error
+    return compiled(source)
+
+
 #: policies without parameters, by name; each maps a seed to a policy. A module is loaded when its policy is asked for
 BLIND: dict[str, Callable[[int], Policy]] = {
     **POLICIES,
@@ -51,7 +64,8 @@ BLIND: dict[str, Callable[[int], Policy]] = {
 }
 #: policies with parameters, each made of its whole mapping
 DOCUMENTED: dict[str, Callable[[Mapping[str, Any]], Policy]] = {
-    "thermal_aware": lambda mapping: twin.policy.thermal_aware(mapping),
+    "thermal_aware": lambda mapping: twin.policy.thermal_aware(mapping, site_rule),
+    "cap_all": lambda mapping: twin.policy.cap_all(mapping),
     "static_thresholds": lambda mapping: twin.policy.static_thresholds(mapping),
 }
 
@@ -117,7 +131,14 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
         attempt(lambda: as_actions(draw_faults(settings.faults, hall, configuration.seed, seconds), hall))
     if faults or workload is None or policy is None or scenario is None or settings is None:
         raise Refused(faults)
-    return Parts(configuration, hall, workload, policy, scenario, replace(settings, response=response, rollout=rollout))
+    chosen = replace(
+        settings,
+        response=response,
+        rollout=rollout,
+        forecaster=getattr(policy, "forecast", None),
+        greatest_clock=getattr(policy, "greatest_clock", Settings.greatest_clock),
+    )
+    return Parts(configuration, hall, workload, policy, scenario, chosen)
 
 
 def node_list(workload: object) -> Path | None:
@@ -144,7 +165,7 @@ def policy_of(mapping: Mapping[str, Any], seed: int) -> Policy:
         try:
             made = instantiate(dict(mapping))
         except Exception as error:  # whatever somebody else's code raises is a fault of what they named
-            reason = str(error.__cause__ or error).splitlines()[0]
+            reason = "; ".join(line.strip(": ") for line in str(error.__cause__ or error).splitlines()[:2])
             fault = Fault(SOURCE, "policy._target_", target, reason, "Name a callable as package.module.name")
             raise Refused([str(fault)]) from error
         if not callable(made):

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ the hash of the line before, so that nobody can change, remove or insert one uns
   verify   is the log as it was written? Names the first record that is not, and why
   replay   take every decision again from what was recorded, and compare bit for bit
   show     why is this job on this rack? One answer in sentences
-  report   racks chosen again and again though poor, rules that refuse by a hair, flags that stay set
+  report   who overruled the policy, racks chosen again and again though poor, rules that refuse by a hair, flags that
+           stay set
 
 LOG is a run's directory or the log itself. Beside it are the snapshots that the policy saw (audit.snapshots) and the
 checkpoints (audit.checkpoints.jsonl). Keep a copy of the checkpoints elsewhere: only they show a tail that was cut off.
@@ -308,10 +309,14 @@ def _burden(path: Path | None) -> Mapping[str, float]:
 def _print_lessons(found: Lessons) -> None:
     console = Console(highlight=False, markup=False)
     console.print(f"{found.records} records, {found.decisions} decisions")
+    overrides = _table("Operator overrides", ("role", "overrides", "jobs", "by", "reasons"))
+    for each in found.overrides:
+        overrides.add_row(
+            each.role, str(each.overrides), *(_some(words) for words in (each.jobs, each.by, each.reasons))
+        )
     racks = _table("Poor racks, chosen repeatedly", ("rack", "placements", "jobs", "because"))
     for rack in found.poor_racks:
-        more = f" and {len(rack.jobs) - 3} more" if len(rack.jobs) > 3 else ""
-        racks.add_row(rack.rack, str(rack.placements), ", ".join(rack.jobs[:3]) + more, rack.because)
+        racks.add_row(rack.rack, str(rack.placements), _some(rack.jobs), rack.because)
     rules = _table("Over-sensitive thresholds", ("rule", "refusals", "by a small margin", "median margin"))
     for rule in found.sensitive_rules:
         rules.add_row(rule.rule, str(rule.refusals), str(rule.near), f"{rule.median_margin:.2%}")
@@ -320,11 +325,18 @@ def _print_lessons(found: Lessons) -> None:
         ended = "yes" if flag.cleared else "no"
         flags.add_row(flag.flag, flag.scope, flag.since, clock(flag.seconds), ended, flag.owner)
     for table, nothing in (
+        (overrides, "nobody overruled the policy"),
         (racks, "no poor rack was chosen repeatedly"),
         (rules, "no threshold refused often by a small margin"),
         (flags, "no flag stayed set for long"),
     ):
         console.print(table if table.row_count else nothing)
+
+
+def _some(words: Sequence[str], shown: int = 3) -> str:
+    """The first few words, and how many more there are."""
+    more = f" and {len(words) - shown} more" if len(words) > shown else ""
+    return ", ".join(words[:shown]) + more
 
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:

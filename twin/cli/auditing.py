@@ -1,4 +1,4 @@
-"""The audit of a run: every decision, action of the ladder and change of a flag, written beside the run's tables."""
+"""The audit of a run: every decision, override, action of the ladder and change of a flag, beside the run's tables."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,14 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import twin
-from twin.audit import ACTION, FLAG, AuditLog, Person, PolicyStamp, SnapshotStore, action_data, audited, flag_data
+from twin.audit import (
+    ACTION,
+    FLAG,
+    OVERRIDE,
+    AuditLog,
+    Override,
+    Person,
+    PolicyStamp,
+    SnapshotStore,
+    action_data,
+    audited,
+    flag_data,
+    override_data,
+)
 from twin.audit.log import CHECKPOINTS, LOG, SNAPSHOTS
 from twin.cli.assembly import Parts
 from twin.policy.causes import Author, Trigger
 from twin.policy.flags import Change, Flags
 from twin.policy.playbook import Action
-from twin.policy.protocol import Policy
+from twin.policy.protocol import JobRequest, Policy
 from twin.sim.releases import Told
+from twin.sim.runner import Pin
 from twin.sim.world import Settings
 
 DOCUMENT, SEED = "document", "seed"  # parameters of a stamp, from which the policy is made again
@@ -38,7 +52,7 @@ def audited_run(parts: Parts, directory: Path) -> Iterator[tuple[Policy, Setting
             before_checkpoint=store.sync,
         ) as log,
     ):
-        settings = parts.settings
+        settings = replace(parts.settings, pinned=_overridden(log))
         if settings.response is not None:
             told = _recorder(log, settings.response.flags)
             settings = replace(settings, response=replace(settings.response, told=told))
@@ -77,6 +91,16 @@ def _recorder(log: AuditLog, flags: Flags) -> Callable[[Action | Change], None]:
             expires_seconds=what.expires_seconds,
         )
         log.append(FLAG, what.flag, what.time_seconds, data)
+
+    return tell
+
+
+def _overridden(log: AuditLog) -> Callable[[JobRequest, Pin, float], None]:
+    """Records each job that is put on a rack by a person, whatever the policy would have said."""
+
+    def tell(request: JobRequest, pin: Pin, time_seconds: float) -> None:
+        override = Override(_person(pin.by), pin.reason, ((pin.rack, request.trays),))
+        log.append(OVERRIDE, request.id, time_seconds, override_data(request, override))
 
     return tell
 

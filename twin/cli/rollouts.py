@@ -8,12 +8,12 @@ from twin.cli.documents import document_path, read_document
 from twin.hall.errors import Fault, Faults, HallError
 from twin.hall.fields import count, number, read_fields, share
 from twin.policy.canary import CanaryRule
-from twin.policy.documents import DocumentFaults
+from twin.policy.documents import DocumentError, DocumentFaults
 from twin.policy.headroom import read_permitted
 from twin.policy.rollout import Plan
 from twin.policy.score import Formula, read_formula
 from twin.policy.trial import Design
-from twin.sim.actions import HISTORY_SECONDS
+from twin.sim.action_checks import HISTORY_SECONDS
 from twin.sim.releases import METERS, RolloutSettings
 
 Made = TypeVar("Made")
@@ -54,9 +54,10 @@ def rollout_of(policy: Mapping[str, Any]) -> RolloutSettings | None:
     for metric in () if design is None else design.metrics:
         if metric.name not in METERS:
             faults.unknown(f"{AT}.judge.metrics", metric.name, "metric", METERS)
-    if plan is not None and "temperature_rise" in plan.limits and not _reads(design, "temperature"):
+    refused = judged and design is None  # and told already
+    if plan is not None and "temperature_rise" in plan.limits and not (refused or _reads(design, "temperature")):
         faults.add(f"{AT}.judge.metrics", None, "temperature_rise needs the metric temperature", "Add that metric")
-    if judged and not _reads(design, "power") and design is not None:
+    if design is not None and not _reads(design, "power"):
         faults.add(f"{AT}.judge.metrics", None, "full rollout is projected from the metric power", "Add that metric")
     notes = DocumentFaults()
     permitted = read_permitted(given.get("permitted", {}), f"{AT}.permitted", notes)
@@ -81,6 +82,12 @@ def _made(given: Mapping[str, Any], key: str, make: Callable[[Mapping[str, Any]]
         return None
     try:
         return make(value)
+    except DocumentError as error:
+        for fault in error.faults:
+            inside = fault.key.partition(".")[2] if "." in fault.key else ""  # what it calls itself is no key here
+            at = f"{AT}.{key}.{inside}" if inside else f"{AT}.{key}"
+            faults.add(at, fault.value, fault.problem, fault.remedy)
+        return None
     except (ValueError, TypeError) as error:
         told = [line.strip() for line in str(error).splitlines()]
         for line in told[1:] if len(told) > 1 and told[0].endswith("refused.") else told:

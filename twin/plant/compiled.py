@@ -32,7 +32,7 @@ def kernel_folder() -> str:
     after a change to one of those it would go on with the old physics.
     """
     here = Path(__file__).parent
-    others = ("hall/fluids.py", "sim/noise.py", "sim/transducer.py")
+    others = ("hall/fluids.py", "sim/noise.py", "sim/readings.py", "sim/transducer.py", "units.py")
     sources = sorted([*here.glob("*.py"), *(here.parent / other for other in others)])
     # Numba keeps kernels by their place too: two installations of the same sources do not share them
     parts = [str(here).encode(), *(path.read_bytes() for path in sources)]

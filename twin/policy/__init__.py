@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from twin.policy.scope import Level, Scope
     from twin.policy.sensed import Sensed, readings_of
     from twin.policy.snapshot import FacilitySnapshot, History, Quality
-    from twin.policy.static import best_fit, refuse_all, static_thresholds
+    from twin.policy.static import best_fit, cap_all, refuse_all, static_thresholds
     from twin.policy.trial import Design, JudgeState, Metric, Outcome, Readings, Verdict, Window, Windows
 
 _MODULES = {
@@ -73,7 +73,7 @@ _MODULES = {
     "scope": ("Level", "Scope"),
     "sensed": ("Sensed", "readings_of"),
     "snapshot": ("FacilitySnapshot", "History", "Quality"),
-    "static": ("best_fit", "refuse_all", "static_thresholds"),
+    "static": ("best_fit", "cap_all", "refuse_all", "static_thresholds"),
     "trial": ("Design", "JudgeState", "Metric", "Outcome", "Readings", "Verdict", "Window", "Windows"),
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
@@ -122,6 +122,7 @@ __all__ = [
     "acknowledge",
     "best_fit",
     "candidates_of",
+    "cap_all",
     "check_policy",
     "choose_canaries",
     "clear_flag",

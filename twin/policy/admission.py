@@ -1,7 +1,8 @@
 """Rules that say what allows work on a rack. What is not known, or too old, allows nothing.
 
-A rule names a factor and the limit up to which, or from which on, it allows; it may hold for some classes of work or
-roles only. Rules are looked at in their order, and the first that does not allow is the reason.
+A rule names a factor and the limit up to which, or from which on, it allows, or is an expression over the factors
+(:mod:`twin.policy.expressions`); it may hold for some classes of work or roles only. Rules are looked at in their
+order, and the first that does not allow is the reason.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.policy.documents import DocumentFaults, Reader
+from twin.policy.expressions import Compiler, ExpressionRefused, ExpressionRule, no_compiler
 from twin.policy.factors import FACTORS
 
 Floats = NDArray[np.float64]
@@ -41,6 +43,14 @@ class Rule:
             within = values <= self.limit if self.at_most else values >= self.limit
         return np.asarray(known & within)
 
+    def allowed(self, values: Mapping[str, Floats], ages: Mapping[str, Floats]) -> Bools:
+        """Racks that it allows by the factors of all, shape (R,)."""
+        return self.allows(values[self.factor], ages[self.factor])
+
+    def told(self, values: Mapping[str, Floats], ages: Mapping[str, Floats], rack: int) -> str:
+        """Why a rack was not allowed."""
+        return self.sentence(float(values[self.factor][rack]), float(ages[self.factor][rack]))
+
     def sentence(self, value: float, age: float) -> str:
         """Why a rack with this value [the factor's unit] and age [s] was not allowed: rule, value, limit."""
         unit = FACTORS[self.factor].unit
@@ -53,27 +63,36 @@ class Rule:
         return f"{self.name}: {self.factor} {value:.4g}{unit}, {bound} {self.limit:g}{unit} allowed"
 
 
+AnyRule = Rule | ExpressionRule
+
+
 @dataclass(frozen=True)
 class Rules:
     """A versioned set of rules."""
 
     version: str
     owner: str
-    rules: tuple[Rule, ...]
+    rules: tuple[AnyRule, ...]
 
-    def of(self, kind: str, role: str) -> tuple[Rule, ...]:
+    def of(self, kind: str, role: str) -> tuple[AnyRule, ...]:
         """Those that hold for a class of work in a role."""
         return tuple(rule for rule in self.rules if rule.applies(kind, role))
 
 
-def read_rules(mapping: object, at: str, faults: DocumentFaults) -> Rules:
-    """Rules from a plain mapping; what is wrong is added to ``faults``."""
+def read_rules(mapping: object, at: str, faults: DocumentFaults, compiler: Compiler = no_compiler) -> Rules:
+    """Rules from a plain mapping; what is wrong is added to ``faults``. ``compiler`` reads expressions."""
     reader = Reader(mapping, at, faults)
     version, owner = reader.text("version"), reader.text("owner")
-    rules: list[Rule] = []
+    rules: list[AnyRule] = []
     for place, entry in reader.items("rules"):
         rule = Reader(entry, f"{at}.{place}" if at else place, faults)
-        name, factor = rule.text("name"), rule.text("factor", among=FACTORS)
+        name = rule.text("name")
+        if any(each.name == name for each in rules):
+            rule.fault("name", name, "the name of another rule", "Give each rule a name of its own")
+        if rule.has("allow"):
+            rules += _expression(rule, name, compiler)
+            continue
+        factor = rule.text("factor", among=FACTORS)
         if rule.has("at_most") == rule.has("at_least"):
             rule.fault("at_most", entry, "not one of at_most and at_least", "Give the limit on one side")
         at_most = rule.has("at_most")
@@ -88,20 +107,32 @@ def read_rules(mapping: object, at: str, faults: DocumentFaults) -> Rules:
             rule.texts("roles"),
         )
         rule.done()
-        if any(each.name == name for each in rules):
-            rule.fault("name", name, "the name of another rule", "Give each rule a name of its own")
         rules.append(found)
     reader.done()
     return Rules(version, owner, tuple(rules))
 
 
+def _expression(rule: Reader, name: str, compiler: Compiler) -> list[AnyRule]:
+    """A rule that is an expression; none, and a fault, for one that cannot be read."""
+    source, age = rule.text("allow"), rule.number("greatest_age_seconds", low=0.0)
+    kinds, roles = rule.texts("kinds"), rule.texts("roles")
+    rule.done()
+    if not source:
+        return []
+    try:
+        return [ExpressionRule(name, source, compiler(source), age, kinds, roles)]
+    except ExpressionRefused as refused:
+        rule.fault("allow", source, refused.problem, refused.remedy)
+        return []
+
+
 def admit(
-    rules: tuple[Rule, ...], values: Mapping[str, Floats], ages: Mapping[str, Floats]
+    rules: tuple[AnyRule, ...], values: Mapping[str, Floats], ages: Mapping[str, Floats]
 ) -> tuple[Bools, NDArray[np.int64]]:
     """Racks that all rules allow, and for each rack the first rule that does not, −1 for none; shapes (R,)."""
     racks = len(next(iter(values.values())))
     first = np.full(racks, NONE, dtype=np.int64)
     for place, rule in enumerate(rules):
-        refused = ~rule.allows(values[rule.factor], ages[rule.factor])
+        refused = ~rule.allowed(values, ages)
         first[refused & (first == NONE)] = place
     return first == NONE, first

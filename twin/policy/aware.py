@@ -14,16 +14,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.policy import exclusion
+from twin.policy import exclusion, profile
 from twin.policy.admission import Rules, admit, read_rules
 from twin.policy.baselines import larger_than_hall
 from twin.policy.decisions import Decision, Placement, Reason, Wait
 from twin.policy.documents import DocumentFaults, Reader, digest, nearest
 from twin.policy.exclusion import Exclusion, Out, read_exclusions
+from twin.policy.expressions import Compiler, no_compiler
 from twin.policy.facility import Facility
 from twin.policy.factors import Sensed, sense, with_headroom
-from twin.policy.headroom import LOOP, RACK, Headroom, Permitted, headroom, read_permitted
+from twin.policy.forecast import Forecast, forecast
+from twin.policy.headroom import LOOP, RACK, Ground, Headroom, Permitted, ground, headroom, read_permitted
 from twin.policy.names import by_name
+from twin.policy.profile import Profiles
 from twin.policy.protocol import JobRequest
 from twin.policy.score import Formula, Scores, read_formula, score
 from twin.policy.snapshot import FacilitySnapshot
@@ -32,17 +35,18 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-VERSION = "1"  # of this code's decisions: raised when equal inputs and parameters decide otherwise
+VERSION = "2"  # of this code's decisions: raised when equal inputs and parameters decide otherwise
 KILO = 1e3
 
 
 @dataclass(frozen=True)
 class State:
-    """What the policy knows between two calls: its last look, what is out, and what it promised since."""
+    """What the policy knows between two calls: its last look, what is out, promises since, and heat profiles."""
 
     serial: int
     out: Out
     promised_watts: Floats  # R
+    profiles: Profiles
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class _Memo:
     def __init__(self) -> None:
         self.inputs: tuple[Any, ...] = ()
         self.sensed: Sensed | None = None
+        self.ground: Ground | None = None
         self.room: Room | None = None
 
 
@@ -100,7 +105,7 @@ class ThermalAware:
         if facility is None:
             return Wait(request.id, Reason.WAIT_UNKNOWN, "the snapshot has no description of the facility"), state
         looked = self.look(snapshot, facility, state)
-        room = self.room(snapshot, facility, looked.promised_watts)
+        room = self.room(snapshot, facility, looked.promised_watts, looked.profiles)
         view = _View.of(self, snapshot, facility, looked, room, request)
         if not view.roomy.any() or (not request.one_rack and int(view.free.sum()) < request.trays):
             most = int(view.free.max(initial=0)) if request.one_rack else int(view.free.sum())
@@ -113,6 +118,7 @@ class ThermalAware:
         promised = looked.promised_watts.copy()
         for rack, trays in chosen:
             promised[rack] += trays * view.steady_watts[rack]
+        promised.setflags(write=False)  # a state is a value
         racks = [rack for rack, _ in chosen]
         decision = Placement(
             request.id,
@@ -129,22 +135,36 @@ class ThermalAware:
         if state is not None and state.serial == snapshot.serial:
             return state
         nothing = np.zeros(len(snapshot.rack_names))
-        values = self.room(snapshot, facility, nothing).values
+        nothing.setflags(write=False)
+        profiles = profile.step(None if state is None else state.profiles, snapshot)
+        values = self.room(snapshot, facility, nothing, profiles).values
         out = exclusion.step(self.exclusions, None if state is None else state.out, values, snapshot.time_seconds)
-        return State(snapshot.serial, out, nothing)
+        return State(snapshot.serial, out, nothing, profiles)
 
-    def room(self, snapshot: FacilitySnapshot, facility: Facility, promised_watts: Floats) -> Room:
-        """Headroom and factors of all racks after these promises [W]."""
+    def room(
+        self, snapshot: FacilitySnapshot, facility: Facility, promised_watts: Floats, profiles: Profiles | None = None
+    ) -> Room:
+        """Headroom and factors of all racks after these promises [W], with what their heat profiles say."""
         memo = self._memo
         inputs = _inputs(snapshot)
         if len(inputs) != len(memo.inputs) or any(a is not b for a, b in zip(inputs, memo.inputs, strict=True)):
-            memo.inputs, memo.sensed, memo.room = inputs, sense(snapshot, facility), None
+            memo.inputs, memo.room = inputs, None
+            memo.sensed, memo.ground = sense(snapshot, facility), ground(snapshot, facility, self.permitted)
         if memo.room is None or memo.room.promised_watts is not promised_watts:
-            assert memo.sensed is not None
-            found = headroom(snapshot, facility, self.permitted, promised_watts)
-            values, ages = with_headroom(memo.sensed, snapshot, found)
+            assert memo.sensed is not None and memo.ground is not None
+            found = headroom(memo.ground, promised_watts)
+            values, ages = with_headroom(memo.sensed, snapshot, facility, found, promised_watts)
+            values |= profile.factors(profiles, len(snapshot.rack_names))
+            since = np.full(len(promised_watts), profile.age_seconds(profiles, snapshot.time_seconds))
+            ages |= dict.fromkeys(profile.FACTORS, since)
             memo.room = Room(promised_watts, found, values, ages, {})
         return memo.room
+
+    def forecast(self, snapshot: FacilitySnapshot, since_seconds: float) -> Forecast | None:
+        """What this look lets expect (:mod:`twin.policy.forecast`); None without a description of the facility."""
+        if snapshot.facility is None:
+            return None
+        return forecast(snapshot, snapshot.facility, self.permitted, self.exclusions, since_seconds)
 
     def judge(self, room: Room, kind: str, role: str) -> Judged:
         """What rules and formula say of all racks for a class of work in a role."""
@@ -298,8 +318,7 @@ class _View:
             return Wait(request, Reason.WAIT_EXCLUDED, f"{name} is out until it has recovered")
         if not self.allowed[rack]:
             rule = self.policy.rules.of(self.request.kind, self.request.role)[int(self.first_rule[rack])]
-            value, age = float(self.values[rule.factor][rack]), float(self.ages[rule.factor][rack])
-            return Wait(request, Reason.WAIT_FOR_RULE, f"{rule.sentence(value, age)} on {name}")
+            return Wait(request, Reason.WAIT_FOR_RULE, f"{rule.told(self.values, self.ages, rack)} on {name}")
         if self.scores.confidence[rack] < self.policy.least_confidence:
             known, least = float(self.scores.confidence[rack]), self.policy.least_confidence
             return Wait(request, Reason.WAIT_UNKNOWN, f"confidence {known:.2f} on {name}, at least {least:g} asked")
@@ -332,10 +351,11 @@ def _turns(groups: Ints) -> Ints:
     return turns
 
 
-def thermal_aware(parameters: Mapping[str, Any]) -> ThermalAware:
+def thermal_aware(parameters: Mapping[str, Any], compiler: Compiler = no_compiler) -> ThermalAware:
     """The policy with these parameters, a plain mapping as in ``conf/policy/thermal_aware.yaml``.
 
-    Raises :class:`~twin.policy.documents.DocumentError` with everything that is wrong with them.
+    ``compiler`` reads rules that are expressions, such as :func:`twin.cel.compiled`. Raises
+    :class:`~twin.policy.documents.DocumentError` with everything that is wrong with them.
     """
     faults = DocumentFaults()
     reader = Reader(parameters, "policy", faults)
@@ -346,7 +366,7 @@ def thermal_aware(parameters: Mapping[str, Any]) -> ThermalAware:
     parts = {key: reader.mapping.get(key) for key in ("permitted", "admission", "exclusions", "score")}
     made = ThermalAware(
         read_permitted(parts["permitted"], "policy.permitted", faults),
-        read_rules(parts["admission"], "policy.admission", faults),
+        read_rules(parts["admission"], "policy.admission", faults, compiler),
         read_exclusions(parts["exclusions"], "policy.exclusions", faults),
         read_formula(parts["score"], "policy.score", faults),
         confidence,

@@ -24,9 +24,10 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.policy import profile
+from twin.policy.documents import DocumentError, DocumentFault, build
 from twin.policy.factors import FACTORS, sense, with_headroom
-from twin.policy.headroom import Permitted, headroom
-from twin.policy.mapping import build
+from twin.policy.headroom import Permitted, ground, headroom
 from twin.policy.score import Formula, Scores, score
 from twin.policy.snapshot import FacilitySnapshot
 
@@ -87,10 +88,14 @@ class CanaryRule:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> "CanaryRule":
-        """A rule from a plain mapping, ``safe`` a mapping of its own. Errors: ValueError with what is wrong."""
+        """A rule from a plain mapping, ``safe`` a mapping of its own.
+
+        Raises :class:`~twin.policy.documents.DocumentError` for what cannot be read, ValueError for what no rule has.
+        """
         safe = mapping.get("safe", {})
         if not isinstance(safe, Mapping):
-            raise ValueError(f"canary: safe = {safe!r}: give inlet_celsius, device_celsius and headroom_ratio")
+            remedy = "Give inlet_celsius, device_celsius and headroom_ratio"
+            raise DocumentError([DocumentFault("canary.safe", safe, "not a mapping of limits", remedy)])
         return build(cls, mapping, "canary", safe=build(Safe, safe, "canary.safe"))
 
 
@@ -125,8 +130,10 @@ def candidates_of(
         raise ValueError("the snapshot has no description of the facility: give FacilitySnapshot.facility")
     nothing = np.zeros(len(snapshot.rack_names))
     sensed = sense(snapshot, snapshot.facility)
-    found = headroom(snapshot, snapshot.facility, permitted, nothing)
-    values, ages = with_headroom(sensed, snapshot, found)
+    found = headroom(ground(snapshot, snapshot.facility, permitted), nothing)
+    values, ages = with_headroom(sensed, snapshot, snapshot.facility, found, nothing)
+    values |= profile.factors(None, len(nothing))  # profiles are the placement policy's own
+    ages |= dict.fromkeys(profile.FACTORS, np.full(len(nothing), np.inf))
     scores = score(formula.of(kind), values, ages)
     return Candidates(snapshot.rack_names, eligible, snapshot.rack_production, values, ages, scores)
 

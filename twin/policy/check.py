@@ -62,7 +62,7 @@ def check_policy(
                 findings.append(Finding(name, f"answered {type(answer).__name__}, not (decision, state)"))
                 break
             decision, following = answer
-            findings += [Finding(name, fault) for fault in faults_of(decision, snapshot, request)]
+            findings += [Finding(name, fault) for fault in faults_of(decision, before[0], before[1])]
             again, _ = make()(*before)
             if not same(again, decision):
                 findings.append(Finding(name, f"decided {decision} once and {again} the next time"))

@@ -4,9 +4,12 @@ import difflib
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeGuard
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from enum import StrEnum
+from typing import Any, TypeGuard, TypeVar, get_type_hints
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,16 @@ class Reader:
             self.fault(key, value, f"not from {low:g} to {high:g}", "Give a number in that range")
         return float(value)
 
+    def whole(self, key: str) -> int:
+        """A whole number; 0 and a fault where there is none."""
+        self._taken.add(key)
+        value = self.mapping.get(key)
+        if type(value) is not int:
+            what = "not a whole number" if key in self.mapping else "missing"
+            self.fault(key, value, what, "Give a whole number")
+            return 0
+        return value
+
     def text(self, key: str, default: str | None = None, *, among: Iterable[str] = ()) -> str:
         """Words; one of ``among`` where that is given."""
         self._taken.add(key)
@@ -164,11 +177,62 @@ class Reader:
     def has(self, key: str) -> bool:
         return key in self.mapping
 
+    def given(self, keys: Iterable[str]) -> None:
+        """These keys are read by somebody else."""
+        self._taken.update(keys)
+
+    def of_type(self, key: str, hint: Any) -> Any:
+        """A value of a dataclass's field: a number, a whole number, a truth value, a text, a list of texts, or a member
+        of an enumeration of texts. Whole numbers serve as numbers, truth values do not."""
+        if isinstance(hint, type) and issubclass(hint, StrEnum):
+            return hint(self.text(key, among=hint))
+        if hint is bool:
+            if not self.has(key):
+                self.fault(key, None, "missing", "Write true or false")
+            return self.flag(key, False)
+        read: dict[Any, Callable[[str], Any]] = {
+            float: self.number,
+            int: self.whole,
+            str: self.text,
+            tuple[str, ...]: self.texts,
+        }
+        return read[hint](key)
+
     def done(self) -> None:
         """Note the keys that nobody asked for."""
         for key in self.mapping:
             if key not in self._taken:
                 self.fault(str(key), self.mapping[key], "there is no such key", nearest(str(key), self._taken))
+
+
+def build(kind: type[T], mapping: Any, at: str, **made: Any) -> T:
+    """A dataclass ``kind`` from a mapping that stands at ``at``; ``made`` are fields that were read elsewhere.
+
+    Raises :class:`DocumentError` with every unknown or missing key and every value of a wrong type.
+    """
+    faults = DocumentFaults()
+    reader = Reader(mapping, at, faults)
+    reader.given(made)
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = dict(made)
+    for field in fields(kind):  # type: ignore[arg-type]
+        required = field.default is MISSING and field.default_factory is MISSING
+        if field.name in made or not (required or reader.has(field.name)):
+            reader.given([field.name])
+            continue
+        values[field.name] = reader.of_type(field.name, hints[field.name])
+    reader.done()
+    faults.stop()
+    return kind(**values)
+
+
+def listed(mapping: Mapping[str, Any], key: str, at: str) -> list[Mapping[str, Any]]:
+    """The list of mappings under ``key``. Raises :class:`DocumentError` where it is none."""
+    value = mapping.get(key)
+    if not isinstance(value, list | tuple) or not all(isinstance(item, Mapping) for item in value):
+        what = "not a list of mappings" if key in mapping else "missing"
+        raise DocumentError([DocumentFault(joined(at, key), value, what, "List them, each as key: value lines")])
+    return list(value)
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:

@@ -58,6 +58,8 @@ def step(criteria: tuple[Exclusion, ...], before: Out | None, values: Mapping[st
     if before is None:
         nobody = np.zeros((len(criteria), racks), dtype=np.bool_)
         before = Out(nobody, np.full(nobody.shape, np.inf))
+    elif not before.out.any() and not any((values[each.factor] > each.out_above).any() for each in criteria):
+        return before  # nobody is out, and nobody has to go
     out, fit_since = before.out.copy(), before.fit_since.copy()
     for place, each in enumerate(criteria):
         value = values[each.factor]
@@ -68,4 +70,5 @@ def step(criteria: tuple[Exclusion, ...], before: Out | None, values: Mapping[st
         back = out[place] & fit & (time_seconds - since >= each.dwell_seconds)
         out[place] &= ~back
         fit_since[place] = np.where(out[place], since, np.inf)
+    out.flags.writeable = fit_since.flags.writeable = False  # they go from state to state
     return Out(out, fit_since)

@@ -4,13 +4,21 @@ A *limit* is a current that has a rating: one line of a metered node, or the hot
 limits, R racks, L loops, B breakers, P metered lines; D is the greatest number of limits above a rack.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy that nobody can write to."""
+    copy = np.array(array)
+    copy.setflags(write=False)
+    return copy
 
 
 @dataclass(frozen=True)
@@ -32,3 +40,8 @@ class Facility:
     rack_tray_idle_watts: Floats  # R, of an idle tray
     rack_watts_per_tray_watt: Floats  # R, at the rack's inlet for a watt of its trays
     loop_capacity_watts: Floats  # L, heat that its exchanger is rated for
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            if each.name != "limit_names":
+                object.__setattr__(self, each.name, read_only(getattr(self, each.name)))

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from twin.policy import signals
 from twin.policy.facility import Facility
 from twin.policy.headroom import Headroom, readings
+from twin.policy.profile import KINDS
 from twin.policy.snapshot import FacilitySnapshot, History
+from twin.policy.utilisation import Utilisation, most_used, raised, rise_watts, utilisation
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +32,8 @@ class Factor:
     fields: tuple[str, ...]
     meaning: str
 
+
+_DEVICE = ("rack_device_temperature_celsius",)
 
 FACTORS: dict[str, Factor] = {
     factor.name: factor
@@ -55,6 +59,17 @@ FACTORS: dict[str, Factor] = {
                "current over rating of the limit above it that is used most"),
         Factor("utilisation_projected", "1", ("breaker_current_amperes", "phase_current_amperes"),
                "the same once running jobs draw what they declared"),
+        Factor("power_rise_watts", "W", ("rack_power_watts",),
+               "what its power will rise by in 15 minutes if it goes on, as far as running jobs declared"),
+        Factor("utilisation_15_minutes", "1", ("rack_power_watts", "breaker_current_amperes", "phase_current_amperes"),
+               "in 15 minutes: the greatest of power over nameplate, its loop's heat and its limits' currents"),
+        Factor("profile_mean_celsius", "°C", _DEVICE, "mean of its hottest device since it is known"),
+        Factor("profile_peak_excursion", "K", _DEVICE, "how far that was above its mean at most"),
+        Factor("profile_recovery_seconds", "s", _DEVICE, "time constant of the fall after load drops"),
+        *(
+            Factor(f"profile_{kind}_correlation", "1", _DEVICE, f"correlation of trays of {kind} with its heat")
+            for kind in KINDS
+        ),
         Factor("queue_depth", "jobs", (), "jobs that wait in the hall's queue"),
     )
 }  # fmt: skip
@@ -67,6 +82,7 @@ class Sensed:
     time_seconds: float
     values: Mapping[str, Floats]
     ages: Mapping[str, Floats]
+    used: Utilisation
 
 
 def sense(snapshot: FacilitySnapshot, facility: Facility) -> Sensed:
@@ -114,17 +130,22 @@ def sense(snapshot: FacilitySnapshot, facility: Facility) -> Sensed:
         "power_ratio": ratio,
         "duty_cycle": _mean_of_late(snapshot.histories.get("rack_power_watts"), power) / nameplate,
         "neighbour_intensity": near,
+        "power_rise_watts": rise_watts(snapshot),
     }
-    ages = {name: _age(snapshot, FACTORS[name].fields, racks, of_loop) for name in values}
-    return Sensed(snapshot.time_seconds, values, ages)
+    by_fields = {fields: _age(snapshot, fields, racks, of_loop) for fields in {FACTORS[name].fields for name in values}}
+    ages = {name: by_fields[FACTORS[name].fields] for name in values}
+    return Sensed(snapshot.time_seconds, values, ages, utilisation(snapshot, facility))
 
 
 def with_headroom(
-    sensed: Sensed, snapshot: FacilitySnapshot, found: Headroom
+    sensed: Sensed, snapshot: FacilitySnapshot, facility: Facility, found: Headroom, promised_watts: Floats
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """All factors and their ages, at a look and what has been promised since."""
+    """All factors and their ages, at a look and what has been promised since [W]."""
     racks = len(snapshot.rack_names)
     values = dict(sensed.values)
+    added = values["power_rise_watts"] + promised_watts
+    ahead = raised(sensed.used, snapshot, facility, found.amperes_per_watt, added)
+    values["utilisation_15_minutes"] = most_used(snapshot, facility, ahead)
     values["headroom_ratio"] = found.sustained_watts / readings(snapshot, "rack_max_power_watts")
     values["utilisation_now"] = found.utilisation_now
     values["utilisation_projected"] = found.utilisation_projected
@@ -134,7 +155,7 @@ def with_headroom(
     currents = max(
         (float(np.max(snapshot.ages[name], initial=0.0)) for name in _CURRENTS if name in snapshot.ages), default=0.0
     )
-    ages["headroom_ratio"] = np.maximum(power, currents)
+    ages["headroom_ratio"] = ages["utilisation_15_minutes"] = np.maximum(power, currents)
     ages["utilisation_now"] = ages["utilisation_projected"] = np.full(racks, currents)
     ages["queue_depth"] = np.zeros(racks)
     return values, ages

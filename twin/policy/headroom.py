@@ -9,7 +9,7 @@ from the facility and ΔP [W] what rack r has still to draw; a rack's headroom i
 limits, and no more than its nameplate and its loop have left.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from twin.policy.snapshot import FacilitySnapshot, Quality
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Headroom:
 RACK, LOOP = -1, -2  # of ``binding``
 DECIMALS = 3  # of headroom, W
 BELIEVED_CELSIUS = (-50.0, 200.0)
+LARGEST = float(np.finfo(np.float64).max)
+GOOD = int(Quality.GOOD)  # an enumeration answers slowly
 
 
 def readings(snapshot: FacilitySnapshot, name: str) -> Floats:
@@ -68,14 +71,15 @@ def readings(snapshot: FacilitySnapshot, name: str) -> Floats:
     Temperatures are believed between −50 and 200 °C, everything else from 0 on.
     """
     values = np.asarray(getattr(snapshot, name), dtype=np.float64)
-    low, high = BELIEVED_CELSIUS if name.endswith("_celsius") else (0.0, np.inf)
-    with np.errstate(invalid="ignore"):
-        counts = np.isfinite(values) & (values >= low) & (values <= high)
+    low, high = BELIEVED_CELSIUS if name.endswith("_celsius") else (0.0, LARGEST)
+    counts = (values >= low) & (values <= high)  # not a number is neither
     quality = snapshot.qualities.get(name)
-    return np.where(counts if quality is None else counts & (quality == Quality.GOOD), values, np.nan)
+    if quality is not None:
+        counts &= quality == GOOD
+    return values if counts.all() else np.where(counts, values, np.nan)
 
 
-def amperes_per_watt(facility: Facility, closed: NDArray[np.bool_]) -> Floats:
+def amperes_per_watt(facility: Facility, closed: Bools) -> Floats:
     """What a watt of each rack puts on its limits under these switches [A/W], shape (R, D).
 
     A rack whose one feed is dead puts all of its power on the other: twice as much as usual.
@@ -92,15 +96,34 @@ def amperes_per_watt(facility: Facility, closed: NDArray[np.bool_]) -> Floats:
     return np.where(on, facility.rack_amperes_per_watt * share[:, None], 0.0)
 
 
-def headroom(snapshot: FacilitySnapshot, facility: Facility, permitted: Permitted, promised_watts: Floats) -> Headroom:
-    """Headroom of every rack.
+@dataclass(frozen=True)
+class Ground:
+    """What headroom stands on at one look, before promises: the same for every request that is asked about it."""
 
-    promised_watts: shape (R,), power that was given away since the snapshot was taken [W]. Readings that do not count
-    make what depends on them NaN.
-    """
+    power_watts: Floats  # R
+    to_come_watts: Floats  # R, that running jobs still have to draw
+    amperes: Floats  # K, of every limit now
+    allowed_amperes: Floats  # K
+    rating_amperes: Floats  # K
+    amperes_per_watt: Floats  # R×D
+    limits: Ints  # R×D, 0 for none
+    known: Bools  # R×D, is there such a limit
+    counts: Bools  # R×D, and does the rack's power pass it
+    fed: Bools  # R
+    places: Ints  # R×(D+2), what binds: limits, loop, rack
+    loop: Ints  # R, 0 for none
+    cooled: Bools  # R
+    heat_watts: Floats  # L, now
+    capacity_watts: Floats  # L
+    nameplate_watts: Floats  # R
+    immediate_watts: Floats  # R
+    utilisation_now: Floats  # R
+
+
+def ground(snapshot: FacilitySnapshot, facility: Facility, permitted: Permitted) -> Ground:
+    """What headroom stands on. Readings that do not count make what depends on them NaN."""
     power = readings(snapshot, "rack_power_watts")
     declared = readings(snapshot, "rack_declared_power_watts")
-    to_come = promised_watts + np.maximum(declared - power, 0.0)
     limits, per_watt = facility.rack_limits, amperes_per_watt(facility, np.asarray(snapshot.breaker_closed))
     present, known = np.maximum(limits, 0), limits >= 0
     amperes = np.concatenate(
@@ -108,46 +131,78 @@ def headroom(snapshot: FacilitySnapshot, facility: Facility, permitted: Permitte
     )
     lines = len(snapshot.phase_current_amperes)
     now = amperes[np.where(facility.limit_phase >= 0, facility.limit_phase, lines + facility.limit_breaker)]
-    added = np.bincount(present[known], (per_watt * to_come[:, None])[known], len(facility.limit_names))
-    allowed = permitted.limit_utilisation * facility.limit_rating_amperes
     loop, cooled = np.maximum(snapshot.rack_loop, 0), snapshot.rack_loop >= 0
-    loops = len(facility.loop_capacity_watts)
-    heat = np.bincount(loop[cooled], power[cooled], loops)
-    heat_to_come = np.bincount(loop[cooled], to_come[cooled], loops)
-    capacity = permitted.loop_utilisation * facility.loop_capacity_watts
-    nameplate = permitted.rack_utilisation * readings(snapshot, "rack_max_power_watts")
-    fed = (known & (per_watt > 0.0)).any(axis=1) | ~known.any(axis=1)
-
-    def least(left_amperes: Floats, left_heat: Floats, own: Floats) -> tuple[Floats, Ints]:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            by_limit = np.where(known & (per_watt > 0.0), left_amperes[present] / per_watt, np.inf)
-        by_loop = np.where(cooled, left_heat[loop] if loops else np.inf, np.inf)
-        every = np.column_stack([by_limit, by_loop, own])
-        unknown = np.isnan(every).any(axis=1)
-        which = np.argmin(np.where(np.isnan(every), np.inf, every), axis=1)
-        found = every[np.arange(len(own)), which]
-        places = np.column_stack([limits, np.full(len(own), LOOP), np.full(len(own), RACK)])
-        found = np.round(found, DECIMALS)  # sums depend on the order of racks in their last digits
-        return np.where(unknown, np.nan, np.where(fed, found, -np.inf)), places[np.arange(len(own)), which]
-
-    immediate, _ = least(allowed - now, capacity - heat, nameplate - power)
-    after_heat, after = capacity - heat - heat_to_come, allowed - now - added
-    sustained, binding = least(after, after_heat, nameplate - power - to_come)
+    counts = known & (per_watt > 0.0)
+    nobody = np.zeros(len(power))
     with np.errstate(divide="ignore", invalid="ignore"):
-        used, will = now / facility.limit_rating_amperes, (now + added) / facility.limit_rating_amperes
+        used = now / facility.limit_rating_amperes
+    found = Ground(
+        power,
+        np.maximum(declared - power, 0.0),
+        now,
+        permitted.limit_utilisation * facility.limit_rating_amperes,
+        facility.limit_rating_amperes,
+        per_watt,
+        present,
+        known,
+        counts,
+        np.asarray(counts.any(axis=1) | ~known.any(axis=1)),
+        np.column_stack([limits, np.full(len(power), LOOP), np.full(len(power), RACK)]),
+        loop,
+        cooled,
+        np.asarray(np.bincount(loop[cooled], power[cooled], len(facility.loop_capacity_watts)), dtype=np.float64),
+        permitted.loop_utilisation * facility.loop_capacity_watts,
+        permitted.rack_utilisation * readings(snapshot, "rack_max_power_watts"),
+        nobody,
+        _most(used, present, known),
+    )
+    left = found.allowed_amperes - now, found.capacity_watts - found.heat_watts, found.nameplate_watts - power
+    return replace(found, immediate_watts=_least(found, *left)[0])
+
+
+def _least(base: Ground, amperes: Floats, heat: Floats, own: Floats) -> tuple[Floats, Ints]:
+    """Headroom [W] where limits, loops and racks have so much left, and what binds."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_limit = np.where(base.counts, amperes[base.limits] / base.amperes_per_watt, np.inf)
+    every = np.empty((len(own), by_limit.shape[1] + 2))
+    every[:, :-2] = by_limit
+    every[:, -2] = np.where(base.cooled, heat[base.loop], np.inf) if len(heat) else np.inf
+    every[:, -1] = own
+    which = np.argmin(every, axis=1)  # the first that is not known, where one is not
+    racks = np.arange(len(own))
+    found = np.round(every[racks, which], DECIMALS)  # sums depend on the order of racks in their last digits
+    found[~base.fed & ~np.isnan(found)] = -np.inf
+    return found, base.places[racks, which]
+
+
+def headroom(base: Ground, promised_watts: Floats) -> Headroom:
+    """Headroom of every rack, once what was given away since the look draws too.
+
+    promised_watts: shape (R,) [W].
+    """
+    to_come = base.to_come_watts + promised_watts
+    added = np.bincount(
+        base.limits[base.known], (base.amperes_per_watt * to_come[:, None])[base.known], len(base.amperes)
+    )
+    heat_to_come = np.bincount(base.loop[base.cooled], to_come[base.cooled], len(base.heat_watts))
+    after = base.allowed_amperes - base.amperes - added
+    after_heat = base.capacity_watts - base.heat_watts - heat_to_come
+    sustained, binding = _least(base, after, after_heat, base.nameplate_watts - base.power_watts - to_come)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        will = (base.amperes + added) / base.rating_amperes
     return Headroom(
-        immediate,
+        base.immediate_watts,
         sustained,
         binding,
-        _most(used, present, known),
-        _most(will, present, known),
+        base.utilisation_now,
+        _most(will, base.limits, base.known),
         after,
         after_heat,
-        per_watt,
+        base.amperes_per_watt,
     )
 
 
-def _most(share: Floats, limits: Ints, known: NDArray[np.bool_]) -> Floats:
+def _most(share: Floats, limits: Ints, known: Bools) -> Floats:
     """Greatest share among each rack's limits, NaN where one is not known, 0 for a rack without limits."""
     if not len(share):
         return np.zeros(len(limits))

@@ -8,8 +8,11 @@ What is missing, stale or out of range is no reading. Time across it counts for 
 waits, one towards release begins again. A place without good readings for long gives an alert of its own.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ from twin.policy.causes import Author, Comparison, Trigger
 from twin.policy.ladder_rules import ORDER, Ladder, LadderRules, Limit
 from twin.policy.playbook import Action, Because, Cause, Do, playbook
 from twin.policy.scope import Level, Scope
-from twin.policy.sensed import Sensed
+from twin.policy.sensed import Sensed, Signal
 from twin.policy.signals import good
 
 Floats = NDArray[np.float64]
@@ -42,6 +45,21 @@ class Held:
     calm: Floats  # R×M, s back past the release level; NaN where not, or past the hard limit, or the rung is not held
     acknowledged: Bools  # M, a person has acknowledged a latched rung
     at_limit: Bools  # M, the playbook was run, and no rung was released since
+
+    @cached_property
+    def seen(self) -> bool:
+        """Whether no alert of missing readings is out."""
+        return not self.unseen.any()
+
+    @cached_property
+    def newest(self) -> list[float]:
+        """The newest good reading of any place [s], for each of S signals."""
+        return [float(each.max(initial=-math.inf)) for each in self.latest]
+
+    @cached_property
+    def rests(self) -> bool:
+        """Whether no rung is held anywhere and nothing is past a limit."""
+        return not self.rungs.any() and bool(np.isnan(self.past).all())
 
 
 @dataclass(frozen=True)
@@ -106,14 +124,19 @@ def step(
     for ladder in rules.ladders:
         names = state.members[ladder.level]
         before = state.ladders[ladder.name]
-        values, after = _stepped(rules, ladder, before, readings, time_seconds, state.start_seconds)
+        found = [readings.of(name, ladder.level) for name in ladder.table.signals]
+        quiet = _quiet(rules, ladder, before, found, time_seconds)
+        if quiet is not None:  # most of all calls
+            ladders[ladder.name] = quiet
+            continue
+        values, after = _stepped(rules, ladder, before, found, time_seconds, state.start_seconds)
         ladders[ladder.name] = after
         changed = (after.rungs != before.rungs) | (after.unseen != before.unseen).any(axis=0)
         changed |= after.at_limit & ~before.at_limit
         for place in np.flatnonzero(changed).tolist():
             scope = Scope(ladder.level, names[place])
-            found, cause = _told(ladder, before, after, values, place, scope, time_seconds)
-            told.setdefault(scope, []).extend(found)
+            said, cause = _told(ladder, before, after, values, place, scope, time_seconds)
+            told.setdefault(scope, []).extend(said)
             positions[scope] = place
             if cause is not None:
                 causes[scope, ladder.name] = cause
@@ -168,12 +191,39 @@ def acknowledge(rules: LadderRules, state: LadderState, ladder: str, place: str,
     return replace(state, ladders={**state.ladders, ladder: replace(held, acknowledged=acknowledged)})
 
 
+def _quiet(
+    rules: LadderRules, ladder: Ladder, before: Held, found: Sequence[Signal], time_seconds: float
+) -> Held | None:
+    """The next state where nothing is held, everything was read anew and is in bounds; else None.
+
+    Says what :func:`_stepped` would, at a fraction of its cost: each comparison fails for NaN.
+    """
+    if not (before.rests and before.seen):
+        return None
+    oldest = time_seconds - min(rules.stale_seconds, rules.unseen_seconds)
+    newest = []
+    for s, (each, (above, below)) in enumerate(zip(found, ladder.table.bounds, strict=True)):
+        if not len(each.values) or np.maximum.reduce(each.quality) > 0:  # GOOD is 0
+            return None
+        lowest, highest = float(np.minimum.reduce(each.values)), float(np.maximum.reduce(each.values))
+        if not (highest <= above and lowest >= below and math.isfinite(lowest + highest)):
+            return None
+        stamp = each.measured_seconds
+        first, last = float(np.minimum.reduce(stamp)), float(np.maximum.reduce(stamp))
+        if not (last <= time_seconds and first >= oldest and first > before.newest[s]):
+            return None
+        newest.append(last)
+    latest = _rows([each.measured_seconds for each in found])
+    after = copy(before)
+    after.__dict__.update(latest=latest, broken=np.zeros(latest.shape, dtype=bool), newest=newest)
+    return after
+
+
 def _stepped(
-    rules: LadderRules, ladder: Ladder, before: Held, readings: Sensed, time_seconds: float, start_seconds: float
+    rules: LadderRules, ladder: Ladder, before: Held, found: list[Signal], time_seconds: float, start_seconds: float
 ) -> tuple[Floats, Held]:
     """The values looked at, shape (S, M), and the ladder's next state."""
     table, rungs = ladder.table, len(ladder.steps)
-    found = [readings.of(name, ladder.level) for name in table.signals]
     values, stamp = _rows([each.values for each in found]), _rows([each.measured_seconds for each in found])
     readable = good(values, _rows([each.quality for each in found])) & np.isfinite(stamp)
     readable &= (stamp <= time_seconds) & (time_seconds - stamp <= rules.stale_seconds)
@@ -189,8 +239,8 @@ def _stepped(
     )
     signed, fresh = table.sign * values[table.which], new[table.which]
     beyond = signed > table.level
-    if not (fresh & beyond).any() and not before.rungs.any() and np.isnan(before.past).all():
-        return values, seen  # nothing held and nothing out of order: most of all calls
+    if not (fresh & beyond).any() and before.rests:
+        return values, seen  # nothing held and nothing out of order
     whole = new & ~before.broken & (gap <= rules.greatest_gap_seconds)
     counted = np.where(whole, gap, 0.0)[table.which]
     longer = np.where(np.isnan(before.past), 0.0, before.past + counted)

@@ -95,6 +95,13 @@ class Ladder:
             release=np.array([step.trigger.sign * step.release_level for step in steps])[:, None],
             release_dwell_seconds=np.array([step.release_dwell_seconds for step in steps]),
             latched=np.array([step.latched for step in steps]),
+            bounds=tuple(
+                (
+                    min((x.level for x in limits if x.signal == name and x.sign > 0.0), default=math.inf),
+                    max((x.level for x in limits if x.signal == name and x.sign < 0.0), default=-math.inf),
+                )
+                for name in signals
+            ),
         )
 
 
@@ -110,6 +117,7 @@ class LimitTable:
     release: NDArray[np.float64]  # R×1
     release_dwell_seconds: NDArray[np.float64]  # R
     latched: NDArray[np.bool_]  # R
+    bounds: tuple[tuple[float, float], ...]  # S, the lowest limit above each signal, and the highest below it
 
 
 @dataclass(frozen=True)

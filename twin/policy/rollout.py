@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from twin.policy.mapping import build, listed
+from twin.policy.documents import DocumentError, DocumentFault, build, listed
 from twin.policy.projection import Standing
 from twin.policy.trial import Outcome
 
@@ -157,13 +157,15 @@ class Plan:
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Plan":
         """A plan from a plain mapping: ``stages`` a list of mappings, ``limits`` one of signals.
 
-        Errors: ValueError with what is wrong.
+        Raises :class:`~twin.policy.documents.DocumentError` for what cannot be read, ValueError for what no plan has.
         """
-        stages = tuple(build(Stage, s, f"stage {k + 1}") for k, s in enumerate(listed(mapping, "stages", "rollout")))
+        items = enumerate(listed(mapping, "stages", "rollout"))
+        stages = tuple(build(Stage, item, f"rollout.stages[{place}]") for place, item in items)
         limits = mapping.get("limits")
-        if not isinstance(limits, Mapping) or not all(isinstance(limit, Mapping) for limit in limits.values()):
-            raise ValueError(f"rollout: limits = {limits!r}: give hold and roll_back for each signal")
-        built = {str(name): build(Limit, limit, f"limit of {name}") for name, limit in limits.items()}
+        if not isinstance(limits, Mapping):
+            remedy = "Give hold and roll_back for each signal"
+            raise DocumentError([DocumentFault("rollout.limits", limits, "not a mapping of signals", remedy)])
+        built = {str(name): build(Limit, limit, f"rollout.limits.{name}") for name, limit in limits.items()}
         return build(cls, mapping, "rollout", stages=stages, limits=built)
 
     def without_cell(self) -> "Plan":

@@ -15,6 +15,7 @@ from twin.policy.snapshot import Quality
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
 
+GOOD = int(Quality.GOOD)  # an enumeration answers slowly
 WINDOW = 600.0  # s, that slope and stability look back
 LEAST = 5  # readings without which nothing is said of a trend
 STRAIGHT = 20.0  # windows: a decay with a longer time constant is a straight line
@@ -26,7 +27,7 @@ TRIP = 1.44  # thermal element at which an electronic trip unit opens, (1.2 Ir)�
 
 def good(values: Floats, quality: Codes) -> NDArray[np.bool_]:
     """Which readings count: of quality GOOD, and finite."""
-    return (np.asarray(quality) == Quality.GOOD) & np.isfinite(values)
+    return np.asarray((np.asarray(quality) == GOOD) & np.isfinite(values))
 
 
 def slope(time: Floats, values: Floats, quality: Codes, window_seconds: float = WINDOW) -> Floats:
@@ -37,9 +38,9 @@ def slope(time: Floats, values: Floats, quality: Codes, window_seconds: float = 
     t, y, use, shape = _recent(time, values, quality, window_seconds)
     count = use.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        dt = np.where(use, t[:, None] - _mean(t[:, None], use), 0.0)
-        dy = np.where(use, y - _mean(y, use), 0.0)
-        found = (dt * dy).sum(axis=0) / (dt * dt).sum(axis=0)
+        late = (t - t[-1:])[:, None]  # small numbers, whatever the hour
+        dt = (late - (late * use).sum(axis=0) / count) * use
+        found = (dt * (y - y.sum(axis=0) / count)).sum(axis=0) / (dt * dt).sum(axis=0)
     return np.where(count >= LEAST, found, np.nan).reshape(shape)
 
 
@@ -57,12 +58,14 @@ def stability(
     still at 0 is steady. NaN with fewer than 5 good readings.
     """
     _, y, use, shape = _recent(time, values, quality, window_seconds)
-    mean = _mean(y, use)
+    count = use.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        deviation = np.sqrt(_mean(np.where(use, y - mean, 0.0) ** 2, use))
+        mean = y.sum(axis=0) / count
+        off = (y - mean) * use
+        deviation = np.sqrt((off * off).sum(axis=0) / count)
         share = np.where(deviation > 0.0, deviation / (unstable_fraction * np.abs(mean)), 0.0)
     steady = 1.0 - np.minimum(1.0, share)
-    return np.where(use.sum(axis=0) >= LEAST, steady, np.nan).reshape(shape)
+    return np.where(count >= LEAST, steady, np.nan).reshape(shape)
 
 
 def unchanged_seconds(time: Floats, values: Floats, quality: Codes) -> Floats:
@@ -119,6 +122,32 @@ def recovery_seconds(
         found = np.where(best == CANDIDATES - 1, straight, curved)
         found = np.where(np.where(best == CANDIDATES - 1, shown, now) <= goal, 0.0, found)
     return np.where((use.sum(axis=0) >= LEAST) & ~np.isnan(goal), found, np.nan).reshape(shape)
+
+
+def fall_seconds(time: Floats, values: Floats, quality: Codes, least: float = 0.0) -> Floats:
+    """Time constant τ [s] of a fall ``y = a + b e^{−t/τ}``, b > 0, from its first reading on.
+
+    From ``y − y₀ = A S + B (t − t₀)`` with ``A = −1/τ`` and S the integral of ``y − y₀``, by least squares over the
+    good readings (Jacquelin, *Régressions et équations intégrales*, 2009): integrals smooth the noise that slopes would
+    sharpen. S goes by trapezoids, whose error is taken out for the mean spacing h: ``τ = h / (2 artanh(−A h/2))``. NaN
+    with fewer than 5 good readings, for what is no decay, and for a fall of less than ``least`` [the unit of y].
+    """
+    t, y, use, shape = _recent(time, values, quality, np.inf)
+    found = np.full(y.shape[1], np.nan)
+    for thing in np.flatnonzero(use.sum(axis=0) >= LEAST).tolist():
+        seen = use[:, thing]
+        at, level = t[seen] - t[seen][0], y[seen, thing] - y[seen, thing][0]
+        area = np.concatenate([[0.0], np.cumsum(0.5 * (level[1:] + level[:-1]) * np.diff(at))])
+        ss, st, tt = area @ area, area @ at, at @ at
+        sy, ty = area @ level, at @ level
+        span = ss * tt - st * st
+        if span <= 0.0 or level[-1] >= 0.0 or -level[-1] < least:
+            continue
+        half = float(np.mean(np.diff(at))) / 2.0
+        share = -(sy * tt - ty * st) / span * half
+        if 0.0 < share < 1.0:
+            found[thing] = half / math.atanh(share)
+    return found.reshape(shape)
 
 
 def breaker_heating(
@@ -181,7 +210,7 @@ def _recent(
     things = math.prod(shape)
     y, q = y.reshape(len(t), things), np.asarray(quality).reshape(len(t), things)
     if len(t) and np.isfinite(window_seconds):
-        late = t >= t[-1] - window_seconds
+        late = slice(int(np.searchsorted(t, t[-1] - window_seconds)), None)
         t, y, q = t[late], y[late], q[late]
     use = good(y, q)
     return t, np.where(use, y, 0.0), use, shape

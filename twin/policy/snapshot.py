@@ -1,9 +1,9 @@
 """The state of a facility as a policy sees it: a struct of arrays over racks, rows, phases, loops and breakers."""
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,10 @@ class Quality(IntEnum):
 
 @dataclass(frozen=True)
 class History:
-    """Readings of one field, oldest first: K samples of N things. What did not arrive is NaN and MISSING."""
+    """Readings of one field, oldest first: K samples of N things. What did not arrive is NaN and MISSING.
+
+    Rows are written once: a service that moves its records up in place hands out copies.
+    """
 
     time_seconds: Floats  # K
     values: Floats  # K×N, in the field's unit
@@ -37,6 +40,10 @@ def _unknown() -> Floats:
 
 def _nobody() -> NDArray[np.bool_]:
     return np.zeros(0, dtype=np.bool_)
+
+
+def _nothing() -> NDArray[np.int64]:
+    return np.zeros((0, 0), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,7 @@ class FacilitySnapshot:
     phase_names: tuple[str, ...] = ()  # such as "row A/feed A/L1"
     phase_current_amperes: Floats = field(default_factory=_unknown)  # P
     rack_declared_power_watts: Floats = field(default_factory=_unknown)  # R, once running jobs draw what they declared
+    rack_kind_trays: NDArray[np.int64] = field(default_factory=_nothing)  # R×M, held, by class of work (profile.KINDS)
     rack_admitting: NDArray[np.bool_] = field(default_factory=_nobody)  # R, False where a flag pauses admissions
     queue_depth: int = 0  # jobs that wait
     facility: Facility | None = None  # what feeds and cools the racks; the same object at every look
@@ -92,8 +100,13 @@ class FacilitySnapshot:
 
     def with_free_trays(self, free: NDArray[np.int64]) -> "FacilitySnapshot":
         """The same snapshot with other free trays, shape (R,)."""
-        other = copy(self)
-        object.__setattr__(other, "rack_free_trays", free)
+        return self.with_fields(rack_free_trays=free)
+
+    def with_fields(self, **fields: Any) -> "FacilitySnapshot":
+        """The same facility with other values in these fields, which are taken as they are: for looks one after another
+        at one hall, of which most stays."""
+        other = object.__new__(FacilitySnapshot)
+        other.__dict__.update(self.__dict__, **fields)
         return other
 
     def __post_init__(self) -> None:
@@ -101,6 +114,8 @@ class FacilitySnapshot:
             for name in names:
                 if len(getattr(self, name)) != count:
                     object.__setattr__(self, name, np.full(count, np.nan))
+        if len(self.rack_kind_trays) != len(self.rack_names):
+            object.__setattr__(self, "rack_kind_trays", np.zeros((len(self.rack_names), 0), dtype=np.int64))
         if len(self.rack_admitting) != len(self.rack_names):
             object.__setattr__(self, "rack_admitting", np.ones(len(self.rack_names), dtype=np.bool_))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.policy.baselines import fill, larger_than_hall
+from twin.policy.baselines import fill, first_fit, larger_than_hall
 from twin.policy.decisions import Decision, Reason, Refusal
 from twin.policy.documents import DocumentFaults, Reader
 from twin.policy.headroom import readings
@@ -72,3 +72,27 @@ def static_thresholds(parameters: Mapping[str, Any]) -> StaticThresholds:
 def refuse_all(snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
     """No trips, no heat, no work: the line below which no comparison may fall."""
     return larger_than_hall(snapshot, request) or Refusal(request.id, Reason.REFUSED_ALL), state
+
+
+@dataclass(frozen=True)
+class CapAll:
+    """First fit with the clock of every tray held down all the time: no comparison may slow work down more than that.
+
+    It decides where; ``greatest_clock`` (of nominal, 0.1 to 1) is held by whoever runs it.
+    """
+
+    greatest_clock: float
+
+    def __call__(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
+        return first_fit(snapshot, request, state)
+
+
+def cap_all(parameters: Mapping[str, Any]) -> CapAll:
+    """The policy with this clock. Raises :class:`~twin.policy.documents.DocumentError` with all faults."""
+    faults = DocumentFaults()
+    reader = Reader(parameters, "policy", faults)
+    reader.text("name", "cap_all")
+    made = CapAll(reader.number("greatest_clock", low=0.1, high=1.0))
+    reader.done()
+    faults.stop()
+    return made

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.policy.mapping import build, listed
+from twin.policy.documents import build, listed
 from twin.policy.permutation import DRAWS, EXACT_AT_MOST, count_relabellings
 from twin.policy.spending import Spending, Spent
 
@@ -92,9 +92,12 @@ class Design:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "Design":
-        """A design from a plain mapping, ``metrics`` a list of them. Errors: ValueError with what is wrong."""
-        items = listed(mapping, "metrics", "judge")
-        metrics = tuple(build(Metric, item, f"judge: metric {k + 1}") for k, item in enumerate(items))
+        """A design from a plain mapping, ``metrics`` a list of them.
+
+        Raises :class:`~twin.policy.documents.DocumentError` for what cannot be read, ValueError for what no design has.
+        """
+        items = enumerate(listed(mapping, "metrics", "judge"))
+        metrics = tuple(build(Metric, item, f"judge.metrics[{place}]") for place, item in items)
         return build(cls, mapping, "judge", metrics=metrics)
 
     @property

@@ -190,6 +190,21 @@ TOLERANCES: tuple[Column, ...] = (
     Column("value", "by quantity", "float", "what the device has"),
 )
 
+HEAT_PROFILES: tuple[Column, ...] = (
+    Column("name", "", "text", "the rack's name"),
+    Column("samples", "1", "float", "readings of its hottest device in the mean, at most those of a week"),
+    Column("mean_celsius", "°C", "float", "mean of its hottest device"),
+    Column("peak_excursion_kelvin", "K", "float", "how far it was above that at most"),
+    Column("falls", "1", "float", "load drops that were followed, at most 20"),
+    Column("recovery_seconds", "s", "float", "time constant of the fall after them, null for none"),
+    *(
+        Column(
+            f"{kind}_correlation", "1", "float", f"correlation of trays of {kind} with the rise from inlet to device"
+        )
+        for kind in ("training", "inference", "batch", "backup")
+    ),
+)
+
 LOSS_KINDS = ("gpu_seconds", "power_watt_seconds", "jobs")
 JOB_STATUSES = ("completed", "running", "queued", "refused", "killed")
 
@@ -204,4 +219,5 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "losses": LOSSES,
     "rollouts": ROLLOUTS,
     "tolerances": TOLERANCES,
+    "heat_profiles": HEAT_PROFILES,
 }

@@ -122,7 +122,9 @@ MEANINGS: dict[EventKind, Meaning] = {
     EventKind.PUMP_LOST: Meaning("a pump of {name} was lost", "{count} pumps were lost", "pumps left running"),
     EventKind.PUMP_STARTED: Meaning("the spare pump of {name} started", "{count} spare pumps started", "pumps running"),
     EventKind.PUMP_RESTORED: Meaning("a pump of {name} ran again", "{count} times pumps ran again", "pumps running"),
-    EventKind.CAP_ON: Meaning("the power of {name} was capped", "{count} power caps were set", "cap [W]"),
+    EventKind.CAP_ON: Meaning(
+        "the power of {name} was capped", "{count} power caps were set", "share of dynamic power, or the clock"
+    ),
     EventKind.CAP_OFF: Meaning("the power cap of {name} was lifted", "{count} power caps were lifted", ""),
     EventKind.JOB_SUBMITTED: Meaning("job {name} was submitted", "{count} jobs were submitted", "trays"),
     EventKind.JOB_STARTED: Meaning("job {name} started", "{count} jobs started", "trays"),

@@ -25,7 +25,8 @@ def compute_metrics(tables: Tables, totals: Mapping[str, Any]) -> dict[str, Any]
             counts as empty.
         totals: ``it_energy_joules``, ``facility_energy_joules``, ``simulated_seconds`` (warm-up included),
             ``warmup_seconds``, ``wall_seconds``, ``peak_row_power_watts`` (row -> W), ``balance`` (residuals), and
-            optionally ``power_watt_seconds_lost`` [J], which the losses by cause must add up to.
+            optionally ``power_watt_seconds_lost`` [J], which the losses by cause must add up to, and ``forecast``, what
+            came of a policy's forecasts.
 
     Raises:
         KeyError: a needed total is missing.
@@ -46,6 +47,7 @@ def compute_metrics(tables: Tables, totals: Mapping[str, Any]) -> dict[str, Any]
         **energy_metrics(totals),
         **peak_metrics(totals),
         **stranded_metrics(frames["racks"], frames["loops"], seconds),
+        **({"forecast": dict(totals["forecast"])} if "forecast" in totals else {}),
         "expectations": expectation_metrics(frames["events"]),
         "balance": balance_metrics(frames["jobs"], frames["losses"], totals),
         "simulated_seconds": seconds,

@@ -5,12 +5,26 @@ The effects are in :mod:`twin.sim.faults`, keyed by the same names. A new fault 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from twin.hall.errors import did_you_mean
-from twin.hall.parts import Hall, NodeKind
+from twin.hall.parts import Hall
 from twin.policy.canary import Strategy
-from twin.policy.rollout import READINESS
+from twin.policy.causes import Role
+from twin.sim.action_checks import (
+    SENSED,
+    Misfit,
+    check_fouling,
+    check_hot_weather,
+    check_job,
+    check_phase,
+    check_pumps,
+    check_release,
+    check_signal,
+    check_tray,
+    check_ups,
+    check_valve,
+    check_weather,
+)
 from twin.sim.measured import SIGNALS
 from twin.sim.written import choice, duration, names, number, pumps, text, truth, whole
 from twin.workload.jobs import JobKind
@@ -43,15 +57,6 @@ class Field:
     required: bool = True
 
 
-class Misfit(NamedTuple):
-    """A field that is fine by itself but not in this hall, or not beside the others."""
-
-    key: str
-    value: Any
-    problem: str
-    remedy: str
-
-
 @dataclass(frozen=True)
 class ActionSpec:
     """One action. ``targets`` are the keys that may name its target: one of them, or none where ``whole_hall``."""
@@ -66,146 +71,8 @@ class ActionSpec:
     check: Callable[[Hall, str | None, Mapping[str, Any]], list[Misfit]] | None = None
 
 
-def _check_pumps(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    installed = next(loop.cdu.pumps for loop in hall.loops if loop.name == target)
-    beyond = [index + 1 for index in values["pump"] or () if index >= installed]
-    return [Misfit("pump", n, f"{target} has {installed} pumps", f"Give 1 to {installed}, or all") for n in beyond]
-
-
-def _check_job(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    racks = {rack.name: rack.rack_class.trays for rack in hall.racks}
-    trays, pin = values["trays"], values["rack"]
-    if pin is None:
-        installed = sum(rack.rack_class.trays for rack in hall.racks if rack.cell == "hall")
-        return [Misfit("trays", trays, f"the hall has {installed}", "Ask for fewer")] if trays > installed else []
-    if pin not in racks:
-        return [Misfit("rack", pin, "unknown rack", did_you_mean(pin, racks))]
-    if trays > racks[pin]:
-        return [Misfit("trays", trays, f"{pin} has {racks[pin]}", "Ask for fewer, or leave rack out")]
-    return []
-
-
-def _check_weather(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    dry, wet = values["dry_bulb_celsius"], values["wet_bulb_celsius"]
-    if wet > dry:
-        return [Misfit("wet_bulb_celsius", wet, f"above the dry bulb of {dry:g}", "Give a wet bulb that is not")]
-    return []
-
-
-def _check_tray(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    installed = next(rack.rack_class.trays for rack in hall.racks if rack.name == target)
-    if values["tray"] > installed:
-        return [Misfit("tray", values["tray"], f"{target} has {installed} trays", f"Give 1 to {installed}")]
-    return []
-
-
-def _check_valve(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    if next(rack.loop for rack in hall.racks if rack.name == target) is None:
-        return [Misfit("rack", target, "an air-cooled rack has no valve", "Name a rack on a coolant loop")]
-    return []
-
-
-def _check_fouling(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    given = [key for key in ("severity", "kelvin_per_kilowatt") if values[key] is not None]
-    if len(given) == 1:
-        return []
-    problem = "not one of the two measures of fouling" if not given else "two measures of one fouling"
-    return [Misfit("severity", values["severity"], problem, "Give severity or kelvin_per_kilowatt")]
-
-
-def _check_hot_weather(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    dry, wet = values["dry_bulb_kelvin"], values["wet_bulb_kelvin"]
-    if wet > dry:
-        return [Misfit("wet_bulb_kelvin", wet, f"more than the dry bulb's rise of {dry:g}", "Give a rise that is not")]
-    return []
-
-
-def _check_phase(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    parents = {node.name: node.parent for node in hall.nodes}
-    for ups in hall.nodes:
-        above = ups.parent if ups.kind is NodeKind.UPS else None
-        while above is not None:
-            if above == target:
-                remedy = f"Name {ups.name} or a node below it, or put {ups.name} on battery with ups_on_battery"
-                return [Misfit("node", target, f"{ups.name} makes three lines of its own from it", remedy)]
-            above = parents[above]
-    return []
-
-
-def _check_ups(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    node = next(each for each in hall.nodes if each.name == target)
-    if node.kind is not NodeKind.UPS:
-        units = [each.name for each in hall.nodes if each.kind is NodeKind.UPS]
-        return [Misfit("node", target, "not a UPS", f"Name one of {', '.join(units)}")]
-    beside = [each.name for each in hall.nodes if each.parent == node.parent and each.name != target]
-    beside += [load.name for load in hall.auxiliary if load.node == node.parent]
-    if beside:
-        problem = f"its supply {node.parent} also feeds {', '.join(beside)}"
-        return [Misfit("node", target, problem, f"Lose {node.parent} with feed_loss instead")]
-    return []
-
-
-SENSED = ("rack", "row", "loop", "breaker")  # targets that sensors belong to
-
-
-def _check_signal(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    kinds = [kind for kind in SENSED if target in targets_of(hall, kind)]
-    measured = [signal.short for signal in SIGNALS.values() if signal.kind in kinds]
-    word = values["signal"]
-    if word is not None and word not in measured:
-        return [Misfit("signal", word, f"not measured at {target}", did_you_mean(word, measured))]
-    if word == "closed" and "offset" in values:
-        return [Misfit("signal", word, "a switch has no offset", "Use sensor_stuck or sensor_dropout")]
-    return []
-
-
-HISTORY_SECONDS = 900.0  # of readings that are kept at least
-
-#: effects of a build that its image shows in a service's replicas only
-OF_SERVICES = {"concurrency": 1.0, "memory_bandwidth": 1.0, "error_rate": 0.0}
-
-
-def _check_release(hall: Hall, target: str | None, values: Mapping[str, Any]) -> list[Misfit]:
-    if (values["service"] is None) == (values["image"] is None):
-        return [Misfit("service", values["service"], "not one of service and image", "Give one of the two")]
-    found = [
-        Misfit("not_ready", item, "no readiness item", did_you_mean(item, READINESS))
-        for item in values["not_ready"]
-        if item not in READINESS
-    ]
-    if values["window"] is not None and values["window"] > HISTORY_SECONDS:
-        found.append(Misfit("window", values["window"], "longer than sensors' history", "Give 15 min or less"))
-    if values["image"] is not None:
-        found += [
-            Misfit(name, values[name], "an image of jobs shows power and latency only", "Leave it out")
-            for name, as_built in OF_SERVICES.items()
-            if values[name] != as_built
-        ]
-        if values["latency"] < 1.0:
-            remedy = "Give 1 or more"
-            found.append(Misfit("latency", values["latency"], "a job would end before its declared time", remedy))
-    return found
-
-
-def targets_of(hall: Hall, kind: str) -> tuple[str, ...]:
-    """Names in ``hall`` that a target key takes: loop, node, breaker, rack, row, feed or zone."""
-    match kind:
-        case "zone":
-            return tuple(zone.name for zone in hall.zones)
-        case "loop":
-            return tuple(loop.name for loop in hall.loops)
-        case "rack":
-            return tuple(rack.name for rack in hall.racks)
-        case "row":
-            return tuple(dict.fromkeys(rack.row for rack in hall.racks))
-        case "node":
-            return tuple(node.name for node in hall.nodes)
-        case "breaker":
-            return tuple(node.name for node in hall.nodes if node.breaker is not None)
-        case "feed":
-            return tuple(dict.fromkeys(node.feed for node in hall.nodes if node.kind is NodeKind.UTILITY))
-        case _:
-            raise KeyError(f"no target kind '{kind}'")
+#: roles of people, who may decide where a job goes
+PEOPLE = tuple(role.value for role in Role if role is not Role.POLICY)
 
 
 _CELSIUS = number(-60.0, 70.0)
@@ -239,7 +106,7 @@ ACTIONS: dict[str, ActionSpec] = {
             targets=("loop",),
             fields=(_PUMP,),
             repairable=True,
-            check=_check_pumps,
+            check=check_pumps,
         ),
         ActionSpec(
             "pump_degradation",
@@ -251,7 +118,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 _OVER,
             ),
             repairable=True,
-            check=_check_pumps,
+            check=check_pumps,
         ),
         ActionSpec(
             "valve_stuck",
@@ -261,7 +128,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("position", number(0.0, 1.0), "0 shut, 1 open; by default where it is", None, required=False),
             ),
             repairable=True,
-            check=_check_valve,
+            check=check_valve,
         ),
         ActionSpec(
             "hx_fouling",
@@ -279,7 +146,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 _OVER,
             ),
             repairable=True,
-            check=_check_fouling,
+            check=check_fouling,
         ),
         ActionSpec(
             "filter_clog",
@@ -326,7 +193,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 _OVER,
             ),
             repairable=True,
-            check=_check_tray,
+            check=check_tray,
         ),
         ActionSpec(
             "telemetry_outage",
@@ -360,14 +227,14 @@ ACTIONS: dict[str, ActionSpec] = {
             targets=("node",),
             fields=(Field("phase", choice(*PHASES), "line that breaks"),),
             repairable=True,
-            check=_check_phase,
+            check=check_phase,
         ),
         ActionSpec(
             "ups_on_battery",
             "The input of a UPS is lost: it runs from its battery.",
             targets=("node",),
             repairable=True,
-            check=_check_ups,
+            check=check_ups,
         ),
         ActionSpec(
             "utility_loss",
@@ -400,7 +267,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("wet_bulb_celsius", _CELSIUS, "wet bulb [°C]"),
             ),
             repairable=True,
-            check=_check_weather,
+            check=check_weather,
         ),
         ActionSpec(
             "hot_weather",
@@ -411,7 +278,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 replace(_OVER, sentence="time in which it rises, and falls again"),
             ),
             repairable=True,
-            check=_check_hot_weather,
+            check=check_hot_weather,
         ),
         ActionSpec(
             "submit_job",
@@ -423,10 +290,15 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("utilisation", number(0.0, 1.0), "mean share of the trays' dynamic power range"),
                 Field("swing", number(0.0, 1.0), "power swing as a share of the maximum", default=0.0, required=False),
                 Field("rack", text, "rack to pin it to", default=None, required=False),
+                Field(
+                    "role", choice(*PEOPLE), "role of who pins it, operator if not said", default=None, required=False
+                ),
+                Field("by", text, "who pins it", default=None, required=False),
+                Field("reason", text, "why it is pinned", default=None, required=False),
                 Field("id", text, "name of the job", default=None, required=False),
                 Field("priority", whole(0), "higher goes first", default=0, required=False),
             ),
-            check=_check_job,
+            check=check_job,
         ),
         ActionSpec(
             "roll_out",
@@ -447,7 +319,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("soak", duration, "of every stage, in place of the plan's", default=None, required=False),
                 Field("window", duration, "of the judge, in place of the policy's", default=None, required=False),
             ),
-            check=_check_release,
+            check=check_release,
         ),
         ActionSpec(
             "set_load",
@@ -472,7 +344,7 @@ ACTIONS: dict[str, ActionSpec] = {
             targets=SENSED,
             fields=(_SIGNAL,),
             repairable=True,
-            check=_check_signal,
+            check=check_signal,
         ),
         ActionSpec(
             "sensor_bias",
@@ -483,7 +355,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("offset", number(-1e9, 1e9), "error in the signal's unit, such as 2.5 for 2.5 K too warm"),
             ),
             repairable=True,
-            check=_check_signal,
+            check=check_signal,
         ),
         ActionSpec(
             "sensor_dropout",
@@ -494,7 +366,7 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("probability", number(0.0, 1.0), "share of readings that is lost", default=1.0, required=False),
             ),
             repairable=True,
-            check=_check_signal,
+            check=check_signal,
         ),
     )
 }

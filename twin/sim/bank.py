@@ -68,17 +68,23 @@ class Bank:
             self.parts[signal.name] = slice(len(names), len(names) + len(devices))
             names += [("sensors", signal.name, device) for device in devices]
             counts.append(len(devices))
+        self.fields = {SIGNALS[name].field: part for name, part in self.parts.items()}  # of a snapshot
         size = len(names)
 
         def each(attribute: str) -> Floats:
             return np.repeat([float(getattr(spec, attribute)) for spec in specs], counts)
 
         self._names, self._seed = names, seed
-        switches = [not SIGNALS[spec.signal].unit for spec in specs]
+        measured = [SIGNALS[spec.signal] for spec in specs]
         self.limits = np.array(
             [
-                (spec.stale_seconds, spec.missing_seconds, float(switch))
-                for spec, switch in zip(specs, switches, strict=True)
+                (
+                    spec.stale_seconds,
+                    spec.missing_seconds,
+                    float(not signal.unit),
+                    0.0 if signal.decimals is None else 10.0**signal.decimals,
+                )
+                for spec, signal in zip(specs, measured, strict=True)
             ]
         )
         self.dropout = each("dropout_probability")
@@ -98,7 +104,8 @@ class Bank:
         if gain.any():
             self.errors[GAIN] += gain * normal(self._keys[1], self._keys[2], 1)
         self._truth = np.empty(size)
-        self._reads = [(READ[name], self._truth[part]) for name, part in self.parts.items()]
+        self._codes = np.array([READ[name] for name in self.parts])
+        self._starts = np.array([part.start for part in self.parts.values()])
         # set from outside
         self.stuck = np.zeros(size, dtype=bool)
         self.lost = self.dropout.copy()
@@ -193,8 +200,7 @@ class Bank:
         self._show(now, reading, code)
 
     def _exact(self, truth: Truth) -> Floats:
-        for read, place in self._reads:
-            place[:] = read(truth)
+        truth.read(self._codes, self._starts, self._truth)
         return self._truth
 
     def _measure(self, exact: Floats, number: int) -> None:
@@ -235,4 +241,7 @@ class Bank:
     def history(self) -> tuple[Floats, Floats, Codes]:
         """Times, readings and qualities of the last rows: parts of arrays whose rows are written once."""
         rows = slice(max(0, self._end - self.rows), self._end)
-        return self._times[rows], self._past[rows], self._how[rows]
+        past = self._times[rows], self._past[rows], self._how[rows]
+        for part in past:
+            part.setflags(write=False)
+        return past

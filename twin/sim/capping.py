@@ -77,7 +77,14 @@ class Controller:
         clocks = np.ones(len(self.trays))
         if share < 1.0:
             _clocks(self.trays, plant.c.idle, plant.c.span, plant.u.tray, share, clocks)
-        plant.set_cap(self.trays, clocks)
+        plant.set_cap(self.trays, np.minimum(clocks, world.settings.greatest_clock))
+
+
+def hold(world: World) -> None:
+    """Hold every tray's clock at the greatest that the policy allows, from now to the end."""
+    topology, greatest = world.topology, world.settings.greatest_clock
+    world.plant.set_cap(np.arange(len(topology.tray_rack)), greatest)
+    world.log.add(world.env.now, EventKind.CAP_ON, "hall", topology.hall.name, value=greatest)
 
 
 def install(world: World) -> None:

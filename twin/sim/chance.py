@@ -15,7 +15,8 @@ import numpy as np
 
 from twin.hall.errors import Fault, did_you_mean
 from twin.hall.parts import Hall
-from twin.sim.actions import ACTIONS, PHASES, Action, ActionSpec, Field, targets_of
+from twin.sim.action_checks import targets_of
+from twin.sim.actions import ACTIONS, PHASES, Action, ActionSpec, Field
 from twin.sim.scenario import read_timeline
 from twin.sim.written import Unfit
 from twin.units import SECONDS_PER_HOUR

@@ -8,6 +8,7 @@ import pandas as pd
 
 from twin.plant import meters as meter
 from twin.plant import residual
+from twin.policy.profile import KINDS, Profiles, correlation, peak_excursion
 from twin.results.kinds import EventKind
 from twin.results.tables import empty
 from twin.sim.services import ServiceRun
@@ -33,6 +34,22 @@ def tables_of(world: World, services: list[ServiceRun]) -> dict[str, pd.DataFram
         "losses": losses_table(world),
         "rollouts": rollouts_table(world),
     }
+
+
+def profiles_table(world: World, profiles: Profiles) -> pd.DataFrame:
+    """What a policy has learnt of every rack's heat."""
+    related = correlation(profiles)
+    return pd.DataFrame(
+        {
+            "name": world.topology.rack_names,
+            "samples": profiles.samples,
+            "mean_celsius": profiles.mean_celsius,
+            "peak_excursion_kelvin": peak_excursion(profiles),
+            "falls": profiles.falls,
+            "recovery_seconds": profiles.recovery_seconds,
+            **{f"{kind}_correlation": related[:, place] for place, kind in enumerate(KINDS)},
+        }
+    )
 
 
 def jobs_table(world: World) -> pd.DataFrame:

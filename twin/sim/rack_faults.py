@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.policy.causes import Author, Role
 from twin.results.kinds import EventKind
 from twin.sim.actions import Action
 from twin.sim.effects import Effect, Hands, Undo, place
-from twin.sim.runner import JobRun
+from twin.sim.runner import JobRun, Pin
 from twin.sim.world import TelemetryOutage
 from twin.workload.jobs import Job, JobKind, Phase
 
@@ -71,7 +72,11 @@ def submit_job(hands: Hands, action: Action, event: int) -> None:
         priority=int(values["priority"]),
         source="scenario",
     )
-    hands.scheduler.submit(JobRun(world, job, number, hands.gpus_per_tray, values["rack"]))
+    pin = None
+    if values["rack"] is not None:
+        author = Author(Role(values["role"] or Role.OPERATOR), values["by"] or "scenario")
+        pin = Pin(values["rack"], author, values["reason"] or "pinned by the scenario")
+    hands.scheduler.submit(JobRun(world, job, number, hands.gpus_per_tray, pin))
 
 
 def set_load(hands: Hands, action: Action, event: int) -> Undo:

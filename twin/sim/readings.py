@@ -1,19 +1,62 @@
-"""How the truth of every signal is read from the plant, and which things have it."""
+"""How the truth of every signal is read from the plant, all in one pass, and which things have it."""
 
-from collections.abc import Callable
-from functools import cached_property
+from math import hypot, nan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin.hall.topology import NODE_KINDS, Topology
+from twin.plant.arrays import Constants, Inputs, State, Work
+from twin.plant.compiled import Direct, inner, kernel
 from twin.plant.plant import Plant
+from twin.sim.measured import SIGNALS
 from twin.units import litres_per_minute
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+LITRES_PER_MINUTE = litres_per_minute(1.0)  # of 1 m³/s
 PHASE_KINDS = ("ups", "pdu", "row", "panel")  # nodes with a meter on each phase
+
+
+(
+    RACK_POWER,
+    RACK_SUPPLY,
+    RACK_RETURN,
+    DEVICE,
+    RACK_FLOW,
+    INLET_AIR,
+    RACK_VALVE,
+    ROW_POWER,
+    PHASE_CURRENT,
+    BREAKER_CURRENT,
+    BREAKER_CLOSED,
+    LOOP_SUPPLY,
+    LOOP_RETURN,
+    LOOP_FLOW,
+    PUMP_SPEED,
+    LOOP_VALVE,
+) = range(16)
+
+#: how a signal is read, by its name
+READ: dict[str, int] = {
+    "rack_power": RACK_POWER,
+    "rack_supply_temperature": RACK_SUPPLY,
+    "rack_return_temperature": RACK_RETURN,
+    "rack_device_temperature": DEVICE,
+    "rack_flow": RACK_FLOW,
+    "rack_inlet_air_temperature": INLET_AIR,
+    "rack_valve": RACK_VALVE,
+    "row_power": ROW_POWER,
+    "phase_current": PHASE_CURRENT,
+    "breaker_current": BREAKER_CURRENT,
+    "breaker_closed": BREAKER_CLOSED,
+    "loop_supply_temperature": LOOP_SUPPLY,
+    "loop_return_temperature": LOOP_RETURN,
+    "loop_flow": LOOP_FLOW,
+    "loop_pump_speed": PUMP_SPEED,
+    "loop_valve": LOOP_VALVE,
+}
 
 
 class Truth:
@@ -23,98 +66,99 @@ class Truth:
         self.topology = topology
         self.plant = plant
         self.nodes = phase_nodes(topology)
-        self.liquid = topology.rack_loop >= 0
-        self.all_liquid = bool(self.liquid.all())
 
-    @cached_property
-    def _air(self) -> tuple[Ints, Floats]:
-        """Neighbours of every rack (itself for none), and shares of room and neighbours in its inlet air, (3, R)."""
-        racks, neighbour = np.arange(len(self.liquid)), self.plant.c.neighbour.T
-        share = np.where(neighbour >= 0, self.plant.c.rack["recirculation"], 0.0)
-        return np.where(neighbour >= 0, neighbour, racks), np.vstack([1.0 - share.sum(axis=0), share])
+    def read(self, codes: Ints, starts: Ints, out: Floats) -> None:
+        """Put the signals of ``codes`` into ``out``, each from its place in ``starts`` on."""
+        plant = self.plant
+        _read(
+            plant.c, plant.u, plant.x, plant.w, plant._start_i, int(plant.cur), self.topology.rack_row,
+            len(self.topology.row_names), self.nodes, codes, starts, out,
+        )  # fmt: skip
 
-    def rack_power(self) -> Floats:
-        return self.plant.rack_power
-
-    def row_power(self) -> Floats:
-        """Rows count whole watts of their racks."""
-        rows = len(self.topology.row_names)
-        return np.asarray(np.bincount(self.topology.rack_row, np.round(self.plant.rack_power), rows), dtype=np.float64)
-
-    def inlet_air(self) -> Floats:
-        """``(1 − Σφ) T_room + Σ φ T_neighbour``, as the plant has it."""
-        x, cur = self.plant.x, self.plant.cur
-        air, (left, right), (room, from_left, from_right) = x.ta[cur], *self._air
-        return np.asarray(room * x.zone[cur][self.topology.rack_zone] + from_left * air[left] + from_right * air[right])
-
-    def rack_supply(self) -> Floats:
-        if not self.liquid.any():
-            return self.inlet_air()
-        supply = self.plant.x.loop[self.plant.cur, self.topology.rack_loop, 0]
-        return supply if self.all_liquid else np.where(self.liquid, supply, self.inlet_air())
-
-    def rack_return(self) -> Floats:
-        x, cur = self.plant.x, self.plant.cur
-        return x.tc[cur] if self.all_liquid else np.where(self.liquid, x.tc[cur], x.ta[cur])
-
-    def device(self) -> Floats:
-        return self.plant.device_temperature
-
-    def rack_flow(self) -> Floats:
-        flow = litres_per_minute(1.0) * self.plant.x.flow[self.plant.cur]
-        return flow if self.all_liquid else np.where(self.liquid, flow, np.nan)
-
-    def rack_valve(self) -> Floats:
-        valve = self.plant.u.rack["valve"]
-        return valve if self.all_liquid else np.where(self.liquid, valve, np.nan)
-
-    def phase_current(self) -> Floats:
-        """Magnitudes of the line currents, node by node."""
-        lines = self.plant._start_i[self.nodes]
-        return np.hypot(lines[:, 0::2], lines[:, 1::2]).ravel()
-
-    def breaker_current(self) -> Floats:
-        return np.asarray(self.plant.breaker_ratio * self.plant.c.breaker["rating"])
-
-    def breaker_closed(self) -> Floats:
-        return self.plant.u.closed.astype(np.float64)
-
-    def loop_supply(self) -> Floats:
-        return self.plant.x.loop[self.plant.cur, :, 0]
-
-    def loop_return(self) -> Floats:
-        return self.plant.x.loop[self.plant.cur, :, 1]
-
-    def loop_flow(self) -> Floats:
-        loop, loops = self.topology.rack_loop[self.liquid], len(self.topology.loop_names)
-        flow = self.plant.x.flow[self.plant.cur][self.liquid]
-        return np.asarray(litres_per_minute(1.0) * np.bincount(loop, flow, minlength=loops))
-
-    def pump_speed(self) -> Floats:
-        return np.asarray(self.plant.x.speed[self.plant.cur].max(axis=1))
-
-    def loop_valve(self) -> Floats:
-        return self.plant.x.loop[self.plant.cur, :, 2]
+    def of(self, signal: str) -> Floats:
+        """One signal of all things that have it."""
+        out = np.empty(len(names_of(self.topology, SIGNALS[signal].kind)))
+        self.read(np.array([READ[signal]]), np.zeros(1, dtype=np.int64), out)
+        return out
 
 
-READ: dict[str, Callable[[Truth], Floats]] = {
-    "rack_power": Truth.rack_power,
-    "rack_supply_temperature": Truth.rack_supply,
-    "rack_return_temperature": Truth.rack_return,
-    "rack_device_temperature": Truth.device,
-    "rack_flow": Truth.rack_flow,
-    "rack_inlet_air_temperature": Truth.inlet_air,
-    "rack_valve": Truth.rack_valve,
-    "row_power": Truth.row_power,
-    "phase_current": Truth.phase_current,
-    "breaker_current": Truth.breaker_current,
-    "breaker_closed": Truth.breaker_closed,
-    "loop_supply_temperature": Truth.loop_supply,
-    "loop_return_temperature": Truth.loop_return,
-    "loop_flow": Truth.loop_flow,
-    "loop_pump_speed": Truth.pump_speed,
-    "loop_valve": Truth.loop_valve,
-}
+@inner
+def inlet_air(c: Constants, x: State, cur: int, r: int) -> float:
+    """Inlet air [°C] of rack ``r``: ``(1 − Σφ) T_room + Σ φ T_neighbour``, as the plant has it."""
+    share = c.rack[r].recirculation
+    left, right = c.neighbour[r, 0], c.neighbour[r, 1]
+    beside = (1.0 if left >= 0 else 0.0) + (1.0 if right >= 0 else 0.0)
+    found = (1.0 - share * beside) * x.zone[cur, c.rack[r].zone]
+    if left >= 0:
+        found += share * x.ta[cur, left]
+    if right >= 0:
+        found += share * x.ta[cur, right]
+    return found
+
+
+@kernel
+def read_signals(
+    c: Constants, u: Inputs, x: State, w: Work, line_amperes: Floats, cur: int, rack_row: Ints, rows: int,
+    nodes: Ints, codes: Ints, starts: Ints, out: Floats,
+) -> None:  # fmt: skip
+    """:meth:`Truth.read` from the plant's arrays; line_amperes: shape (N, 6), re and im of a, b and c [A]."""
+    racks = c.tray0.size - 1
+    for k in range(codes.size):
+        code, o = codes[k], starts[k]
+        if code <= RACK_VALVE:
+            for r in range(racks):
+                liquid, loop = c.rack[r].liquid, c.rack[r].loop
+                if code == RACK_POWER:
+                    value = w.rack_power[0, r]
+                elif code == RACK_SUPPLY:
+                    value = x.loop[cur, loop, 0] if liquid else inlet_air(c, x, cur, r)
+                elif code == RACK_RETURN:
+                    value = x.tc[cur, r] if liquid else x.ta[cur, r]
+                elif code == DEVICE:
+                    value = x.td[cur, c.tray0[r]]
+                    for i in range(c.tray0[r] + 1, c.tray0[r + 1]):
+                        value = max(value, x.td[cur, i])
+                elif code == RACK_FLOW:
+                    value = LITRES_PER_MINUTE * x.flow[cur, r] if liquid else nan
+                elif code == INLET_AIR:
+                    value = inlet_air(c, x, cur, r)
+                else:
+                    value = u.rack[r].valve if liquid else nan
+                out[o + r] = value
+        elif code == ROW_POWER:  # rows count whole watts of their racks
+            for row in range(rows):
+                out[o + row] = 0.0
+            for r in range(racks):
+                out[o + rack_row[r]] += np.rint(w.rack_power[0, r])
+        elif code == PHASE_CURRENT:  # magnitudes of line currents, node by node
+            for n in range(nodes.size):
+                for line in range(3):
+                    re, im = line_amperes[nodes[n], 2 * line], line_amperes[nodes[n], 2 * line + 1]
+                    out[o + 3 * n + line] = hypot(re, im)
+        elif code <= BREAKER_CLOSED:
+            for b in range(c.breaker.size):
+                carried = code == BREAKER_CURRENT
+                out[o + b] = w.breaker_r[0, b] * c.breaker[b].rating if carried else float(u.closed[b])
+        else:
+            for loop in range(c.loop.size):
+                if code == LOOP_SUPPLY:
+                    value = x.loop[cur, loop, 0]
+                elif code == LOOP_RETURN:
+                    value = x.loop[cur, loop, 1]
+                elif code == LOOP_FLOW:
+                    value = 0.0
+                    for j in range(c.loop_ptr[loop], c.loop_ptr[loop + 1]):
+                        value += LITRES_PER_MINUTE * x.flow[cur, c.loop_idx[j]]
+                elif code == PUMP_SPEED:
+                    value = 0.0
+                    for pump in range(x.speed.shape[2]):
+                        value = max(value, x.speed[cur, loop, pump])
+                else:
+                    value = x.loop[cur, loop, 2]
+                out[o + loop] = value
+
+
+_read = Direct(read_signals)
 
 
 def phase_nodes(topology: Topology) -> Ints:

@@ -84,7 +84,7 @@ class Response:
         self.ladder, actions = step(rules, self.ladder, readings, now)
         changes: Sequence[Any] = ()
         more: Sequence[Action] = ()
-        if any(held.rungs.any() for held in self.ladder.ladders.values()) or self.flag_state.settings:
+        if not all(held.rests for held in self.ladder.ladders.values()) or self.flag_state.settings:
             wanted = wishes(rules, self.ladder, self.experiments)
             self.flag_state, changes = settle_flags(flags, self.flag_state, wanted, POLICY, now)
         if self.flag_state.settings or self.business.active_since or self.business.holding:
@@ -108,6 +108,8 @@ class Response:
         assert self.ladder is not None
         for ladder in self.settings.rules.ladders:
             held = self.ladder.ladders[ladder.name]
+            if held.rests:
+                continue
             for place in np.flatnonzero((held.rungs > 0) & ~held.acknowledged).tolist():
                 top = int(held.rungs[place]) - 1
                 since = float(held.taken_seconds[top, place])

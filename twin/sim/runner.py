@@ -5,6 +5,7 @@ counted apart. Work goes at the pace of the slowest tray.
 """
 
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from twin.plant.plant import Plant
 from twin.plant.server import BRAKED, NORMAL, SLOWED
+from twin.policy.causes import Author
 from twin.policy.degradation import AS_BUILT, Degradation, join
 from twin.results.kinds import EventKind
 from twin.sim.clock import Local
@@ -45,6 +47,15 @@ def paces(plant: Plant, trays: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _nobody() -> None:
     """Whom a job that is no replica tells of its changes."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """Where somebody wants a job, whatever the policy says: the rack, who, and why."""
+
+    rack: str
+    by: Author
+    reason: str
 
 
 class JobRun:
@@ -90,13 +101,21 @@ class JobRun:
         "world",
     )  # fmt: skip
 
-    def __init__(self, world: World, job: Job, number: int, gpus_per_tray: int, pin: str | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        job: Job,
+        number: int,
+        gpus_per_tray: int,
+        pin: Pin | None = None,
+        image: str | None = None,
+    ) -> None:
         self.world = world
         self.job = job
         self.number = number  # the gang that its trays swing with
         self.gpus = job.gpus if job.gpus is not None else job.trays * gpus_per_tray
         self.pin = pin
-        self.image = job.service or job.kind.value  # what builds of it are of
+        self.image = image or job.service or job.kind.value  # what builds of it are of
         self._status = "queued"
         world.tally["queued"] += 1
         self.trays: NDArray[np.int64] = NOWHERE

@@ -6,7 +6,8 @@ from typing import Any
 
 from twin.hall.errors import Fault, did_you_mean
 from twin.hall.parts import Hall, NodeKind
-from twin.sim.actions import ACTIONS, Action, ActionSpec, targets_of
+from twin.sim.action_checks import targets_of
+from twin.sim.actions import ACTIONS, Action, ActionSpec
 from twin.sim.expectations import Expectation, read_expectation
 from twin.sim.written import Unfit, clock_of, duration, seconds_of
 from twin.units import SECONDS_PER_HOUR

@@ -143,10 +143,12 @@ class Scheduler:
             peak_watts_per_tray=float(round(self._usual[0] + self._peak(job) * self._usual[1])),
         )
         if run.pin is not None:
-            free = int(snapshot.rack_free_trays[world.rack_index[run.pin]])
+            free = int(snapshot.rack_free_trays[world.rack_index[run.pin.rack]])
             if free < job.trays:
                 return False
-            self._place(run, ((run.pin, job.trays),))
+            self._place(run, ((run.pin.rack, job.trays),))
+            if world.settings.pinned is not None:
+                world.settings.pinned(request, run.pin, world.env.now)
             return True
         decision, self.state = self.policy(snapshot, request, self.state)
         if isinstance(decision, Placement):

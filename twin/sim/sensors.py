@@ -137,12 +137,9 @@ class Sensors:
         for bank in self.banks:
             value, age, quality = bank.show(now)
             past = bank.history()
-            for name, part in bank.parts.items():
-                signal = SIGNALS[name]
-                shown = value[part]
-                values[signal.field] = shown if signal.decimals is None else np.round(shown, signal.decimals)
-                ages[signal.field], qualities[signal.field] = age[part], quality[part]
-                histories.add(signal.field, past, part)
+            for name, part in bank.fields.items():
+                values[name], ages[name], qualities[name] = value[part], age[part], quality[part]
+                histories.add(name, past, part)
         return Sensed(values, ages, qualities, histories)
 
     # ------------------------------------------------------------------ faults

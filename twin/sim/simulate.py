@@ -14,6 +14,7 @@ from twin.plant.arrays import constants
 from twin.plant.meters import stored_joules
 from twin.plant.plant import Plant, Window
 from twin.plant.start import equilibrate
+from twin.policy.profile import Profiles
 from twin.policy.protocol import Policy
 from twin.results.kinds import EventKind
 from twin.results.metrics import compute_metrics
@@ -23,8 +24,9 @@ from twin.sim.chance import as_actions, draw_faults
 from twin.sim.clock import Aside, HybridEnvironment
 from twin.sim.expectations import Outcome, evaluate
 from twin.sim.faults import Story
+from twin.sim.forecasting import Forecasts
 from twin.sim.log import EventLog
-from twin.sim.outcome import flow_residual, tables_of, totals_of
+from twin.sim.outcome import flow_residual, profiles_table, tables_of, totals_of
 from twin.sim.protection import Protection
 from twin.sim.recording import Recording
 from twin.sim.releases import misfits
@@ -143,6 +145,8 @@ def simulate(
     world.services = services
     world.log.add(0.0, EventKind.RUN_STARTED, "hall", hall.name)
     _weather(world, 0.0)
+    if settings.greatest_clock < 1.0:
+        capping.hold(world)
     env.read()
     world.sensors.begin(0.0)  # what policies see before the jobs in flight have their places: an idle hall
     later = _begin(world, scheduler, workload.jobs, services, gpus_per_tray)
@@ -180,6 +184,10 @@ def simulate(
         from twin.sim.response import Response  # with all of the ladder, which few runs have
 
         env.process(Response(world, protection, settings.response).process())
+    forecasts: Forecasts | None = None
+    if settings.forecaster is not None:
+        forecasts = Forecasts(world, settings.forecaster)
+        env.process(forecasts.process())
     if settings.warmup_seconds > 0.0:
         env.process(_warm(world, ledger))
     if watch is not None:
@@ -198,9 +206,14 @@ def simulate(
         if run.status == "stopping":
             run.status = "running"
     tables = tables_of(world, list(services.values()))
+    profiles = getattr(scheduler.state, "profiles", None)
+    if isinstance(profiles, Profiles):
+        tables["heat_profiles"] = profiles_table(world, profiles)
     tables["tolerances"] = table_of([*drawn.rows, *world.sensors.draws()])
     arrived = len(world.runs)
     totals = totals_of(world, ended, ledger.balance(arrived))
+    if forecasts is not None:
+        totals["forecast"] = forecasts.figures()
     metrics = compute_metrics(tables, totals)
     outcomes: tuple[Outcome, ...] = ()
     if scenario.expectations:

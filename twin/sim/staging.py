@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import simpy
 
+from twin.policy.causes import Author, Role
 from twin.policy.headroom import readings
 from twin.policy.rollout import Plan
 from twin.results.kinds import EventKind
 from twin.sim.deployment import Deployment
-from twin.sim.runner import JobRun
+from twin.sim.runner import JobRun, Pin
 from twin.sim.scheduler import Scheduler
 from twin.workload.jobs import Job, JobKind, Phase
 
@@ -116,9 +117,8 @@ class Staging:
             priority=100,
             source="staging",
         )
-        run = JobRun(world, job, len(world.runs), self.gpus_per_tray, name)
-        run.image = release.work
-        return run
+        pin = Pin(name, Author(Role.RELEASE, release.name), f"{TITLES.get(test, test)} in the staging cell")
+        return JobRun(world, job, len(world.runs), self.gpus_per_tray, pin, image=release.work)
 
     def _disturb(self, test: str, runs: list[JobRun], event: int) -> None:
         """What the test does in the middle of it."""

@@ -89,15 +89,16 @@ def _show(
 ) -> None:  # fmt: skip
     """What is seen at ``now`` [s] of the latest readings: values into ``shown``, ages [s] and qualities, shape (N,).
 
-    limits: shape (S, 3), by signal: age [s] after which a reading is stale, age after which it is missing (NaN), and 1
-    for a switch, which keeps its last state.
+    limits: shape (S, 4), by signal: age [s] after which a reading is stale, age after which it is missing (NaN), 1 for
+    a switch, which keeps its last state, and parts of a unit that values are rounded to, 0 for none.
     """
     first = 0
     for kind in range(ends.size):
         for n in range(first, ends[kind]):
             old = now - measured[n]
             age[n] = old
-            shown[n] = value[n]
+            parts = limits[kind, 3]
+            shown[n] = np.rint(value[n] * parts) / parts if parts > 0.0 else value[n]
             quality[n] = code[n] if old <= limits[kind, 0] else STALE
             if old > limits[kind, 1]:
                 quality[n] = MISSING

@@ -16,6 +16,8 @@ from twin.hall.topology import NODE_KINDS, Topology
 from twin.plant.plant import Plant
 from twin.policy.degradation import Degradation
 from twin.policy.facility import Facility
+from twin.policy.profile import KINDS
+from twin.policy.protocol import JobRequest
 from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
 from twin.sim.facility import facility_of
@@ -29,10 +31,11 @@ from twin.sim.tolerances import NOMINAL, Tolerances
 
 if TYPE_CHECKING:
     from twin.sim.chance import FaultRate
+    from twin.sim.forecasting import Forecaster
     from twin.sim.releases import RolloutSettings
     from twin.sim.response import ResponseSettings
     from twin.sim.rollout import Rollout
-    from twin.sim.runner import JobRun
+    from twin.sim.runner import JobRun, Pin
     from twin.sim.services import ServiceRun
 
 Ints = NDArray[np.int64]
@@ -54,11 +57,16 @@ class Settings:
     greatest_restarts: int = 10  # a job that was lost more often is killed
     service_deadband: float = 0.01  # change of utilisation below which a service's power stays
     capping: bool = False  # three-band power capping in the rack managers
+    greatest_clock: float = 1.0  # of nominal, that a policy lets any tray run at
     weather: tuple[tuple[float, float, float], ...] = ()  # (seconds, dry bulb °C, wet bulb °C)
     faults: tuple[FaultRate, ...] = ()  # that come by chance
     sensors: tuple[SensorSpec, ...] = DIRECT  # what policies see the hall through
     tolerances: Tolerances = NOMINAL  # within which devices differ
     response: ResponseSettings | None = None  # the response ladder, if there is one
+    pinned: Callable[[JobRequest, Pin, float], None] | None = (
+        None  # hears of jobs put where somebody said, and when [s]
+    )
+    forecaster: Forecaster | None = None  # of a policy that makes forecasts, to keep score of them
     rollout: RolloutSettings | None = None  # how releases are rolled out, if that is said
 
 
@@ -110,8 +118,10 @@ class World:
     seed: int = 0  # of what is drawn in the run itself
     sensors: Sensors = field(init=False)
     taken: NDArray[np.bool_] = field(init=False)  # per tray: somebody holds it
+    kind_trays: Ints = field(init=False)  # per rack and class of work (:data:`twin.policy.profile.KINDS`): trays held
     declared: NDArray[np.float64] = field(init=False)  # per tray: power [W] that its owner declared
     looks: int = 0  # snapshots taken
+    _first_look: FacilitySnapshot | None = None  # of which the next ones keep what stays
     kept_off: set[int] = field(default_factory=set)  # racks that policy has switched off
     admitting: NDArray[np.bool_] = field(init=False)  # per rack: no flag pauses admissions
     degraded: dict[int, Degradation] = field(default_factory=dict)  # rack → what flags turn down there
@@ -124,6 +134,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.taken = np.array([holder is not None for holder in self.holder], dtype=bool)
+        self.kind_trays = np.zeros((len(self.topology.rack_names), len(KINDS)), dtype=np.int64)
         self.declared = self.tray_nameplate[0].copy()
         self._rack_declared = np.add.reduceat(self.declared, self.topology.rack_tray0[:-1])
         self._stale: set[int] = set()  # racks whose declared power is to be added up again
@@ -229,6 +240,7 @@ class World:
         for tray in trays.tolist():
             self.holder[tray] = run
         self.taken[trays] = True
+        np.add.at(self.kind_trays[:, KINDS.index(run.job.kind.value)], self.topology.tray_rack[trays], 1)
         self.plant.allocate(trays, True)
 
     def release(self, trays: Ints) -> None:
@@ -239,6 +251,9 @@ class World:
         if len(free):
             self.plant.clear_load(free)
         for tray in trays.tolist():
+            run = self.holder[tray]
+            if run is not None:
+                self.kind_trays[self.topology.tray_rack[tray], KINDS.index(run.job.kind.value)] -= 1
             self.holder[tray] = None
         self.taken[trays] = False
         self.declare(trays, 0.0)
@@ -331,29 +346,36 @@ class World:
         self.looks += 1
         sensed = self.sensors.look(self.env.now, self.telemetry_outages)
         counts = self.free_trays()
-        readings: dict[str, Any] = {**sensed.values, "breaker_closed": sensed.values["breaker_closed"] > 0.5}
-        return FacilitySnapshot(
-            time_seconds=self.env.now,
-            rack_names=topology.rack_names,
-            row_names=topology.row_names,
-            loop_names=topology.loop_names,
-            breaker_names=topology.breaker_names,
-            phase_names=self.phases,
-            rack_row=topology.rack_row,
-            rack_loop=topology.rack_loop,
-            rack_trays=self.installed,
-            rack_free_trays=np.where(self.in_service, counts, 0),
-            rack_healthy=self.in_service.copy(),
-            rack_admitting=self.admitting.copy(),
-            rack_production=topology.rack_production,
-            rack_max_power_watts=self.nameplate,
-            rack_declared_power_watts=np.round(self.rack_declared),
-            queue_depth=self.tally["queued"],
-            facility=self.facility,
-            serial=self.looks,
-            breaker_rating_amperes=self.ratings,
-            **readings,
-            ages=sensed.ages,
-            qualities=sensed.qualities,
-            histories=sensed.histories,
-        )
+        readings: dict[str, Any] = {
+            **sensed.values,
+            "breaker_closed": sensed.values["breaker_closed"] > 0.5,
+            "time_seconds": self.env.now,
+            "rack_free_trays": np.where(self.in_service, counts, 0),
+            "rack_healthy": self.in_service.copy(),
+            "rack_admitting": self.admitting.copy(),
+            "rack_kind_trays": self.kind_trays.copy(),
+            "rack_declared_power_watts": np.round(self.rack_declared),
+            "queue_depth": self.tally["queued"],
+            "serial": self.looks,
+            "ages": sensed.ages,
+            "qualities": sensed.qualities,
+            "histories": sensed.histories,
+        }
+        if self._first_look is None:
+            self._first_look = FacilitySnapshot(
+                rack_names=topology.rack_names,
+                row_names=topology.row_names,
+                loop_names=topology.loop_names,
+                breaker_names=topology.breaker_names,
+                phase_names=self.phases,
+                rack_row=topology.rack_row,
+                rack_loop=topology.rack_loop,
+                rack_trays=self.installed,
+                rack_production=topology.rack_production,
+                rack_max_power_watts=self.nameplate,
+                facility=self.facility,
+                breaker_rating_amperes=self.ratings,
+                **readings,
+            )
+            return self._first_look
+        return self._first_look.with_fields(**readings)

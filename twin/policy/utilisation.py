@@ -1,0 +1,105 @@
+"""How far racks, rows, lines, loops and limits are used, now and in 15 minutes.
+
+A rack's power is expected to go on rising as it rose over the last 10 minutes, as far as its running jobs declared:
+``ΔP = min(max(dP/dt, 0) · 900 s, max(P_declared − P, 0))``. A fall is not counted on, since it may be a job's end.
+Rows, loops and currents follow from their racks: ``I + Σ a_r ΔP_r`` with a [A/W] from the facility.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.policy import signals
+from twin.policy.facility import Facility
+from twin.policy.headroom import readings
+from twin.policy.snapshot import FacilitySnapshot
+
+Floats = NDArray[np.float64]
+
+AHEAD_SECONDS = 900.0  # to which power is projected
+DIGITS = 6  # of a utilisation: sums depend on the order of racks in their last digits
+
+
+@dataclass(frozen=True)
+class Utilisation:
+    """How far things are used, of what they are rated for [1]; NaN where that is not known."""
+
+    rack: Floats  # R, power over nameplate
+    row: Floats  # W, power over its racks' nameplates
+    phase: Floats  # P, current over rating of the metered line, NaN for one without a rating
+    loop: Floats  # L, its racks' power over the heat that its exchanger is rated for
+    limit: Floats  # K, current over rating
+
+
+def rise_watts(snapshot: FacilitySnapshot) -> Floats:
+    """What each rack's power will have risen by in 15 minutes [W], shape (R,); NaN where its trend is not known."""
+    power, declared = readings(snapshot, "rack_power_watts"), readings(snapshot, "rack_declared_power_watts")
+    past = snapshot.histories.get("rack_power_watts")
+    if past is None or not len(past.time_seconds):
+        return np.full(len(power), np.nan)
+    slope = signals.slope(past.time_seconds, past.values, past.quality)
+    return np.minimum(np.maximum(slope, 0.0) * AHEAD_SECONDS, np.maximum(declared - power, 0.0))
+
+
+def utilisation(snapshot: FacilitySnapshot, facility: Facility) -> Utilisation:
+    """Utilisation of everything as it is read now."""
+    power, nameplate = readings(snapshot, "rack_power_watts"), readings(snapshot, "rack_max_power_watts")
+    rows, loops = len(snapshot.row_names), len(snapshot.loop_names)
+    lines = readings(snapshot, "phase_current_amperes")
+    read = np.concatenate([lines, readings(snapshot, "breaker_current_amperes")])
+    amperes = read[np.where(facility.limit_phase >= 0, facility.limit_phase, len(lines) + facility.limit_breaker)]
+    cooled = snapshot.rack_loop >= 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limit = amperes / facility.limit_rating_amperes
+        return Utilisation(
+            power / nameplate,
+            readings(snapshot, "row_power_watts") / np.bincount(snapshot.rack_row, nameplate, rows),
+            _of_lines(limit, facility, len(lines)),
+            np.bincount(snapshot.rack_loop[cooled], power[cooled], loops) / facility.loop_capacity_watts,
+            limit,
+        )
+
+
+def raised(
+    used: Utilisation, snapshot: FacilitySnapshot, facility: Facility, per_watt: Floats, added_watts: Floats
+) -> Utilisation:
+    """Utilisation with so much more power at each rack's inlet [W], shape (R,).
+
+    per_watt: what a watt of each rack puts on its limits [A/W], shape (R, D), as
+    :func:`twin.policy.headroom.amperes_per_watt` has it.
+    """
+    nameplate = snapshot.rack_max_power_watts
+    known, cooled = facility.rack_limits >= 0, snapshot.rack_loop >= 0
+    put = (per_watt * added_watts[:, None])[known]
+    amperes = np.bincount(facility.rack_limits[known], put, len(facility.limit_names))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        limit = used.limit + amperes / facility.limit_rating_amperes
+        of_row = np.bincount(snapshot.rack_row, added_watts, len(used.row))
+        of_loop = np.bincount(snapshot.rack_loop[cooled], added_watts[cooled], len(used.loop))
+        return Utilisation(
+            used.rack + added_watts / nameplate,
+            used.row + of_row / np.bincount(snapshot.rack_row, nameplate, len(used.row)),
+            _of_lines(limit, facility, len(used.phase)),
+            used.loop + of_loop / facility.loop_capacity_watts,
+            limit,
+        )
+
+
+def most_used(snapshot: FacilitySnapshot, facility: Facility, used: Utilisation) -> Floats:
+    """The greatest utilisation among each rack's own, its loop's and those of its limits, shape (R,), to 1e-6."""
+    most = used.rack
+    if len(used.loop):
+        most = np.maximum(most, np.where(snapshot.rack_loop >= 0, used.loop[snapshot.rack_loop], 0.0))
+    if len(used.limit):
+        by_limit = np.where(facility.rack_limits >= 0, used.limit[facility.rack_limits], 0.0)
+        most = np.maximum(most, by_limit.max(axis=1, initial=0.0))
+    return np.round(most, DIGITS)
+
+
+def _of_lines(limit: Floats, facility: Facility, lines: int) -> Floats:
+    """Of the limits, those that are metered lines, in the lines' order; NaN for a line without a rating."""
+    found = np.full(lines, np.nan)
+    metered = facility.limit_phase >= 0
+    found[facility.limit_phase[metered]] = limit[metered]
+    return found
