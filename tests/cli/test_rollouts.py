@@ -39,7 +39,10 @@ def test_the_shipped_plan_is_the_default_of_the_package_but_for_the_age_of_signa
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("policy.rollout.canary.strategy=hottest", "policy.rollout.canary.strategy = 'hottest': unknown. Use one of"),
+        (
+            "policy.rollout.canary.strategy=hottest",
+            "canary.strategy = 'hottest': unknown. Use one of 'coolest'",
+        ),
         ("policy.rollout.plan.limits.error_rate.hold=2", "error_rate: hold = 2.0, roll_back = 0.05"),
         ("policy.rollout.judge=null", "nobody judges, and a stage is judged"),
         ("policy.rollout.judge.metrics.0.name=luck", "policy.rollout.judge.metrics = 'luck'"),

@@ -135,9 +135,9 @@ def test_scores_are_asked_for_where_they_decide(strategy):
 def test_a_rule_is_read_from_a_mapping_and_refused_with_every_fault():
     rule = CanaryRule.from_mapping({"strategy": "stress", "safe": {"device_celsius": 80}})
     assert rule == CanaryRule(Strategy.STRESS, 60.0, Safe(device_celsius=80.0))
-    with pytest.raises(ValueError, match=r"canary\.strategy = 'hottest': unknown\. Use one of 'coolest'"):
+    with pytest.raises(ValueError, match=r"strategy = 'hottest'.*'random'"):
         CanaryRule.from_mapping({"strategy": "hottest"})
-    with pytest.raises(ValueError, match=r"canary\.safe\.devise_celsius = 80: .* Did you mean 'device_celsius'"):
+    with pytest.raises(ValueError, match=r"canary\.safe\.devise_celsius = 80.*Did you mean 'device_celsius'"):
         CanaryRule.from_mapping({"safe": {"devise_celsius": 80}})
     with pytest.raises(ValueError, match="greatest_age_seconds = 0"):
         CanaryRule.from_mapping({"greatest_age_seconds": 0})

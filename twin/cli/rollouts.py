@@ -82,11 +82,11 @@ def _made(given: Mapping[str, Any], key: str, make: Callable[[Mapping[str, Any]]
         return None
     try:
         return make(value)
-    except DocumentError as error:
-        for fault in error.faults:
-            inside = fault.key.partition(".")[2] if "." in fault.key else ""  # what it calls itself is no key here
+    except DocumentError as refused:
+        for note in refused.faults:
+            inside = note.key.partition(".")[2]  # after what the part calls itself
             at = f"{AT}.{key}.{inside}" if inside else f"{AT}.{key}"
-            faults.add(at, fault.value, fault.problem, fault.remedy)
+            faults.add(at, note.value, note.problem, note.remedy)
         return None
     except (ValueError, TypeError) as error:
         told = [line.strip() for line in str(error).splitlines()]

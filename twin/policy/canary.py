@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.policy import profile
-from twin.policy.documents import DocumentError, DocumentFault, build
+from twin.policy.documents import build
 from twin.policy.factors import FACTORS, sense, with_headroom
 from twin.policy.headroom import Permitted, ground, headroom
 from twin.policy.score import Formula, Scores, score
@@ -88,14 +88,10 @@ class CanaryRule:
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, object]) -> "CanaryRule":
-        """A rule from a plain mapping, ``safe`` a mapping of its own.
-
-        Raises :class:`~twin.policy.documents.DocumentError` for what cannot be read, ValueError for what no rule has.
-        """
+        """A rule from a plain mapping, ``safe`` a mapping of its own. Errors: ValueError with what is wrong."""
         safe = mapping.get("safe", {})
         if not isinstance(safe, Mapping):
-            remedy = "Give inlet_celsius, device_celsius and headroom_ratio"
-            raise DocumentError([DocumentFault("canary.safe", safe, "not a mapping of limits", remedy)])
+            raise ValueError(f"canary: safe = {safe!r}: give inlet_celsius, device_celsius and headroom_ratio")
         return build(cls, mapping, "canary", safe=build(Safe, safe, "canary.safe"))
 
 

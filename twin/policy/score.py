@@ -7,6 +7,7 @@ worst. Scores are rounded to 1e-6 before they are compared. The confidence is th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,18 +84,21 @@ def read_formula(mapping: object, at: str, faults: DocumentFaults) -> Formula:
     return Formula(version, owner, terms)
 
 
+@cache
+def _columns(terms: tuple[Term, ...]) -> tuple[Floats, ...]:
+    """Worst, span from there to best, weight and greatest age of the terms, each of shape (terms, 1)."""
+    each = [(term.worst, term.best - term.worst, term.weight, term.greatest_age_seconds) for term in terms]
+    return tuple(np.array(column)[:, None] for column in zip(*each, strict=True))
+
+
 def score(terms: tuple[Term, ...], values: Mapping[str, Floats], ages: Mapping[str, Floats]) -> Scores:
-    """Scores of all racks by some terms, in their order."""
-    racks = len(next(iter(values.values())))
-    total, known, sums = np.zeros(racks), np.zeros(racks), 0.0
-    parts = np.zeros((len(terms), racks))
-    for place, term in enumerate(terms):
-        value = values[term.factor]
-        counts = np.isfinite(value) & (ages[term.factor] <= term.greatest_age_seconds)
-        with np.errstate(invalid="ignore"):
-            share = (value - term.worst) / (term.best - term.worst)
-        parts[place] = np.where(counts, term.weight * np.clip(share, 0.0, 1.0), 0.0)
-        total += parts[place]
-        known += np.where(counts, term.weight, 0.0)
-        sums += term.weight
+    """Scores of all racks by some terms, added up in their order."""
+    worst, span, weight, greatest_age = _columns(terms)
+    value = np.array([values[term.factor] for term in terms])
+    counts = np.isfinite(value) & (np.array([ages[term.factor] for term in terms]) <= greatest_age)
+    with np.errstate(invalid="ignore"):
+        share = np.minimum(np.maximum((value - worst) / span, 0.0), 1.0)
+    parts = np.where(counts, weight * share, 0.0)
+    total, known = parts.sum(axis=0), np.where(counts, weight, 0.0).sum(axis=0)
+    sums = float(weight.sum())
     return Scores(np.round(total / sums, DIGITS), np.round(known / sums, DIGITS), parts)
