@@ -50,6 +50,8 @@ def test_the_shipped_plan_is_the_default_of_the_package_but_for_the_age_of_signa
         ("policy.rollout.window_seconds=1000", "policy.rollout.window_seconds = 1000"),
         ("+policy.rollout.colour=red", "policy.rollout.colour = 'red'"),
         ("policy.rollout.permitted.limit_utilisation=9", "policy.rollout.permitted.limit_utilisation = 9"),
+        ("policy.rollout.plan.stages.0.soak_seconds=x", "policy.rollout.plan.stages[0].soak_seconds = 'x'"),
+        ("policy.rollout.judge.metrics.0.margin=x", "margin = 'x': not a number"),
         ("policy.rollout=5", "policy.rollout = 5"),
         ("policy.rollout.plan=null", "policy.rollout.plan = None"),
         ("policy/rollout=mine", "Use one of 'default', 'traditional'"),

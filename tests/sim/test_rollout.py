@@ -17,6 +17,7 @@ from twin.policy.scope import Level, Scope
 from twin.results.balance import assert_balanced
 from twin.results.kinds import EventKind
 from twin.sim.canary_trial import Trial
+from twin.sim.rollout_signals import Baseline
 from twin.sim.scenario import ScenarioError, read_scenario
 from twin.sim.sensor_settings import ideal
 from twin.sim.simulate import Settings, simulate
@@ -335,10 +336,24 @@ def test_the_staging_cell_comes_first_and_its_tests_are_jobs():
     assert stages["time_seconds"].iloc[1] > tests["time_seconds"].max()
 
 
+def test_the_staging_cell_takes_one_release_at_a_time():
+    image = {"at": 120, "do": "roll_out", "release": "image 7", "image": "batch", "soak": "5 min", "window": "2 min"}
+    result = told(4_000.0, settings=short(test_seconds=120.0), hall=("reference", "rows=1"), timeline=[image])
+    held = log(result, EventKind.ROLLOUT_HELD).iloc[0]
+    assert (held["name"], held["detail"]) == ("image 7", f"the rollout of {NAME} is under way")
+    stages = log(result, EventKind.ROLLOUT_STAGE)
+    left = stages[(stages["name"] == NAME) & stages["detail"].str.startswith("canary")]["time_seconds"].iloc[0]
+    begun = log(result, EventKind.ROLLOUT_STARTED).set_index("name")["time_seconds"]
+    assert left <= begun["image 7"] <= left + 20.0
+    tests = log(result, EventKind.STAGING_TEST)
+    assert tests["detail"].str.endswith("passed").all() and len(tests) == 6
+
+
 def test_a_build_that_fails_in_staging_reaches_nobody():
     result = told(2_000.0, settings=short(test_seconds=120.0), hall=("reference", "rows=1"), error_rate=0.2)
     assert details(result, EventKind.STAGING_TEST)[0] == "load test: error rate 0.2"
     assert "a test in the staging cell failed: load_test" in details(result, EventKind.ROLLOUT_ROLLED_BACK)[0]
+    assert len(details(result, EventKind.STAGING_TEST)) == 1  # the first failure ends them
     assert row(result)["racks_reached"] == 0
     assert result.metrics["services"]["chat"]["failed_requests"] == 0.0
 
@@ -369,9 +384,20 @@ def test_other_work_beside_a_release_is_not_taken_for_it(monkeypatch):
     rise = [result.tables["racks"].set_index("name").loc["B-08"] for result in (calm, beside)]
     assert rise[1]["device_temperature_celsius_max"] > rise[0]["device_temperature_celsius_max"] + 6.0
     assert row(beside)["outcome"] == row(calm)["outcome"] == "done"
-    monkeypatch.setattr(Trial, "baseline", lambda trial: trial.before.get("temperature"))
+    every = np.ones(16, dtype=bool)
+    monkeypatch.setattr(Trial, "baseline", lambda trial: Baseline(trial.before.get("temperature"), every))
     blamed = told(spare=1, others=(hot,))
     assert "temperature_rise" in details(blamed, EventKind.ROLLOUT_ROLLED_BACK)[0]
+    monkeypatch.setattr(Trial, "baseline", lambda trial: Baseline(trial.before.get("temperature"), ~every))
+    unsure = told(spare=1, others=(hot,))  # without a witness it holds, and is not taken back
+    assert "temperature_rise" in details(unsure, EventKind.ROLLOUT_HELD)[-1]
+    assert log(unsure, EventKind.ROLLOUT_ROLLED_BACK).empty
+
+
+def test_a_service_that_nothing_runs_is_rolled_out_nowhere():
+    result = told(600.0, spare=32)
+    assert "no production rack runs chat" in details(result, EventKind.ROLLOUT_HELD)[0]
+    assert (row(result)["outcome"], row(result)["racks_targeted"]) == ("held", 0)
 
 
 def test_releases_of_one_service_go_one_after_another():

@@ -54,9 +54,10 @@ def rollout_of(policy: Mapping[str, Any]) -> RolloutSettings | None:
     for metric in () if design is None else design.metrics:
         if metric.name not in METERS:
             faults.unknown(f"{AT}.judge.metrics", metric.name, "metric", METERS)
-    if plan is not None and "temperature_rise" in plan.limits and not _reads(design, "temperature"):
+    refused = judged and design is None  # and told already
+    if plan is not None and "temperature_rise" in plan.limits and not (refused or _reads(design, "temperature")):
         faults.add(f"{AT}.judge.metrics", None, "temperature_rise needs the metric temperature", "Add that metric")
-    if judged and not _reads(design, "power") and design is not None:
+    if design is not None and not _reads(design, "power"):
         faults.add(f"{AT}.judge.metrics", None, "full rollout is projected from the metric power", "Add that metric")
     notes = DocumentFaults()
     permitted = read_permitted(given.get("permitted", {}), f"{AT}.permitted", notes)
@@ -83,7 +84,9 @@ def _made(given: Mapping[str, Any], key: str, make: Callable[[Mapping[str, Any]]
         return make(value)
     except DocumentError as refused:
         for note in refused.faults:
-            faults.add(f"{AT}.{note.key.removeprefix('rollout.')}", note.value, note.problem, note.remedy)
+            inside = note.key.partition(".")[2]  # after what the part calls itself
+            at = f"{AT}.{key}.{inside}" if inside else f"{AT}.{key}"
+            faults.add(at, note.value, note.problem, note.remedy)
         return None
     except (ValueError, TypeError) as error:
         told = [line.strip() for line in str(error).splitlines()]

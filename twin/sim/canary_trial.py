@@ -17,13 +17,14 @@ from twin.policy.snapshot import FacilitySnapshot
 from twin.policy.trial import Design, JudgeState, Outcome, Readings, Verdict, Window, Windows
 from twin.sim.deployment import Deployment, Runs
 from twin.sim.releases import METERS, RolloutSettings
+from twin.sim.rollout_signals import Baseline
 from twin.workload.jobs import JobKind
 
 Floats = NDArray[np.float64]
 
 COVARIATES = ("rack_supply_temperature_celsius", "rack_device_temperature_celsius", "rack_power_watts")
 LINGERS_SECONDS = 300.0  # that a rack tells of heat of work that has begun or ended
-ENOUGH_ALONE = 3  # racks with nothing but the release's work, for each canary: then only such racks are tried
+ENOUGH_ALONE = 3  # racks with nothing but the release's work, for each canary: then only such racks are controls
 NOT_ENOUGH = "fewer racks may be canaries than are asked for"
 
 
@@ -69,15 +70,19 @@ class Trial:
     def choose(self, snapshot: FacilitySnapshot) -> str:
         """Choose canaries and controls by the last readings; says why not where there are not enough, else nothing."""
         world, release = self.world, self.deployment.release
+        if not self.count:
+            return f"no production rack runs {release.work}"
         hosts = self.deployment.hosts()
         eligible = hosts & snapshot.rack_production & snapshot.rack_healthy & snapshot.rack_admitting
+        canaries = eligible
         if self.design is not None:
+            # the judge then sees the release, and not what jobs beside it do
             eligible = eligible & (world.env.now - self.deployment.own_since >= LINGERS_SECONDS)
             alone = eligible & np.array([not each for each in self.deployment.company])
-            if np.count_nonzero(alone) >= ENOUGH_ALONE * self.count:
-                eligible = alone  # the judge then sees the release, and not what jobs beside it do
+            canaries = alone if np.count_nonzero(alone) >= self.count else eligible
+            eligible = alone if np.count_nonzero(alone) >= ENOUGH_ALONE * self.count else eligible
         kind = JobKind.INFERENCE.value if release.is_service else release.work
-        found = candidates_of(snapshot, eligible, self.settings.permitted, self.settings.formula, kind)
+        found = candidates_of(snapshot, canaries, self.settings.permitted, self.settings.formula, kind)
         chosen = choose_canaries(self.rule, found, self.count, seed=world.seed, release=release.name)
         if len(chosen.racks) < self.count:
             against = "; ".join(f"{rack}: {reason}" for rack, reason in chosen.left_out[:3])
@@ -189,12 +194,12 @@ class Trial:
         decided = self.state is not None and self.state.decided is not None
         return decided or self._looks >= self.settings.looks
 
-    def baseline(self) -> Floats | None:
-        """Device temperatures before the release by rack, NaN for racks whose heat tells of other work.
+    def baseline(self) -> Baseline | None:
+        """Device temperatures before the release, and the racks whose heat now tells of it; None before they were read.
 
-        Those that had and have nothing else to run are compared. Where the release is on none such, those that have the
-        same other work as then: a job that begins or ends beside it heats or cools a rack more than a release does, and
-        for some minutes after. So does its own work that was just coming up then.
+        Witnesses had and have nothing else to run. Where the release is on none such, they have the same other work as
+        then: a job that begins or ends beside it heats or cools a rack more than a release does, and for some minutes
+        after. So does its own work that was just coming up then.
         """
         then = self.before.get("temperature")
         if then is None:
@@ -205,7 +210,7 @@ class Trial:
         calm &= self._settled
         alone = calm & np.array([not a and not b for a, b in both])
         same = calm & np.array([a == b for a, b in both])
-        return np.where(alone if alone[list(deployment.on)].any() else same, then, np.nan)
+        return Baseline(then, alone if alone[list(deployment.on)].any() else same)
 
     @property
     def outcome(self) -> Outcome | None:

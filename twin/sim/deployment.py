@@ -46,6 +46,7 @@ class Deployment:
         self.service: ServiceRun | None = world.services.get(release.work) if release.is_service else None
         if self.service is not None:
             self.service.watch_answers(len(world.topology.rack_names))
+        self._places: dict[int, tuple[int, tuple[int, ...]]] = {}  # run → start, and the racks that it has since
         self._own, self.company = self._occupants()  # by rack, at the last look
 
     # ------------------------------------------------------------------ racks
@@ -83,9 +84,9 @@ class Deployment:
         if not self.release.is_service:
             return np.asarray(topology.rack_production.copy())
         for run in self._runs():
-            racks = np.unique(topology.tray_rack[run.trays])
+            racks = self._racks_of(run)
             if run.serving and len(racks) == 1:
-                found[racks] = True
+                found[racks[0]] = True
         return found
 
     def _runs(self) -> list[JobRun]:
@@ -120,9 +121,9 @@ class Deployment:
 
     def _renew(self, event: int) -> None:
         """Start again what does not run the build that its racks have."""
-        images, topology = self.world.images, self.world.topology
+        images = self.world.images
         for run in self._runs():
-            due = images.of(run.image, np.unique(topology.tray_rack[run.trays]).tolist())
+            due = images.of(run.image, self._racks_of(run))
             with_release = run.build == self.release.build
             if due != run.build and (with_release or due == self.release.build):
                 run.renew(event)
@@ -142,7 +143,7 @@ class Deployment:
         if not (self.release.is_service and world.topology.rack_production[rack]):
             return True
         runs = [run for run in self.on_rack(rack) if run.image == self.release.work]
-        whole = [run for run in runs if (world.topology.tray_rack[run.trays] == rack).all()]
+        whole = [run for run in runs if len(self._racks_of(run)) == 1]
         return all(run.serving and run.build == self.release.build for run in whole)
 
     def on_rack(self, rack: int) -> list[JobRun]:
@@ -152,14 +153,24 @@ class Deployment:
 
     def _occupants(self) -> tuple[list[Runs], list[Runs]]:
         """What is up of the release's own work on every rack, and what else runs there."""
-        own: list[Runs] = []
-        company: list[Runs] = []
-        for rack in range(len(self.world.topology.rack_names)):
-            runs = self.on_rack(rack)
-            mine = [run for run in runs if run.image == self.release.work]
-            own.append(frozenset((run.number, run.starts) for run in mine if run.serving or not run.endless))
-            company.append(frozenset((run.number, run.starts) for run in runs if run not in mine))
-        return own, company
+        racks = len(self.world.topology.rack_names)
+        own: list[set[tuple[int, int]]] = [set() for _ in range(racks)]
+        company: list[set[tuple[int, int]]] = [set() for _ in range(racks)]
+        for number, run in self.world.running.items():
+            mine = run.image == self.release.work
+            if mine and run.endless and not run.serving:
+                continue
+            for rack in self._racks_of(run):
+                (own if mine else company)[rack].add((number, run.starts))
+        return list(map(frozenset, own)), list(map(frozenset, company))
+
+    def _racks_of(self, run: JobRun) -> tuple[int, ...]:
+        """Racks that a run has trays in; looked up once for each of its starts."""
+        found = self._places.get(run.number)
+        if found is None or found[0] != run.starts:
+            racks = tuple(np.unique(self.world.topology.tray_rack[run.trays]).tolist())
+            found = self._places[run.number] = (run.starts, racks)
+        return found[1]
 
     def _declared_peaks(self, racks: Ints) -> Floats:
         """Greatest power at inlets of ``racks`` [W], by what owners of their work declared of the builds before.

@@ -110,7 +110,8 @@ class Rollout:
     def process(self) -> Steps:
         """Look at every period until the release is everywhere or nowhere.
 
-        Releases of one service or kind of job go one after another: which racks go back would not be told otherwise.
+        Releases of one service or kind of job go one after another: which racks go back would not be told otherwise. So
+        do releases in the staging cell, whose racks tell of one at a time.
         """
         world, settings = self.world, self.settings
         while (other := self._ahead()) is not None:
@@ -132,11 +133,14 @@ class Rollout:
                 yield world.env.timeout(settings.period_seconds)
 
     def _ahead(self) -> str | None:
-        """An earlier release of the same work that is neither everywhere nor off all racks."""
+        """An earlier release that is under way, of the same work or still in the staging cell that both need."""
         for each in self.world.rollouts:
             if each is self:
                 return None
-            if each.release.work == self.release.work and not each.settled:
+            if each.settled and not each.staging.busy:
+                continue
+            in_cell = self.plan.in_cell and each.plan.in_cell and (each.staging.busy or not each.state.placed)
+            if in_cell or (each.release.work == self.release.work and not each.settled):
                 return each.release.name
         return None
 
@@ -191,9 +195,10 @@ class Rollout:
 
     def _seen(self, snapshot: FacilitySnapshot, running: frozenset[str]) -> Seen:
         """All that a decision is taken from."""
+        heat = self.plan.limits.get("temperature_rise")
         every = signals_of(
             self.deployment, snapshot, self.settings.signal_seconds, running, self.targets,
-            self.trial.baseline(),
+            self.trial.baseline(), 0.0 if heat is None else heat.roll_back,
         )  # fmt: skip
         if not self.deployment.on:
             every = dict.fromkeys(every, Signal(0.0, 0.0))
@@ -227,7 +232,7 @@ class Rollout:
         racks = [world.rack_index[name] for name in step.racks]
         event = self._log(EventKind.ROLLOUT_STAGE, f"{step.stage}: {', '.join(step.racks)}", float(len(racks)))
         if not self.deployment.on and set(racks) <= set(self.cell):
-            world.env.process(self.staging.process(self.cell, event))
+            world.env.process(self.staging.process(racks, event))
         elif self.canary_seconds is None:
             self.canary_seconds = world.env.now
         self.reached |= set(racks) - set(self.cell)
@@ -236,7 +241,6 @@ class Rollout:
     def _go_back(self, step: Step) -> Steps:
         """Take the release off, the latest racks first, one after another."""
         world = self.world
-        self.staging.over = True
         cause = max(self._alerted.values(), default=self.event)
         event = self._log(EventKind.ROLLOUT_ROLLED_BACK, self._reasons(step), float(len(step.racks)), cause)
         self.ended = world.env.now

@@ -1,5 +1,7 @@
 """What a rollout is gated on, from what sensors and software say of the racks that have the release."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,24 +20,34 @@ LEAST_REFERENCE = 3  # racks without the release whose mean change counts as the
 JUST_NOW = 1e-6  # s, by which the latest reading is inside a window
 
 
+@dataclass(frozen=True)
+class Baseline:
+    """Device temperatures by rack before a release [°C], shape (R,), and the racks whose heat now tells of it alone."""
+
+    celsius: Floats
+    witnesses: NDArray[np.bool_]
+
+
 def signals_of(
     deployment: Deployment,
     snapshot: FacilitySnapshot,
     seconds: float,
     running: frozenset[str],
     targets: list[int],
-    before: Floats | None,
+    before: Baseline | None,
+    unsure: float,
 ) -> dict[str, Signal]:
     """The signals of a plan over the last ``seconds``.
 
-    Racks where the release is not confirmed fail nothing yet, since nothing runs there. ``before`` are device
-    temperatures by rack before the release, NaN where they can be compared no more, None where nobody read them: then
-    their rise is not known once production racks have it. Errors are software's own count and as old as the look;
-    clocks come with the devices' temperatures.
+    Racks of the staging cell tell until production racks have the release. Racks where it is not confirmed fail nothing
+    yet, since nothing runs there. Without ``before`` the rise is not known once production racks have it. ``unsure`` is
+    the greatest rise [K] that racks are believed which other work may have heated. Errors are software's own count and
+    as old as the look; clocks come with the devices' temperatures.
     """
     now = snapshot.time_seconds
     racks = np.array(list(deployment.on), dtype=np.int64)  # in the order in which they got it
     production = racks[snapshot.rack_production[racks]]
+    racks = production if len(production) else racks
     up = np.array([rack for rack in production.tolist() if snapshot.rack_names[rack] in running], dtype=np.int64)
     shares = deployment.throttled_shares(now - seconds, now)
     trays = snapshot.rack_trays[racks]
@@ -43,7 +55,7 @@ def signals_of(
     errors = deployment.error_rate(now - seconds, now, up) if len(up) else 0.0
     return {
         "error_rate": Signal(errors, 0.0),
-        "temperature_rise": Signal(_rise(deployment, snapshot, seconds, up, targets, before), device_age),
+        "temperature_rise": Signal(_rise(deployment, snapshot, seconds, up, targets, before, unsure), device_age),
         "power_spike": Signal(_spike(deployment, snapshot, seconds, racks), power_age),
         "throttled_share": Signal(
             float((shares[racks] * trays).sum() / trays.sum()) if len(racks) else 0.0, device_age
@@ -63,12 +75,14 @@ def _rise(
     seconds: float,
     racks: Ints,
     targets: list[int],
-    before: Floats | None,
+    before: Baseline | None,
+    unsure: float,
 ) -> float:
     """Greatest rise [K] of a rack's hottest device since before the release, over the mean rise of racks without it.
 
     ``racks`` have it and are up, in the order in which they got it. Where fewer than three targets are without it,
-    those that have had it longest stand for them. Racks with no temperature *before* tell nothing; NaN where none does.
+    those that have had it longest stand for them. Witnesses alone count where there are any; the others are believed
+    that nothing rose, and no more than ``unsure`` of what did: it may hold a release, and not take it back.
     """
     if not len(racks):
         return 0.0
@@ -76,15 +90,24 @@ def _rise(
     if before is None or past is None:
         return float("nan")
     window = Window(snapshot.time_seconds - seconds, snapshot.time_seconds + JUST_NOW)
-    change = window_means(past.time_seconds, past.values, past.quality, window) - before
-    without = [rack for rack in targets if rack not in deployment.on]
-    reference = without if len(without) >= LEAST_REFERENCE else racks[:LEAST_REFERENCE].tolist()
+    change = window_means(past.time_seconds, past.values, past.quality, window) - before.celsius
+    without = np.array([rack for rack in targets if rack not in deployment.on], dtype=np.int64)
+    reference = _best(without if len(without) >= LEAST_REFERENCE else racks[:LEAST_REFERENCE], before)
     known = change[reference][np.isfinite(change[reference])]
     if not len(known):
         return float("nan")
-    witnesses = racks[np.isfinite(before[racks])]
-    rise = change[witnesses] - float(np.sort(known).mean())
-    return float(max(0.0, rise.max())) if len(rise) and np.isfinite(rise).all() else float("nan")
+    telling = _best(racks, before)
+    rise = change[telling] - float(np.sort(known).mean())
+    if not np.isfinite(rise).all():
+        return float("nan")
+    most = max(0.0, float(rise.max()))
+    return most if before.witnesses[telling].any() else min(most, unsure)
+
+
+def _best(racks: Ints, before: Baseline) -> Ints:
+    """The witnesses among racks, all of them where there is none."""
+    witnesses = racks[before.witnesses[racks]]
+    return witnesses if len(witnesses) else racks
 
 
 def _spike(deployment: Deployment, snapshot: FacilitySnapshot, seconds: float, racks: Ints) -> float:

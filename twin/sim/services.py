@@ -46,6 +46,10 @@ class ServiceRun:
     _trays: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _first: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of every replica, in the trays
     _largest: float = 0.0  # mean greatest power of the trays, W
+    _answering: list[JobRun] | None = None  # of their trays: rack, part of the requests, error rate
+    _racks: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    _part: Floats = field(default_factory=lambda: np.zeros(0))
+    _failing: Floats = field(default_factory=lambda: np.zeros(0))
 
     def enlist(self, run: JobRun) -> None:
         """Count a job among the replicas."""
@@ -148,14 +152,19 @@ class ServiceRun:
     def _answer(self, world: World, live: list[JobRun], requests: float) -> None:
         """Count requests served and failed on the racks of live replicas."""
         assert self.answered is not None
-        parts = self.parts or (Part(self.service.build, 1.0),)
-        shares = served_shares(self.service, parts, self.service.knobs)
-        each = {part.build: requests * s / (part.share * len(live)) for part, s in zip(parts, shares, strict=True)}
-        for run in live:
-            build = self._build(run)
-            racks = world.topology.tray_rack[run.trays]
-            np.add.at(self.answered[0], racks, each[build] / len(racks))
-            np.add.at(self.answered[1], racks, each[build] * build.error_rate / len(racks))
+        if self._answering is not live:
+            self._answering = live
+            counts = np.array([len(run.trays) for run in live])
+            self._racks = world.topology.tray_rack[np.concatenate([run.trays for run in live])]
+            parts = self.parts or (Part(self.service.build, 1.0),)
+            shares = served_shares(self.service, parts, self.service.knobs)
+            each = {part.build: s / (part.share * len(live)) for part, s in zip(parts, shares, strict=True)}
+            builds = [self._build(run) for run in live]
+            self._part = np.repeat(np.array([each[build] for build in builds]) / counts, counts)
+            self._failing = np.repeat(np.array([build.error_rate for build in builds]), counts)
+        racks, served = self.answered.shape[1], requests * self._part
+        self.answered[0] += np.bincount(self._racks, served, racks)
+        self.answered[1] += np.bincount(self._racks, served * self._failing, racks)
 
     def _able(self, live: list[JobRun]) -> float:
         """Live replicas, each counted by its decode rate against the same build with the service's own knobs."""

@@ -1,7 +1,8 @@
 """Tests of a release in the staging cell: real jobs on its racks, whose outcome the sensors and the jobs tell.
 
-* *load test*: the release at the full load of its service on every tray; passed when it runs to its end, fails no more
-  requests than the plan's limit, and neither a device slows down nor a rack passes its nameplate.
+* *load test*: the release at the full load of its service, or of the busiest job of its kind, on every tray; passed
+  when it runs to its end, fails no more requests than the plan's limit, and neither a device slows down nor a rack
+  passes its nameplate.
 * *warm restart*: the same, started again in the middle; passed when it comes up again and runs to its end.
 * *fault injection*: one tray of each rack is lost in the middle; passed when the work is placed again and runs to its
   end.
@@ -29,6 +30,7 @@ Steps = Generator[simpy.Event, Any, None]
 LOAD = Phase("load", 60.0, 0.1)  # image and model, where nothing says how a service starts
 TITLES = {"load_test": "load test", "warm_restart": "warm restart", "fault_injection": "fault injection"}
 TRIES = 3.0  # times its planned length that a test may take
+BUSY = 0.8  # utilisation of a busy job, where none of its kind has been seen
 SWING = 0.05
 
 
@@ -45,13 +47,14 @@ class Staging:
         self.test_seconds = test_seconds
         self.gpus_per_tray = gpus_per_tray
         self.results: dict[str, bool] = {}
-        self.over = False  # the rollout has ended: what still runs here ends too
+        self.busy = False  # a test is under way
 
     def process(self, racks: list[int], event: int) -> Steps:
-        """One test after the other, on all racks of the cell."""
+        """One test after the other, up to the first failure, on the racks of the cell that got the release first."""
+        self.busy = True
         for test in self.plan.staging_tests:
-            if self.over:
-                return
+            if not all(self.results.values()):
+                break
             passed, why = True, "passed"
             if not self.world.in_service[racks].all() or not self.world.free_trays()[racks].all():
                 self._end(test, False, "a rack of the cell is not free or not in service", event)
@@ -75,6 +78,7 @@ class Staging:
             elif test == "load_test" and self.deployment.release.build.error_rate > self._most_errors():
                 passed, why = False, f"error rate {self.deployment.release.build.error_rate:g}"
             self._end(test, passed, why, event)
+        self.busy = False
 
     def _end(self, test: str, passed: bool, why: str, event: int) -> None:
         self.results[test] = passed
@@ -99,7 +103,8 @@ class Staging:
         """A job on all free trays of a rack: the release at full load."""
         world, release, service = self.world, self.deployment.release, self.deployment.service
         name = world.topology.rack_names[rack]
-        full = 1.0 if service is None else service.service.full_utilisation
+        alike = [each.job.steady.utilisation for each in world.runs if each.job.kind.value == release.work]
+        full = max(alike, default=BUSY) if service is None else service.service.full_utilisation
         job = Job(
             id=f"{release.name} {TITLES.get(test, test)} {name}",
             kind=JobKind.INFERENCE if release.is_service else JobKind(release.work),
