@@ -99,6 +99,8 @@ def test_strategy_is_an_override_and_a_rollout_is_in_tables_metrics_summary_and_
     found = json.loads(Path("there/metrics.json").read_bytes())["rollouts"][NAME]
     assert (found["verdict"], found["racks_reached"], found["racks_targeted"]) == ("pass", 3, 16)
     assert found["canaries"] == row["canaries"] and found["rolled_back_seconds"] == row["ended_seconds"]
+    page = Path("there/report.html").read_text("utf-8")
+    assert "<h2>Releases</h2>" in page and f"<td>{NAME}</td><td>chat</td><td>rolled back</td>" in page
     kept = json.loads(Path("there/manifest.json").read_bytes())["configuration"]["policy"]["rollout"]
     assert kept["canary"]["strategy"] == "random"
     records = [json.loads(line) for line in Path("there/audit.jsonl").read_text().splitlines()]

@@ -104,6 +104,7 @@ def render(run: Run, pictures: Mapping[str, str]) -> str:
         verdict=verdict(run.metrics, run.complete) + overloaded(run.table("breakers")),
         cards=cards(run.metrics),
         expectations=expectations(run.table("events")),
+        rollouts=run.metrics.get("rollouts") or {},
         pictures={name: Markup(picture) for name, picture in pictures.items()},
         stories=told,
         stories_left_out=untold,
