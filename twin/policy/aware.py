@@ -21,10 +21,10 @@ from twin.policy.decisions import Decision, Placement, Reason, Wait
 from twin.policy.documents import DocumentFaults, Reader, digest, nearest
 from twin.policy.exclusion import Exclusion, Out, read_exclusions
 from twin.policy.expressions import Compiler, no_compiler
-from twin.policy.facility import Facility
+from twin.policy.facility import LOOP, RACK, Facility
 from twin.policy.factors import Sensed, sense, with_headroom
 from twin.policy.forecast import Forecast, forecast
-from twin.policy.headroom import LOOP, RACK, Ground, Headroom, Permitted, ground, headroom, read_permitted
+from twin.policy.headroom import Ground, Headroom, Permitted, Readings, ground, headroom, read_permitted
 from twin.policy.names import by_name
 from twin.policy.profile import Profiles
 from twin.policy.protocol import JobRequest
@@ -149,11 +149,12 @@ class ThermalAware:
         inputs = _inputs(snapshot)
         if len(inputs) != len(memo.inputs) or any(a is not b for a, b in zip(inputs, memo.inputs, strict=True)):
             memo.inputs, memo.room = inputs, None
-            memo.sensed, memo.ground = sense(snapshot, facility), ground(snapshot, facility, self.permitted)
+            read = Readings(snapshot)
+            memo.sensed, memo.ground = sense(snapshot, facility, read), ground(snapshot, facility, self.permitted, read)
         if memo.room is None or memo.room.promised_watts is not promised_watts:
             assert memo.sensed is not None and memo.ground is not None
             found = headroom(memo.ground, promised_watts)
-            values, ages = with_headroom(memo.sensed, snapshot, facility, found, promised_watts)
+            values, ages = with_headroom(memo.sensed, snapshot, memo.ground, found, promised_watts)
             values |= profile.factors(profiles, len(snapshot.rack_names))
             since = np.full(len(promised_watts), profile.age_seconds(profiles, snapshot.time_seconds))
             ages |= dict.fromkeys(profile.FACTORS, since)
