@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.policy.check import NAMEPLATE, example
-from twin.policy.headroom import LOOP, RACK, Permitted, amperes_per_watt, ground, headroom, readings
+from twin.policy.facility import LOOP, RACK
+from twin.policy.headroom import Permitted, amperes_per_watt, ground, headroom, readings
 from twin.policy.snapshot import Quality
 
 NOTHING = np.zeros(16)

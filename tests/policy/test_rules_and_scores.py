@@ -38,10 +38,14 @@ def test_the_first_rule_that_does_not_allow_is_the_reason():
 @given(ODD, st.floats(0.0, 1e6))
 def test_what_is_not_known_or_too_old_allows_nothing(odd, age):
     for rule in (WARM, STEADY):
-        assert not rule.allows(np.array([odd]), np.array([0.0]))[0]
-        best = np.array([0.0 if rule.at_most else 1.0])
-        assert rule.allows(best, np.array([age]))[0] == (age <= rule.greatest_age_seconds)
-        assert not rule.allows(best, np.array([math.nan]))[0]
+
+        def allows(value, age, rule=rule):
+            return admit((rule,), {rule.factor: np.array([value])}, {rule.factor: np.array([age])})[0][0]
+
+        best = 0.0 if rule.at_most else 1.0
+        assert not allows(odd, 0.0)
+        assert allows(best, age) == (age <= rule.greatest_age_seconds)
+        assert not allows(best, math.nan)
     assert WARM.sentence(math.nan, 0.0).endswith("is not known")
     assert WARM.sentence(20.0, 36.0).endswith("is 36 s old, 35 s allowed")
 

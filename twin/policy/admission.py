@@ -7,6 +7,7 @@ order, and the first that does not allow is the reason.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 NONE = -1
+LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
@@ -36,16 +38,10 @@ class Rule:
     def applies(self, kind: str, role: str) -> bool:
         return (not self.kinds or kind in self.kinds) and (not self.roles or role in self.roles)
 
-    def allows(self, values: Floats, ages: Floats) -> Bools:
-        """Racks that it allows, shape (R,). Only what is known, finite and young enough does."""
-        known = np.isfinite(values) & (ages <= self.greatest_age_seconds)
-        with np.errstate(invalid="ignore"):
-            within = values <= self.limit if self.at_most else values >= self.limit
-        return np.asarray(known & within)
-
-    def allowed(self, values: Mapping[str, Floats], ages: Mapping[str, Floats]) -> Bools:
-        """Racks that it allows by the factors of all, shape (R,)."""
-        return self.allows(values[self.factor], ages[self.factor])
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Least and greatest value that it allows: finite, so that neither unknown nor infinite values are within."""
+        return (-LARGEST, self.limit) if self.at_most else (self.limit, LARGEST)
 
     def told(self, values: Mapping[str, Floats], ages: Mapping[str, Floats], rack: int) -> str:
         """Why a rack was not allowed."""
@@ -130,9 +126,31 @@ def admit(
     rules: tuple[AnyRule, ...], values: Mapping[str, Floats], ages: Mapping[str, Floats]
 ) -> tuple[Bools, NDArray[np.int64]]:
     """Racks that all rules allow, and for each rack the first rule that does not, −1 for none; shapes (R,)."""
-    racks = len(next(iter(values.values())))
-    first = np.full(racks, NONE, dtype=np.int64)
+    if not rules:
+        nobody = np.full(len(next(iter(values.values()))), NONE, dtype=np.int64)
+        return nobody == NONE, nobody
+    factors, low, high, greatest_age = _columns(rules)
+    value = np.array([values[factor] for factor in factors])
+    allowed = (value >= low) & (value <= high)  # not a number is neither
+    allowed &= np.array([ages[factor] for factor in factors]) <= greatest_age
     for place, rule in enumerate(rules):
-        refused = ~rule.allowed(values, ages)
-        first[refused & (first == NONE)] = place
-    return first == NONE, first
+        if isinstance(rule, ExpressionRule):
+            allowed[place] = rule.allowed(values, ages)
+    by_all = np.asarray(allowed.all(axis=0))
+    return by_all, np.where(by_all, NONE, allowed.argmin(axis=0)).astype(np.int64)
+
+
+@cache
+def _columns(rules: tuple[AnyRule, ...]) -> tuple[tuple[str, ...], Floats, Floats, Floats]:
+    """Factors of the rules, and least value, greatest value and greatest age that they allow, each of shape (rules, 1).
+    An expression's row stands for its first factor until the expression itself has been asked."""
+    factors, rows = [], []
+    for rule in rules:
+        if isinstance(rule, Rule):
+            factors.append(rule.factor)
+            rows.append((*rule.bounds, rule.greatest_age_seconds))
+        else:
+            factors.append(rule.expression.factors[0])
+            rows.append((-LARGEST, LARGEST, rule.greatest_age_seconds))
+    low, high, age = (np.array(column)[:, None] for column in zip(*rows, strict=True))
+    return tuple(factors), low, high, age

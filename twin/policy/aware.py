@@ -7,8 +7,9 @@ stale never helps: a rack of which something that decides is not known takes not
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter, is_
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,10 @@ from twin.policy.decisions import Decision, Placement, Reason, Wait
 from twin.policy.documents import DocumentFaults, Reader, digest, nearest
 from twin.policy.exclusion import Exclusion, Out, read_exclusions
 from twin.policy.expressions import Compiler, no_compiler
-from twin.policy.facility import Facility
+from twin.policy.facility import LOOP, RACK, Facility
 from twin.policy.factors import Sensed, sense, with_headroom
 from twin.policy.forecast import Forecast, forecast
-from twin.policy.headroom import LOOP, RACK, Ground, Headroom, Permitted, ground, headroom, read_permitted
+from twin.policy.headroom import Ground, Headroom, Permitted, Readings, ground, headroom, read_permitted
 from twin.policy.names import by_name
 from twin.policy.profile import Profiles
 from twin.policy.protocol import JobRequest
@@ -75,6 +76,7 @@ class _Memo:
 
     def __init__(self) -> None:
         self.inputs: tuple[Any, ...] = ()
+        self.profiled: tuple[Profiles, Mapping[str, Floats]] | None = None
         self.sensed: Sensed | None = None
         self.ground: Ground | None = None
         self.room: Room | None = None
@@ -147,18 +149,27 @@ class ThermalAware:
         """Headroom and factors of all racks after these promises [W], with what their heat profiles say."""
         memo = self._memo
         inputs = _inputs(snapshot)
-        if len(inputs) != len(memo.inputs) or any(a is not b for a, b in zip(inputs, memo.inputs, strict=True)):
+        if len(inputs) != len(memo.inputs) or not all(map(is_, inputs, memo.inputs)):
             memo.inputs, memo.room = inputs, None
-            memo.sensed, memo.ground = sense(snapshot, facility), ground(snapshot, facility, self.permitted)
+            read = Readings(snapshot)
+            memo.sensed, memo.ground = sense(snapshot, facility, read), ground(snapshot, facility, self.permitted, read)
         if memo.room is None or memo.room.promised_watts is not promised_watts:
             assert memo.sensed is not None and memo.ground is not None
             found = headroom(memo.ground, promised_watts)
-            values, ages = with_headroom(memo.sensed, snapshot, facility, found, promised_watts)
-            values |= profile.factors(profiles, len(snapshot.rack_names))
+            values, ages = with_headroom(memo.sensed, snapshot, memo.ground, found, promised_watts)
+            values |= self._profiled(profiles, len(promised_watts))
             since = np.full(len(promised_watts), profile.age_seconds(profiles, snapshot.time_seconds))
             ages |= dict.fromkeys(profile.FACTORS, since)
             memo.room = Room(promised_watts, found, values, ages, {})
         return memo.room
+
+    def _profiled(self, profiles: Profiles | None, racks: int) -> Mapping[str, Floats]:
+        """Factors of heat profiles, which stay for some looks."""
+        if profiles is None:
+            return profile.factors(None, racks)
+        if self._memo.profiled is None or self._memo.profiled[0] is not profiles:
+            self._memo.profiled = profiles, profile.factors(profiles, racks)
+        return self._memo.profiled[1]
 
     def forecast(self, snapshot: FacilitySnapshot, since_seconds: float) -> Forecast | None:
         """What this look lets expect (:mod:`twin.policy.forecast`); None without a description of the facility."""
@@ -176,12 +187,10 @@ class ThermalAware:
         return found
 
 
-def _inputs(snapshot: FacilitySnapshot) -> tuple[Any, ...]:
-    """All of a snapshot but its free trays, which decisions change."""
-    return tuple(getattr(snapshot, name) for name in _READ)
-
-
-_READ = tuple(each.name for each in fields(FacilitySnapshot) if each.name != "rack_free_trays")
+#: all of a snapshot but its free trays, which decisions change
+_inputs: Callable[[FacilitySnapshot], tuple[Any, ...]] = attrgetter(
+    *(each.name for each in fields(FacilitySnapshot) if each.name != "rack_free_trays")
+)
 
 
 @dataclass(frozen=True)

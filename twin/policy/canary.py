@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from twin.policy import profile
 from twin.policy.documents import build
 from twin.policy.factors import FACTORS, sense, with_headroom
-from twin.policy.headroom import Permitted, ground, headroom
+from twin.policy.headroom import Permitted, Readings, ground, headroom
 from twin.policy.score import Formula, Scores, score
 from twin.policy.snapshot import FacilitySnapshot
 
@@ -125,9 +125,10 @@ def candidates_of(
     if snapshot.facility is None:
         raise ValueError("the snapshot has no description of the facility: give FacilitySnapshot.facility")
     nothing = np.zeros(len(snapshot.rack_names))
-    sensed = sense(snapshot, snapshot.facility)
-    found = headroom(ground(snapshot, snapshot.facility, permitted), nothing)
-    values, ages = with_headroom(sensed, snapshot, snapshot.facility, found, nothing)
+    read = Readings(snapshot)
+    base = ground(snapshot, snapshot.facility, permitted, read)
+    sensed = sense(snapshot, snapshot.facility, read)
+    values, ages = with_headroom(sensed, snapshot, base, headroom(base, nothing), nothing)
     values |= profile.factors(None, len(nothing))  # profiles are the placement policy's own
     ages |= dict.fromkeys(profile.FACTORS, np.full(len(nothing), np.inf))
     scores = score(formula.of(kind), values, ages)

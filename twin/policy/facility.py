@@ -5,6 +5,7 @@ limits, R racks, L loops, B breakers, P metered lines; D is the greatest number 
 """
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+RACK, LOOP = -1, -2  # what binds a rack where it is no limit
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -45,3 +49,57 @@ class Facility:
         for each in fields(self):
             if each.name != "limit_names":
                 object.__setattr__(self, each.name, read_only(getattr(self, each.name)))
+
+    # ------------------------------------------------------------------ what follows from it, found once
+
+    @cached_property
+    def limited(self) -> Bools:
+        """Where a rack has a limit, shape (R, D)."""
+        return read_only(self.rack_limits >= 0)
+
+    @cached_property
+    def limits(self) -> Ints:
+        """Limits of racks as indices, 0 for none, shape (R, D)."""
+        return read_only(np.maximum(self.rack_limits, 0))
+
+    @cached_property
+    def entries(self) -> Ints:
+        """Where limits are among all R·D places, row by row."""
+        return read_only(np.flatnonzero(self.limited))
+
+    @cached_property
+    def entry_limits(self) -> Ints:
+        """The limit of each entry."""
+        return read_only(self.rack_limits.ravel()[self.entries])
+
+    @cached_property
+    def breakers(self) -> Ints:
+        """Breakers that guard racks' limits, −1 for none, shape (R, D)."""
+        return read_only(np.where(self.limited, self.limit_breaker[self.limits], -1))
+
+    @cached_property
+    def usual_amperes_per_watt(self) -> Floats:
+        """What a watt of each rack puts on its limits while all of its feeds live [A/W], shape (R, D)."""
+        return read_only(np.where(self.limited, self.rack_amperes_per_watt, 0.0))
+
+    @cached_property
+    def binding(self) -> Ints:
+        """What may leave a rack least: its limits, its loop, itself; shape (R, D + 2)."""
+        count = len(self.rack_limits)
+        return read_only(np.column_stack([self.rack_limits, np.full(count, LOOP), np.full(count, RACK)]))
+
+    @cached_property
+    def beside(self) -> tuple[Bools, Ints, Ints]:
+        """Where a rack has a neighbour and which, 0 for none, shapes (R, 2); and how many, at least 1, shape (R,)."""
+        has = self.rack_neighbours >= 0
+        return read_only(has), read_only(np.maximum(self.rack_neighbours, 0)), read_only(np.maximum(has.sum(axis=1), 1))
+
+    def limit_amperes(self, lines: Floats, breakers: Floats) -> Floats:
+        """Currents of all limits [A], shape (K,), from those of metered lines (P,) and of breakers (B,)."""
+        places = np.where(self.limit_phase >= 0, self.limit_phase, len(lines) + self.limit_breaker)
+        return np.asarray(np.concatenate([lines, breakers])[places])
+
+    def added_amperes(self, amperes_per_watt: Floats, watts: Floats) -> Floats:
+        """What powers of racks [W], shape (R,), put on all limits [A], shape (K,)."""
+        put = (amperes_per_watt * watts[:, None]).ravel()[self.entries]
+        return np.asarray(np.bincount(self.entry_limits, put, len(self.limit_names)), dtype=np.float64)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from twin.policy import signals
 from twin.policy.facility import Facility
-from twin.policy.headroom import Headroom, readings
+from twin.policy.headroom import Ground, Headroom, Readings
 from twin.policy.profile import KINDS
 from twin.policy.snapshot import FacilitySnapshot, History
-from twin.policy.utilisation import Utilisation, most_used, raised, rise_watts, utilisation
+from twin.policy.utilisation import most_ahead, rise_watts
 
 Floats = NDArray[np.float64]
 
@@ -75,18 +75,32 @@ FACTORS: dict[str, Factor] = {
 }  # fmt: skip
 
 
+#: factors that follow from readings and histories alone
+SENSED = (
+    "inlet_celsius", "inlet_slope", "inlet_projected_celsius", "device_celsius", "delta_t", "pump_stability",
+    "flow_stability", "cooling_stability", "cooling_reserve", "power_ratio", "duty_cycle", "neighbour_intensity",
+    "power_rise_watts",
+)  # fmt: skip
+
+_BY_FIELDS = {
+    fields: tuple(name for name in SENSED if FACTORS[name].fields == fields)
+    for fields in dict.fromkeys(FACTORS[name].fields for name in SENSED)
+}
+_CURRENTS = ("breaker_current_amperes", "phase_current_amperes")
+
+
 @dataclass(frozen=True)
 class Sensed:
-    """What readings alone tell, found once for each look: values and ages [s] by factor, arrays over racks."""
+    """What readings alone tell, found once for each look: values by factor, and ages [s] of all; arrays over racks."""
 
-    time_seconds: float
     values: Mapping[str, Floats]
     ages: Mapping[str, Floats]
-    used: Utilisation
+    nameplate_watts: Floats
 
 
-def sense(snapshot: FacilitySnapshot, facility: Facility) -> Sensed:
-    """Factors that depend on readings and histories only."""
+def sense(snapshot: FacilitySnapshot, facility: Facility, read: Readings | None = None) -> Sensed:
+    """Factors that depend on readings and histories only; ``read`` may have some of those readings already."""
+    read = Readings(snapshot) if read is None else read
     racks = len(snapshot.rack_names)
     loop, cooled = np.maximum(snapshot.rack_loop, 0), snapshot.rack_loop >= 0
 
@@ -101,88 +115,69 @@ def sense(snapshot: FacilitySnapshot, facility: Facility) -> Sensed:
             return np.full(count, np.nan)
         return measure(past.time_seconds, past.values, past.quality)
 
-    inlet = readings(snapshot, "rack_supply_temperature_celsius")
+    inlet = read["rack_supply_temperature_celsius"]
     slope = trend("rack_supply_temperature_celsius", signals.slope, racks) * PER_MINUTE
-    pumps = of_loop(trend("loop_pump_speed_ratio", signals.stability, len(snapshot.loop_names)))
-    flow = trend("rack_flow_litres_per_minute", signals.stability, racks)
     # steady until it was last heard of is not steady
-    pumps = np.where(np.isnan(of_loop(readings(snapshot, "loop_pump_speed_ratio"))), np.nan, pumps)
-    flow = np.where(np.isnan(readings(snapshot, "rack_flow_litres_per_minute")), np.nan, flow)
-    power = readings(snapshot, "rack_power_watts")
-    nameplate = readings(snapshot, "rack_max_power_watts")
+    steady = trend("loop_pump_speed_ratio", signals.stability, len(snapshot.loop_names))
+    pumps = of_loop(np.where(np.isnan(read["loop_pump_speed_ratio"]), np.nan, steady))
+    flow = trend("rack_flow_litres_per_minute", signals.stability, racks)
+    flow = np.where(np.isnan(read["rack_flow_litres_per_minute"]), np.nan, flow)
+    power, nameplate = read["rack_power_watts"], read["rack_max_power_watts"]
     ratio = power / nameplate
-    beside = facility.rack_neighbours
-    with np.errstate(invalid="ignore"):
-        near = np.where(beside >= 0, ratio[np.maximum(beside, 0)], 0.0).sum(axis=1) / np.maximum(
-            (beside >= 0).sum(axis=1), 1
-        )
+    has, beside, neighbours = facility.beside
     values = {
         "inlet_celsius": inlet,
         "inlet_slope": slope,
         "inlet_projected_celsius": inlet + np.maximum(slope, 0.0) * HORIZON_MINUTES,
-        "device_celsius": readings(snapshot, "rack_device_temperature_celsius"),
-        "delta_t": readings(snapshot, "rack_return_temperature_celsius") - inlet,
+        "device_celsius": read["rack_device_temperature_celsius"],
+        "delta_t": read["rack_return_temperature_celsius"] - inlet,
         # racks without a loop have no pumps that could falter
         "pump_stability": np.where(cooled, pumps, 1.0),
         "flow_stability": np.where(cooled, flow, 1.0),
         "cooling_stability": np.where(cooled, np.minimum(pumps, flow), 1.0),
-        "cooling_reserve": np.where(cooled, 1.0 - of_loop(readings(snapshot, "loop_valve_ratio")), 1.0),
+        "cooling_reserve": np.where(cooled, 1.0 - of_loop(read["loop_valve_ratio"]), 1.0),
         "power_ratio": ratio,
         "duty_cycle": _mean_of_late(snapshot.histories.get("rack_power_watts"), power) / nameplate,
-        "neighbour_intensity": near,
-        "power_rise_watts": rise_watts(snapshot),
+        "neighbour_intensity": np.where(has, ratio[beside], 0.0).sum(axis=1) / neighbours,
+        "power_rise_watts": rise_watts(snapshot, read),
     }
-    by_fields = {fields: _age(snapshot, fields, racks, of_loop) for fields in {FACTORS[name].fields for name in values}}
-    ages = {name: by_fields[FACTORS[name].fields] for name in values}
-    return Sensed(snapshot.time_seconds, values, ages, utilisation(snapshot, facility))
+    return Sensed(values, _ages(snapshot, racks, of_loop), nameplate)
 
 
 def with_headroom(
-    sensed: Sensed, snapshot: FacilitySnapshot, facility: Facility, found: Headroom, promised_watts: Floats
+    sensed: Sensed, snapshot: FacilitySnapshot, base: Ground, found: Headroom, promised_watts: Floats
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """All factors and their ages, at a look and what has been promised since [W]."""
-    racks = len(snapshot.rack_names)
     values = dict(sensed.values)
     added = values["power_rise_watts"] + promised_watts
-    ahead = raised(sensed.used, snapshot, facility, found.amperes_per_watt, added)
-    values["utilisation_15_minutes"] = most_used(snapshot, facility, ahead)
-    values["headroom_ratio"] = found.sustained_watts / readings(snapshot, "rack_max_power_watts")
+    values["utilisation_15_minutes"] = most_ahead(base, snapshot, values["power_ratio"], added)
+    values["headroom_ratio"] = found.sustained_watts / sensed.nameplate_watts
     values["utilisation_now"] = found.utilisation_now
     values["utilisation_projected"] = found.utilisation_projected
-    values["queue_depth"] = np.full(racks, float(snapshot.queue_depth))
-    ages = dict(sensed.ages)
-    power = _age(snapshot, ("rack_power_watts",), racks, lambda values: values)
-    currents = max(
-        (float(np.max(snapshot.ages[name], initial=0.0)) for name in _CURRENTS if name in snapshot.ages), default=0.0
-    )
-    ages["headroom_ratio"] = ages["utilisation_15_minutes"] = np.maximum(power, currents)
+    values["queue_depth"] = np.full(len(added), float(snapshot.queue_depth))
+    return values, dict(sensed.ages)
+
+
+def _ages(snapshot: FacilitySnapshot, racks: int, of_loop: Callable[[Floats], Floats]) -> dict[str, Floats]:
+    """Ages [s] of all factors by rack: those of the oldest reading in them; 0 for a field that has none."""
+    ages: dict[str, Floats] = {}
+    for fields, names in _BY_FIELDS.items():
+        oldest = np.zeros(racks)
+        for field in fields:
+            age = snapshot.ages.get(field)
+            if age is not None and len(age):
+                np.fmax(oldest, of_loop(age) if field.startswith("loop_") else age, out=oldest)
+        ages |= dict.fromkeys(names, oldest)
+    currents = max((float(np.max(snapshot.ages[name], initial=0.0)) for name in _CURRENTS if name in snapshot.ages),
+                   default=0.0)  # fmt: skip
+    ages["headroom_ratio"] = ages["utilisation_15_minutes"] = np.maximum(ages["power_ratio"], currents)
     ages["utilisation_now"] = ages["utilisation_projected"] = np.full(racks, currents)
     ages["queue_depth"] = np.zeros(racks)
-    return values, ages
-
-
-_CURRENTS = ("breaker_current_amperes", "phase_current_amperes")
-
-
-def _age(
-    snapshot: FacilitySnapshot, fields: tuple[str, ...], racks: int, of_loop: Callable[[Floats], Floats]
-) -> Floats:
-    """Age [s] of the oldest of some readings by rack; 0 for a field that has none."""
-    oldest = np.zeros(racks)
-    for name in fields:
-        age = snapshot.ages.get(name)
-        if age is None or not len(age):
-            continue
-        by_rack = of_loop(age) if name.startswith("loop_") else age
-        oldest = np.fmax(oldest, by_rack)
-    return oldest
+    return ages
 
 
 def _mean_of_late(past: History | None, now: Floats) -> Floats:
     """Mean of the good readings of the last 15 minutes; what is read now where there is no history."""
     if past is None or not len(past.time_seconds):
         return now
-    late = past.time_seconds >= past.time_seconds[-1] - DUTY_SECONDS
-    use = signals.good(past.values[late], past.quality[late])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(use, past.values[late], 0.0).sum(axis=0) / use.sum(axis=0))
+    return signals.mean(past.time_seconds, past.values, past.quality, DUTY_SECONDS)

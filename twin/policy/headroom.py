@@ -58,7 +58,6 @@ class Headroom:
     amperes_per_watt: Floats  # R×D, of racks on their limits under the present switches
 
 
-RACK, LOOP = -1, -2  # of ``binding``
 DECIMALS = 3  # of headroom, W
 BELIEVED_CELSIUS = (-50.0, 200.0)
 LARGEST = float(np.finfo(np.float64).max)
@@ -79,15 +78,30 @@ def readings(snapshot: FacilitySnapshot, name: str) -> Floats:
     return values if counts.all() else np.where(counts, values, np.nan)
 
 
+class Readings:
+    """The fields of one snapshot as :func:`readings` has them, each looked through once."""
+
+    def __init__(self, snapshot: FacilitySnapshot) -> None:
+        self._snapshot = snapshot
+        self._found: dict[str, Floats] = {}
+
+    def __getitem__(self, name: str) -> Floats:
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = readings(self._snapshot, name)
+        return found
+
+
 def amperes_per_watt(facility: Facility, closed: Bools) -> Floats:
     """What a watt of each rack puts on its limits under these switches [A/W], shape (R, D).
 
     A rack whose one feed is dead puts all of its power on the other: twice as much as usual.
     """
-    guards = np.where(facility.rack_limits >= 0, facility.limit_breaker[facility.rack_limits], -1)
-    dead = (guards >= 0) & ~closed[guards]
+    dead = (facility.breakers >= 0) & ~closed[facility.breakers]
+    if not dead.any():
+        return facility.usual_amperes_per_watt
     on_feed = [(dead & (facility.rack_limit_feed == feed)).any(axis=1) for feed in (0, 1)]
-    has = [((facility.rack_limits >= 0) & (facility.rack_limit_feed == feed)).any(axis=1) for feed in (0, 1)]
+    has = [(facility.limited & (facility.rack_limit_feed == feed)).any(axis=1) for feed in (0, 1)]
     live = [has[feed] & ~on_feed[feed] for feed in (0, 1)]
     count, all_of_them = live[0].astype(float) + live[1], has[0].astype(float) + has[1]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -100,79 +114,81 @@ def amperes_per_watt(facility: Facility, closed: Bools) -> Floats:
 class Ground:
     """What headroom stands on at one look, before promises: the same for every request that is asked about it."""
 
+    facility: Facility
     power_watts: Floats  # R
     to_come_watts: Floats  # R, that running jobs still have to draw
     amperes: Floats  # K, of every limit now
     allowed_amperes: Floats  # K
-    rating_amperes: Floats  # K
     amperes_per_watt: Floats  # R×D
-    limits: Ints  # R×D, 0 for none
-    known: Bools  # R×D, is there such a limit
-    counts: Bools  # R×D, and does the rack's power pass it
-    fed: Bools  # R
-    places: Ints  # R×(D+2), what binds: limits, loop, rack
+    counts: Bools  # R×D, is there a limit, and does the rack's power pass it
+    unfed: Bools  # R
     loop: Ints  # R, 0 for none
-    cooled: Bools  # R
+    cooled: Bools  # R, has a loop
+    members: tuple[Ints, Ints]  # racks that have, and the loop of each
     heat_watts: Floats  # L, now
     capacity_watts: Floats  # L
     nameplate_watts: Floats  # R
     immediate_watts: Floats  # R
+    limit_used: Floats  # K, current over rating now
     utilisation_now: Floats  # R
 
+    def heat_of(self, watts: Floats) -> Floats:
+        """Heat on every loop [W], shape (L,), of powers of racks [W], shape (R,)."""
+        racks, loops = self.members
+        return np.asarray(np.bincount(loops, watts[racks], len(self.capacity_watts)), dtype=np.float64)
 
-def ground(snapshot: FacilitySnapshot, facility: Facility, permitted: Permitted) -> Ground:
-    """What headroom stands on. Readings that do not count make what depends on them NaN."""
-    power = readings(snapshot, "rack_power_watts")
-    declared = readings(snapshot, "rack_declared_power_watts")
-    limits, per_watt = facility.rack_limits, amperes_per_watt(facility, np.asarray(snapshot.breaker_closed))
-    present, known = np.maximum(limits, 0), limits >= 0
-    amperes = np.concatenate(
-        [readings(snapshot, "phase_current_amperes"), readings(snapshot, "breaker_current_amperes")]
-    )
-    lines = len(snapshot.phase_current_amperes)
-    now = amperes[np.where(facility.limit_phase >= 0, facility.limit_phase, lines + facility.limit_breaker)]
+
+def ground(
+    snapshot: FacilitySnapshot, facility: Facility, permitted: Permitted, read: Readings | None = None
+) -> Ground:
+    """What headroom stands on, by readings that ``read`` may have already. Those that do not count make what depends
+    on them NaN."""
+    read = Readings(snapshot) if read is None else read
+    power, declared = read["rack_power_watts"], read["rack_declared_power_watts"]
+    per_watt = amperes_per_watt(facility, np.asarray(snapshot.breaker_closed))
+    now = facility.limit_amperes(read["phase_current_amperes"], read["breaker_current_amperes"])
     loop, cooled = np.maximum(snapshot.rack_loop, 0), snapshot.rack_loop >= 0
-    counts = known & (per_watt > 0.0)
-    nobody = np.zeros(len(power))
+    counts = facility.limited & (per_watt > 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         used = now / facility.limit_rating_amperes
+    racks = np.flatnonzero(cooled)
+    capacity = permitted.loop_utilisation * facility.loop_capacity_watts
     found = Ground(
-        power,
-        np.maximum(declared - power, 0.0),
-        now,
-        permitted.limit_utilisation * facility.limit_rating_amperes,
-        facility.limit_rating_amperes,
-        per_watt,
-        present,
-        known,
-        counts,
-        np.asarray(counts.any(axis=1) | ~known.any(axis=1)),
-        np.column_stack([limits, np.full(len(power), LOOP), np.full(len(power), RACK)]),
-        loop,
-        cooled,
-        np.asarray(np.bincount(loop[cooled], power[cooled], len(facility.loop_capacity_watts)), dtype=np.float64),
-        permitted.loop_utilisation * facility.loop_capacity_watts,
-        permitted.rack_utilisation * readings(snapshot, "rack_max_power_watts"),
-        nobody,
-        _most(used, present, known),
+        facility=facility,
+        power_watts=power,
+        to_come_watts=np.maximum(declared - power, 0.0),
+        amperes=now,
+        allowed_amperes=permitted.limit_utilisation * facility.limit_rating_amperes,
+        amperes_per_watt=per_watt,
+        counts=counts,
+        unfed=np.asarray(facility.limited.any(axis=1) & ~counts.any(axis=1)),
+        loop=loop,
+        cooled=cooled,
+        members=(racks, loop[racks]),
+        heat_watts=np.zeros(len(capacity)),
+        capacity_watts=capacity,
+        nameplate_watts=permitted.rack_utilisation * read["rack_max_power_watts"],
+        immediate_watts=np.zeros(len(power)),
+        limit_used=used,
+        utilisation_now=_most(facility, used),
     )
-    left = found.allowed_amperes - now, found.capacity_watts - found.heat_watts, found.nameplate_watts - power
-    return replace(found, immediate_watts=_least(found, *left)[0])
+    heat = found.heat_of(power)
+    left = found.allowed_amperes - now, capacity - heat, found.nameplate_watts - power
+    return replace(found, heat_watts=heat, immediate_watts=_least(found, *left)[0])
 
 
 def _least(base: Ground, amperes: Floats, heat: Floats, own: Floats) -> tuple[Floats, Ints]:
     """Headroom [W] where limits, loops and racks have so much left, and what binds."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        by_limit = np.where(base.counts, amperes[base.limits] / base.amperes_per_watt, np.inf)
-    every = np.empty((len(own), by_limit.shape[1] + 2))
-    every[:, :-2] = by_limit
-    every[:, -2] = np.where(base.cooled, heat[base.loop], np.inf) if len(heat) else np.inf
+    every = np.full((len(own), base.counts.shape[1] + 2), np.inf)
+    np.divide(amperes[base.facility.limits], base.amperes_per_watt, out=every[:, :-2], where=base.counts)
+    if len(heat):
+        np.copyto(every[:, -2], heat[base.loop], where=base.cooled)
     every[:, -1] = own
     which = np.argmin(every, axis=1)  # the first that is not known, where one is not
     racks = np.arange(len(own))
     found = np.round(every[racks, which], DECIMALS)  # sums depend on the order of racks in their last digits
-    found[~base.fed & ~np.isnan(found)] = -np.inf
-    return found, base.places[racks, which]
+    found[base.unfed & ~np.isnan(found)] = -np.inf
+    return found, base.facility.binding[racks, which]
 
 
 def headroom(base: Ground, promised_watts: Floats) -> Headroom:
@@ -180,30 +196,28 @@ def headroom(base: Ground, promised_watts: Floats) -> Headroom:
 
     promised_watts: shape (R,) [W].
     """
+    facility = base.facility
     to_come = base.to_come_watts + promised_watts
-    added = np.bincount(
-        base.limits[base.known], (base.amperes_per_watt * to_come[:, None])[base.known], len(base.amperes)
-    )
-    heat_to_come = np.bincount(base.loop[base.cooled], to_come[base.cooled], len(base.heat_watts))
+    added = facility.added_amperes(base.amperes_per_watt, to_come)
     after = base.allowed_amperes - base.amperes - added
-    after_heat = base.capacity_watts - base.heat_watts - heat_to_come
+    after_heat = base.capacity_watts - base.heat_watts - base.heat_of(to_come)
     sustained, binding = _least(base, after, after_heat, base.nameplate_watts - base.power_watts - to_come)
     with np.errstate(divide="ignore", invalid="ignore"):
-        will = (base.amperes + added) / base.rating_amperes
+        will = (base.amperes + added) / facility.limit_rating_amperes
     return Headroom(
         base.immediate_watts,
         sustained,
         binding,
         base.utilisation_now,
-        _most(will, base.limits, base.known),
+        _most(facility, will),
         after,
         after_heat,
         base.amperes_per_watt,
     )
 
 
-def _most(share: Floats, limits: Ints, known: Bools) -> Floats:
+def _most(facility: Facility, share: Floats) -> Floats:
     """Greatest share among each rack's limits, NaN where one is not known, 0 for a rack without limits."""
     if not len(share):
-        return np.zeros(len(limits))
-    return np.asarray(np.where(known, share[limits], 0.0).max(axis=1, initial=0.0))
+        return np.zeros(len(facility.limits))
+    return np.asarray(np.where(facility.limited, share[facility.limits], 0.0).max(axis=1, initial=0.0))

@@ -10,7 +10,6 @@ waits, one towards release begins again. A place without good readings for long 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -50,6 +49,11 @@ class Held:
     def seen(self) -> bool:
         """Whether no alert of missing readings is out."""
         return not self.unseen.any()
+
+    @cached_property
+    def gaps(self) -> bool:
+        """Whether something was no reading since the latest good one."""
+        return bool(self.broken.any())
 
     @cached_property
     def newest(self) -> list[float]:
@@ -112,9 +116,9 @@ def step(
 
     Raises ValueError for other places than the state has, and for a time that is not finite or runs backwards.
     """
-    if not np.isfinite(time_seconds) or time_seconds < state.time_seconds:
+    if not math.isfinite(time_seconds) or time_seconds < state.time_seconds:
         raise ValueError(f"time_seconds = {time_seconds:g}: not at or after the state's {state.time_seconds:g} s")
-    for level in {ladder.level for ladder in rules.ladders}:
+    for level in rules.levels:
         if tuple(readings.members.get(level, ())) != state.members[level]:
             raise ValueError(f"members of level '{level}' are not those of the state; start again with start()")
     ladders: dict[str, Held] = {}
@@ -157,7 +161,7 @@ def wishes(rules: LadderRules, state: LadderState, experiments: Iterable[tuple[s
     """
     off = tuple(experiments)
     found = []
-    for level in dict.fromkeys(ladder.level for ladder in rules.ladders):
+    for level in rules.levels:
         holding = np.zeros(len(state.members[level]), dtype=bool)
         for ladder in rules.ladders:
             if ladder.level is level:
@@ -213,8 +217,9 @@ def _quiet(
             return None
         newest.append(last)
     latest = _rows([each.measured_seconds for each in found])
-    after = copy(before)
-    after.__dict__.update(latest=latest, broken=np.zeros(latest.shape, dtype=bool), newest=newest)
+    broken = np.zeros(latest.shape, dtype=bool) if before.gaps else before.broken
+    after = object.__new__(Held)
+    after.__dict__.update(before.__dict__, latest=latest, broken=broken, newest=newest, gaps=False)
     return after
 
 

@@ -147,6 +147,11 @@ class LadderRules:
     ladders: tuple[Ladder, ...]  # by level, then name
     business_rules: tuple[BusinessRule, ...]  # by name
 
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """Levels that have a ladder, in the order of their ladders."""
+        return tuple(dict.fromkeys(ladder.level for ladder in self.ladders))
+
 
 WHEN = ("signal", "above", "below", "for_seconds")
 STEP_KEYS = ("rung", "when", "release", "after_seconds", "flags", "do", "undo", "latched")

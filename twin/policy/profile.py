@@ -109,7 +109,7 @@ def factors(profiles: Profiles | None, racks: int) -> dict[str, Floats]:
 
 def _temperatures(profiles: Profiles, past: History) -> tuple[Floats, Floats, Floats]:
     """Count, mean and highest of the hottest device with the good readings since the step before."""
-    new = past.time_seconds > profiles.until_seconds
+    new = slice(int(np.searchsorted(past.time_seconds, profiles.until_seconds, side="right")), None)
     values = past.values[new]
     use = signals.good(values, past.quality[new])
     count = use.sum(axis=0).astype(np.float64)
@@ -126,7 +126,9 @@ def _recoveries(profiles: Profiles, snapshot: FacilitySnapshot, past: History, n
     """Count and mean time constant with the falls that have been followed to their end since the step before."""
     falls, recovery = profiles.falls.copy(), profiles.recovery_seconds.copy()
     power = snapshot.histories.get("rack_power_watts")
-    if power is None or not np.array_equal(power.time_seconds, past.time_seconds):
+    if power is None:
+        return falls, recovery
+    if power.time_seconds is not past.time_seconds and not np.array_equal(power.time_seconds, past.time_seconds):
         return falls, recovery
     for first, rack in _drops(power, snapshot.rack_max_power_watts, profiles.until_seconds, newest):
         after = (past.time_seconds >= past.time_seconds[first]) & (
@@ -145,15 +147,19 @@ def _drops(power: History, nameplate: Floats, until: float, newest: float) -> It
     """(sample, rack) of each load drop that is now followed by enough readings, and was not before: the first sample of
     the lesser power, which then stays."""
     time, watts = power.time_seconds, power.values
-    due = (time > until - FALL_SECONDS) & (time <= newest - FALL_SECONDS)
-    use = signals.good(watts, power.quality)
-    both = use[1:] & use[:-1] & due[1:, None]
+    due = np.searchsorted(time, (until - FALL_SECONDS, newest - FALL_SECONDS), side="right")
+    start, end = max(int(due[0]), 1), int(due[1])
+    if start >= end:
+        return
+    part = slice(start - 1, end)
+    use = signals.good(watts[part], power.quality[part])
     with np.errstate(invalid="ignore"):
-        dropped = both & (watts[:-1] - watts[1:] >= DROP_RATIO * nameplate)
-    for before, rack in np.argwhere(dropped).tolist():
-        first = before + 1
-        after = use[:, rack] & (time >= time[first]) & (time <= time[first] + FALL_SECONDS)
-        if np.ptp(watts[after, rack]) <= QUIET_RATIO * nameplate[rack]:
+        dropped = use[1:] & use[:-1] & (watts[start - 1 : end - 1] - watts[start:end] >= DROP_RATIO * nameplate)
+    for place, rack in np.argwhere(dropped).tolist():
+        first = start + place
+        after = slice(first, int(np.searchsorted(time, time[first] + FALL_SECONDS, side="right")))
+        seen = watts[after, rack][signals.good(watts[after, rack], power.quality[after, rack])]
+        if np.ptp(seen) <= QUIET_RATIO * nameplate[rack]:
             yield first, rack
 
 

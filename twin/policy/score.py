@@ -96,8 +96,7 @@ def score(terms: tuple[Term, ...], values: Mapping[str, Floats], ages: Mapping[s
     worst, span, weight, greatest_age = _columns(terms)
     value = np.array([values[term.factor] for term in terms])
     counts = np.isfinite(value) & (np.array([ages[term.factor] for term in terms]) <= greatest_age)
-    with np.errstate(invalid="ignore"):
-        share = np.minimum(np.maximum((value - worst) / span, 0.0), 1.0)
+    share = np.minimum(np.maximum((value - worst) / span, 0.0), 1.0)
     parts = np.where(counts, weight * share, 0.0)
     total, known = parts.sum(axis=0), np.where(counts, weight, 0.0).sum(axis=0)
     sums = float(weight.sum())

@@ -53,7 +53,7 @@ class Signal:
     @cached_property
     def extent(self) -> Extent | None:
         """Lowest and highest value, first and last time stamp; None where a reading does not count or none is."""
-        if not len(self.values) or np.maximum.reduce(self.quality) > 0:  # GOOD is 0
+        if not len(self.values) or np.count_nonzero(self.quality):  # GOOD is 0
             return None
         lowest, highest = float(np.minimum.reduce(self.values)), float(np.maximum.reduce(self.values))
         if not math.isfinite(lowest + highest):

@@ -6,6 +6,7 @@ readings of quality GOOD alone, never raise on missing data, and say NaN where t
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from twin.policy.snapshot import Quality
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
+Ints = NDArray[np.int64]
 
 GOOD = int(Quality.GOOD)  # an enumeration answers slowly
 WINDOW = 600.0  # s, that slope and stability look back
@@ -35,13 +37,23 @@ def slope(time: Floats, values: Floats, quality: Codes, window_seconds: float = 
 
     ``Σ (t − t̄)(y − ȳ) / Σ (t − t̄)²``. NaN with fewer than 5 good readings, or all at one instant.
     """
-    t, y, use, shape = _recent(time, values, quality, window_seconds)
-    count = use.sum(axis=0)
+    seen = _seen(time, values, quality, window_seconds)
+    late = seen.time - seen.time[-1:]  # small numbers, whatever the hour
+    rows, things = np.divmod(seen.gaps, max(len(seen.count), 1))
+    missed = np.bincount(things, late[rows], len(seen.count))
     with np.errstate(invalid="ignore", divide="ignore"):
-        late = (t - t[-1:])[:, None]  # small numbers, whatever the hour
-        dt = (late - (late * use).sum(axis=0) / count) * use
-        found = (dt * (y - y.sum(axis=0) / count)).sum(axis=0) / (dt * dt).sum(axis=0)
-    return np.where(count >= LEAST, found, np.nan).reshape(shape)
+        dt = seen.without_gaps(late[:, None] - (late.sum() - missed) / seen.count)
+        off = seen.values - seen.values.sum(axis=0) / seen.count
+        off *= dt
+        dt *= dt
+        return seen.said(off.sum(axis=0) / dt.sum(axis=0))
+
+
+def mean(time: Floats, values: Floats, quality: Codes, window_seconds: float = WINDOW) -> Floats:
+    """Mean of the good readings of the last window, in the unit of the values; NaN without one."""
+    seen = _seen(time, values, quality, window_seconds)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(seen.values.sum(axis=0) / seen.count).reshape(seen.shape)
 
 
 def delta_t(supply_celsius: Floats, return_celsius: Floats) -> Floats:
@@ -57,15 +69,14 @@ def stability(
     ``1 − min(1, σ / (unstable_fraction · |mean|))`` with σ the standard deviation of the good readings. What stands
     still at 0 is steady. NaN with fewer than 5 good readings.
     """
-    _, y, use, shape = _recent(time, values, quality, window_seconds)
-    count = use.sum(axis=0)
+    seen = _seen(time, values, quality, window_seconds)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = y.sum(axis=0) / count
-        off = (y - mean) * use
-        deviation = np.sqrt((off * off).sum(axis=0) / count)
-        share = np.where(deviation > 0.0, deviation / (unstable_fraction * np.abs(mean)), 0.0)
-    steady = 1.0 - np.minimum(1.0, share)
-    return np.where(count >= LEAST, steady, np.nan).reshape(shape)
+        middle = seen.values.sum(axis=0) / seen.count
+        off = seen.without_gaps(seen.values - middle)
+        off *= off
+        deviation = np.sqrt(off.sum(axis=0) / seen.count)
+        share = np.where(deviation > 0.0, deviation / (unstable_fraction * np.abs(middle)), 0.0)
+    return seen.said(1.0 - np.minimum(1.0, share))
 
 
 def unchanged_seconds(time: Floats, values: Floats, quality: Codes) -> Floats:
@@ -204,16 +215,56 @@ def _recent(
     time: Floats, values: Floats, quality: Codes, window_seconds: float
 ) -> tuple[Floats, Floats, NDArray[np.bool_], tuple[int, ...]]:
     """Times, values (K, N) with 0 for what does not count, what counts, and the shape of an answer."""
+    t, y, q, shape = _window(time, values, quality, window_seconds)
+    use = good(y, q)
+    return t, np.where(use, y, 0.0), use, shape
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A window of readings for sums over time: few of them do not count, and those are 0."""
+
+    time: Floats  # K
+    values: Floats  # K×N
+    gaps: Ints  # places among all K·N of what does not count
+    count: Floats  # N, how many count
+    shape: tuple[int, ...]  # of an answer
+
+    def without_gaps(self, values: Floats) -> Floats:
+        """The same array, shape (K, N), now with 0 for what does not count."""
+        values.put(self.gaps, 0.0)
+        return values
+
+    def said(self, found: Floats) -> Floats:
+        """An answer, shape (N,), in its shape: NaN with fewer than 5 good readings."""
+        return np.where(self.count >= LEAST, found, np.nan).reshape(self.shape)
+
+
+def _seen(time: Floats, values: Floats, quality: Codes, window_seconds: float) -> _Seen:
+    t, y, q, shape = _window(time, values, quality, window_seconds)
+    y = np.array(y)  # of its own, and in one piece
+    bad = ~np.isfinite(y)
+    bad |= np.ascontiguousarray(q) != GOOD
+    gaps = bad.ravel().nonzero()[0]
+    y.put(gaps, 0.0)
+    things = y.shape[1]
+    count = len(t) - np.bincount(gaps % max(things, 1), minlength=things).astype(np.float64)
+    return _Seen(t, y, gaps, count, shape)
+
+
+def _window(
+    time: Floats, values: Floats, quality: Codes, window_seconds: float
+) -> tuple[Floats, Floats, Codes, tuple[int, ...]]:
+    """Times, values and qualities (K, N) of the last window, and the shape of an answer."""
     t = np.asarray(time, dtype=np.float64)
     y = np.asarray(values, dtype=np.float64)
     shape = y.shape[1:]
     things = math.prod(shape)
     y, q = y.reshape(len(t), things), np.asarray(quality).reshape(len(t), things)
-    if len(t) and np.isfinite(window_seconds):
-        late = slice(int(np.searchsorted(t, t[-1] - window_seconds)), None)
+    if len(t) and math.isfinite(window_seconds):
+        late = slice(int(t.searchsorted(t[-1] - window_seconds)), None)
         t, y, q = t[late], y[late], q[late]
-    use = good(y, q)
-    return t, np.where(use, y, 0.0), use, shape
+    return t, y, q, shape
 
 
 def _mean(values: Floats, use: NDArray[np.bool_]) -> Floats:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from twin.policy import signals
 from twin.policy.facility import Facility
-from twin.policy.headroom import readings
+from twin.policy.headroom import Ground, Readings
 from twin.policy.snapshot import FacilitySnapshot
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 AHEAD_SECONDS = 900.0  # to which power is projected
 DIGITS = 6  # of a utilisation: sums depend on the order of racks in their last digits
@@ -32,9 +33,10 @@ class Utilisation:
     limit: Floats  # K, current over rating
 
 
-def rise_watts(snapshot: FacilitySnapshot) -> Floats:
+def rise_watts(snapshot: FacilitySnapshot, read: Readings | None = None) -> Floats:
     """What each rack's power will have risen by in 15 minutes [W], shape (R,); NaN where its trend is not known."""
-    power, declared = readings(snapshot, "rack_power_watts"), readings(snapshot, "rack_declared_power_watts")
+    read = Readings(snapshot) if read is None else read
+    power, declared = read["rack_power_watts"], read["rack_declared_power_watts"]
     past = snapshot.histories.get("rack_power_watts")
     if past is None or not len(past.time_seconds):
         return np.full(len(power), np.nan)
@@ -44,17 +46,17 @@ def rise_watts(snapshot: FacilitySnapshot) -> Floats:
 
 def utilisation(snapshot: FacilitySnapshot, facility: Facility) -> Utilisation:
     """Utilisation of everything as it is read now."""
-    power, nameplate = readings(snapshot, "rack_power_watts"), readings(snapshot, "rack_max_power_watts")
+    read = Readings(snapshot)
+    power, nameplate = read["rack_power_watts"], read["rack_max_power_watts"]
     rows, loops = len(snapshot.row_names), len(snapshot.loop_names)
-    lines = readings(snapshot, "phase_current_amperes")
-    read = np.concatenate([lines, readings(snapshot, "breaker_current_amperes")])
-    amperes = read[np.where(facility.limit_phase >= 0, facility.limit_phase, len(lines) + facility.limit_breaker)]
+    lines = read["phase_current_amperes"]
+    amperes = facility.limit_amperes(lines, read["breaker_current_amperes"])
     cooled = snapshot.rack_loop >= 0
     with np.errstate(divide="ignore", invalid="ignore"):
         limit = amperes / facility.limit_rating_amperes
         return Utilisation(
             power / nameplate,
-            readings(snapshot, "row_power_watts") / np.bincount(snapshot.rack_row, nameplate, rows),
+            read["row_power_watts"] / np.bincount(snapshot.rack_row, nameplate, rows),
             _of_lines(limit, facility, len(lines)),
             np.bincount(snapshot.rack_loop[cooled], power[cooled], loops) / facility.loop_capacity_watts,
             limit,
@@ -70,9 +72,7 @@ def raised(
     :func:`twin.policy.headroom.amperes_per_watt` has it.
     """
     nameplate = snapshot.rack_max_power_watts
-    known, cooled = facility.rack_limits >= 0, snapshot.rack_loop >= 0
-    put = (per_watt * added_watts[:, None])[known]
-    amperes = np.bincount(facility.rack_limits[known], put, len(facility.limit_names))
+    cooled, amperes = snapshot.rack_loop >= 0, facility.added_amperes(per_watt, added_watts)
     with np.errstate(divide="ignore", invalid="ignore"):
         limit = used.limit + amperes / facility.limit_rating_amperes
         of_row = np.bincount(snapshot.rack_row, added_watts, len(used.row))
@@ -88,11 +88,28 @@ def raised(
 
 def most_used(snapshot: FacilitySnapshot, facility: Facility, used: Utilisation) -> Floats:
     """The greatest utilisation among each rack's own, its loop's and those of its limits, shape (R,), to 1e-6."""
-    most = used.rack
-    if len(used.loop):
-        most = np.maximum(most, np.where(snapshot.rack_loop >= 0, used.loop[snapshot.rack_loop], 0.0))
-    if len(used.limit):
-        by_limit = np.where(facility.rack_limits >= 0, used.limit[facility.rack_limits], 0.0)
+    return _greatest(facility, snapshot.rack_loop, used.rack, used.loop, used.limit)
+
+
+def most_ahead(base: Ground, snapshot: FacilitySnapshot, power_ratio: Floats, added_watts: Floats) -> Floats:
+    """:func:`most_used` with so much more power at each rack's inlet [W] than at a look; all of shape (R,)."""
+    facility = base.facility
+    amperes = facility.added_amperes(base.amperes_per_watt, added_watts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rack = power_ratio + added_watts / snapshot.rack_max_power_watts
+        capacity = facility.loop_capacity_watts
+        loop = base.heat_watts / capacity + base.heat_of(added_watts) / capacity
+        limit = base.limit_used + amperes / facility.limit_rating_amperes
+    return _greatest(facility, snapshot.rack_loop, rack, loop, limit)
+
+
+def _greatest(facility: Facility, rack_loop: Ints, rack: Floats, loop: Floats, limit: Floats) -> Floats:
+    """The greatest share among each rack's own, its loop's and those of its limits, shape (R,), to 1e-6."""
+    most = rack
+    if len(loop):
+        most = np.maximum(most, np.where(rack_loop >= 0, loop[rack_loop], 0.0))
+    if len(limit):
+        by_limit = np.where(facility.limited, limit[facility.limits], 0.0)
         most = np.maximum(most, by_limit.max(axis=1, initial=0.0))
     return np.round(most, DIGITS)
 
