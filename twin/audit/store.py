@@ -2,8 +2,8 @@
 
 Consecutive snapshots share most of what they hold: names and nameplates wholly, histories all but the newest sample.
 So a snapshot is kept as pieces (see :mod:`twin.audit.objects`), a piece is stored once, and an entry of the file holds
-what is new against the entry before. The file is one of frames (:mod:`twin.audit.frames`): one append per snapshot, and
-a crash costs the last entry at most. A zip of arrays such as npz cannot be appended to after a
+what is new against the entries before. The file is one of frames (:mod:`twin.audit.frames`): one append per decision,
+and a crash costs the last entry at most. A zip of arrays such as npz cannot be appended to after a
 crash, and JSON with base64 is a third larger and slower to read.
 
 What is unchanged is found by comparing bytes (values apart that cannot change): a service that fills one array again
@@ -14,6 +14,8 @@ that lie on in the same memory: rows of the past are written once.
 
 import json
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -140,7 +142,7 @@ class SnapshotStore:
         self.recovered = self._file.recovered
         self._numbers: dict[bytes, int] = {}  # digest of every piece in the file → its number
         self._headers: dict[str, int] = {}  # header of any piece in the file → its number
-        self._values: set[bytes] = set()  # digests of pieces that were put as values
+        self._values: set[str] = set()  # digests of pieces that were put as values
         self._state: tuple[Any, str] = (object(), "")  # the last state that cannot change, and its digest
         self._parts: deque[tuple[Any, str]] = deque(maxlen=4)  # of states, that cannot change, with their digests
         self._count = 0
@@ -156,23 +158,37 @@ class SnapshotStore:
         self._entries: dict[str, bytes] = {}  # digests of its parts by path
         self._new: list[tuple[str, bytes]] = []  # pieces of the entry that is being made
         self._new_headers: list[str] = []
+        self._new_values: dict[str, int] = {}  # digest → number of piece
+        self._snapshot: dict[str, Any] = {}  # what it says of a snapshot
+        self._open = False  # more comes
 
     def _remember(self, meta: bytes, data: bytes) -> None:
         found = json.loads(meta)
-        for header in found.get("headers", ()):
+        for header in found["headers"]:
             self._headers[header] = len(self._headers)
         headers, at = list(self._headers), 0
         for header, size in found["pieces"]:
             self._numbers[piece_digest(headers[header], data[at : at + size])] = self._count
             self._count += 1
             at += size
-        if "value" in found:
-            self._values.add(bytes.fromhex(found["value"].removeprefix(PREFIX)))
+        self._values.update(found["values"])
 
     # ------------------------------------------------------------------ put
 
+    @contextmanager
+    def entry(self) -> Iterator[None]:
+        """What is put inside is one entry of the file, which is written on leaving: wholly or not at all."""
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+            self._write()
+
     def put(self, snapshot: FacilitySnapshot) -> str:
         """Store a snapshot, unless it is the one before, and return its digest."""
+        if self._snapshot:
+            self._write()
         changed: dict[str, Any] = {}
         again = snapshot.serial != 0 and snapshot.serial == self._serial and self._paths is not None
         entries: dict[str, bytes] = dict(self._entries) if again else {}
@@ -186,17 +202,18 @@ class SnapshotStore:
             self._histories, self._serial, self._entries = snapshot.histories, snapshot.serial, entries
             if not changed and entries.keys() == self._paths:
                 return self._before
-            return self._append(entries, changed)
+            digest = self._follow(entries, changed)
         except BaseException:
             self._forget()
             raise
+        if not self._open:
+            self._write()
+        return digest
 
-    def _append(self, entries: dict[str, bytes], changed: dict[str, Any]) -> str:
-        """Write the entry of a snapshot with these digests by path, of which ``changed`` are new."""
+    def _follow(self, entries: dict[str, bytes], changed: dict[str, Any]) -> str:
+        """Have the entry tell of a snapshot with these digests by path, of which ``changed`` are new."""
         digest = snapshot_digest(entries)
-        meta: dict[str, Any] = {"pieces": [[self._header(header), len(data)] for header, data in self._new]}
-        if self._new_headers:
-            meta["headers"] = self._new_headers
+        meta: dict[str, Any] = {"snapshot": digest, "set": changed}
         if self._paths is not None:
             meta["like"] = self._before
             gone = sorted(self._paths - entries.keys())
@@ -205,12 +222,21 @@ class SnapshotStore:
             for path in gone:
                 self._slots.pop(path, None)
                 self._lanes.pop(path, None)
-        meta["snapshot"] = digest
-        meta["set"] = changed
-        self._file.append(spelt(meta), b"".join([data for _, data in self._new]))
-        self._new, self._new_headers = [], []
-        self._paths, self._before = set(entries), digest
+        self._snapshot, self._paths, self._before = meta, set(entries), digest
         return digest
+
+    def _write(self) -> None:
+        """Write the entry that was made, if there is anything in it."""
+        if not (self._snapshot or self._new_values):
+            return
+        pieces = [[self._header(header), len(data)] for header, data in self._new]
+        meta = {"headers": self._new_headers, "pieces": pieces, "values": self._new_values, **self._snapshot}
+        try:
+            self._file.append(spelt(meta), b"".join([data for _, data in self._new]))
+        except BaseException:
+            self._forget()
+            raise
+        self._new, self._new_headers, self._new_values, self._snapshot = [], [], {}, {}
 
     def put_state(self, state: Any) -> str:
         """Store a policy's state in its parts (:mod:`twin.audit.parts`) and return its digest."""
@@ -236,31 +262,25 @@ class SnapshotStore:
         data = value_bytes(value)
         digest = piece_digest(VALUE, data)
         name = PREFIX + digest.hex()
-        if digest not in self._values:
-            number = self._numbers.get(digest)
-            if number is None:
-                meta = {"pieces": [[self._header(VALUE), len(data)]], "value": name, "number": self._count}
-                if self._new_headers:
-                    meta["headers"] = self._new_headers
-                self._file.append(spelt(meta), data)
-                self._new_headers = []
-                self._numbers[digest] = self._count
-                self._count += 1
-            else:
-                self._file.append(spelt({"pieces": [], "value": name, "number": number}), b"")
-            self._values.add(digest)
+        if name not in self._values:
+            self._new_values[name] = self._intern(digest, VALUE, data)
+            self._values.add(name)
+            if not self._open:
+                self._write()
         return name
 
     def _forget(self) -> None:
-        """After a snapshot that was refused halfway, let the next one stand by itself."""
+        """After an entry that was refused or not written, let the next snapshot stand by itself."""
         for header, data in self._new:
             self._numbers.pop(piece_digest(header, data), None)
         self._count -= len(self._new)
         for header in self._new_headers:
             del self._headers[header]
-        self._new_headers = []
-        self._new, self._slots, self._lanes, self._paths, self._histories = [], {}, {}, None, None
-        self._serial = 0
+        self._values -= self._new_values.keys()
+        self._state = (object(), "")
+        self._parts.clear()
+        self._new, self._new_headers, self._new_values, self._snapshot = [], [], {}, {}
+        self._slots, self._lanes, self._paths, self._histories, self._serial = {}, {}, None, None, 0
 
     def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
         slot = self._slots.get(path)

@@ -73,13 +73,12 @@ class StoredSnapshots:
         self.cut = scan.cut
 
     def _index(self, offset: int, meta: dict[str, Any]) -> None:
-        self._headers += meta.get("headers", ())
+        self._headers += meta["headers"]
         at = 0
         for header, size in meta["pieces"]:
             self._pieces.append(_Piece(self._headers[header], offset, at, at + size))
             at += size
-        if "value" in meta:
-            self._values[meta["value"]] = int(meta["number"])
+        self._values.update({name: int(number) for name, number in meta["values"].items()})
         if "snapshot" not in meta:
             return
         entries = dict(self._snapshots[meta["like"]]) if "like" in meta else {}
