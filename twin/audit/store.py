@@ -195,7 +195,10 @@ class SnapshotStore:
         try:
             # two snapshots of one look differ in what has been given away since, and in nothing else
             for path, part in ((GIVEN_AWAY, snapshot.rack_free_trays),) if again else parts_of(snapshot):
-                if isinstance(part, Block):
+                slot = self._slots.get(path)
+                if slot is not None and part is slot.fixed:
+                    entries[path] = slot.digest  # names, and what feeds and cools the racks
+                elif isinstance(part, Block):
                     entries[path] = self._put_block(path, part, changed, snapshot.histories is self._histories)
                 else:
                     entries[path] = self._put_part(path, part, changed)
@@ -284,8 +287,6 @@ class SnapshotStore:
 
     def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
         slot = self._slots.get(path)
-        if slot is not None and part is slot.fixed:
-            return slot.digest  # names, and what feeds and cools the racks
         if isinstance(part, np.ndarray | Bundle):
             layout, data = layout_of(part), array_bytes(part)
         else:
