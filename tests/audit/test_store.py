@@ -16,6 +16,7 @@ from twin.audit import AuditError, SnapshotStore, StoredSnapshots, frames
 from twin.audit.frames import HEADER, FrameWriter, Scan
 from twin.policy import FacilitySnapshot, History, Reason
 from twin.policy.check import example
+from twin.policy.snapshot import Block, Histories
 
 
 def stored(path, *snapshots):
@@ -200,6 +201,27 @@ def test_histories_of_several_periods_come_back(tmp_path):
         assert same_bits(snapshot, reader.snapshot(digest))
 
 
+def test_a_block_of_histories_comes_back_as_one(tmp_path):
+    """Rows that lie on in one array that is closed for writing are known; what is appended is stored."""
+    rows = history(0, 5, samples=8)
+    parts = {"b": slice(0, 2), "a": slice(2, 5)}
+
+    def look(first):
+        cut = [each[first : first + 5] for each in (rows.time_seconds, rows.values, rows.quality)]
+        for each in cut:
+            each.flags.writeable = False
+        return replace(full_snapshot(), histories=Histories((Block(History(*cut), parts),)))
+
+    looks = [look(first) for first in range(4)]
+    digests = stored(tmp_path / "s", *looks)
+    assert len([header for header in pieces(tmp_path / "s") if header.startswith("row")]) == 8
+    reader = StoredSnapshots(tmp_path / "s")
+    for digest, snapshot in zip(digests, looks, strict=True):
+        again = reader.snapshot(digest)
+        assert same_bits(again, snapshot)
+        assert stored(tmp_path / f"t{digest[7:]}", again) == [digest]
+
+
 def test_a_history_that_is_added_to_the_same_mapping_is_seen(tmp_path):
     past = {"a": history(0, 2)}
     snapshot = replace(full_snapshot(), histories=past)
@@ -226,6 +248,44 @@ def test_values_are_kept_beside_snapshots(tmp_path):
     again = reader.value(digests[0])
     assert again["rungs"] == state["rungs"]
     assert same_bits(again["seen"], state["seen"])
+
+
+def test_what_is_put_in_one_entry_is_written_on_leaving(tmp_path):
+    path = tmp_path / "s"
+    with SnapshotStore(path) as store:
+        with store.entry():
+            first, value = store.put(full_snapshot()), store.put_value(("a", 1))
+            again = store.put_value(("a", 1))
+            assert StoredSnapshots(path).snapshots() == ()
+        assert len(list(Scan(path))) == 1 and again == value
+        with pytest.raises(ZeroDivisionError), store.entry():
+            second = store.put(full_snapshot(first=1))
+            _ = 1 / 0
+        third = store.put(full_snapshot(first=2))
+    reader = StoredSnapshots(path)
+    assert reader.value(value) == ("a", 1)
+    assert reader.snapshots() == (first, second, third)
+    assert same_bits(reader.snapshot(third), full_snapshot(first=2))
+
+
+def test_an_entry_that_is_not_written_is_forgotten_whole(tmp_path, monkeypatch):
+    path = tmp_path / "s"
+    with SnapshotStore(path) as store:
+        first, append = store.put(full_snapshot()), store._file.append
+
+        def full(meta, data):
+            raise AuditError("No space left on device")
+
+        monkeypatch.setattr(store._file, "append", full)
+        with pytest.raises(AuditError, match="No space left"), store.entry():
+            store.put(full_snapshot(first=1))
+            store.put_state(("a", 1))
+        monkeypatch.setattr(store._file, "append", append)
+        second, value = store.put(full_snapshot(first=1)), store.put_state(("a", 1))
+    reader = StoredSnapshots(path)
+    assert reader.snapshots() == (first, second)
+    assert same_bits(reader.snapshot(second), full_snapshot(first=1))
+    assert reader.value(value) == ("a", 1)
 
 
 def test_a_store_that_is_continued_knows_what_it_has(tmp_path):

@@ -26,15 +26,18 @@ def audited(
         around: says what stands around a decision: approver, override, score. Without it a record has what the
             decision itself carries in fields of those names (:func:`twin.audit.records.context_of`).
 
-    The snapshot and the state before are stored before the policy is asked, so that they are as it was given them.
+    The snapshot and the state before are taken before the policy is asked, so that they are as it was given them; all
+    that a record refers to is handed to the operating system before the record.
     Raises :class:`twin.audit.errors.AuditError` for what cannot be recorded: no decision goes unrecorded.
     """
     form = policy_form(stamp, store.put_value(dict(stamp.parameters)))
 
     def place(snapshot: FacilitySnapshot, request: JobRequest, state: Any) -> tuple[Decision, Any]:
-        seen = store.put(snapshot)
-        before = store.put_state(state)
-        decision, after = policy(snapshot, request, state)
+        with store.entry():
+            seen = store.put(snapshot)
+            before = store.put_state(state)
+            decision, after = policy(snapshot, request, state)
+            left = store.put_state(after)
         data = decision_data(
             decision,
             request,
@@ -42,7 +45,7 @@ def audited(
             snapshot_seconds=snapshot.time_seconds,
             policy=form,
             before=before,
-            after=store.put_state(after),
+            after=left,
             context=context_of(decision) if around is None else around(snapshot, request, decision),
         )
         log.append(DECISION, request.id, snapshot.time_seconds, data)

@@ -42,6 +42,14 @@ def canonical(value: Any) -> bytes:
         raise AuditError(f"a value has no canonical JSON: {error}; encode it with twin.audit.encode first") from error
 
 
+def spelt(form: Any) -> bytes:
+    """The canonical JSON of what :func:`twin.audit.values.encode` made, in which nothing is left to look for."""
+    try:
+        return _spell(form).encode()
+    except UnicodeEncodeError as error:
+        raise AuditError(f"a value has no canonical JSON: {error}; use text without lone surrogates") from error
+
+
 def parse(text: bytes | str) -> Any:
     """The value of a JSON text. Numbers past 2⁵³ − 1 are reals, as all are in RFC 8785; raises ValueError."""
     return json.loads(text, parse_int=_whole, parse_constant=_no_number)

@@ -1,9 +1,9 @@
 """A file of frames: entries that are appended, never changed, and of which a crash can spoil only the last.
 
-The file begins with a line that names its format. A frame is a header of 21 bytes (the letters ``TWAF``, flags, the
-lengths of its two parts, their CRC-32, and that of the header), then a part of JSON that says what is in it and a part
-of data, each packed with zlib where that is worth it. A reader walks from header to header, so it needs no index; a
-last frame that is incomplete is what a writer leaves that was stopped in the middle.
+The file begins with a line that names its format. A frame is a header of 24 bytes (the letters ``TWAF``, the lengths
+of its two parts and of the second one unpacked, their CRC-32, and that of the header), then a part of JSON that says
+what is in it and a part of data, packed with Zstandard (RFC 8878) where that is worth it. A reader walks from header to
+header, so it needs no index; a last frame that is incomplete is what a writer leaves that was stopped in the middle.
 """
 
 import os
@@ -16,15 +16,16 @@ from io import FileIO
 from pathlib import Path
 from typing import Self
 
+from pyarrow import Codec
+
 from twin.audit.errors import AuditError
 
-FORMAT = b"data-hall-twin audit store, version 1\n"
-HEADER = struct.Struct("<4sBIII")
+FORMAT = b"data-hall-twin audit store, version 2\n"
+HEADER = struct.Struct("<4sIIII")
 CHECK = struct.Struct("<I")  # of the header
 MARK = b"TWAF"
-PACKED_META, PACKED_DATA = 1, 2
 WORTH = 256  # bytes from which packing is worth it
-LEVEL = 1  # of zlib: readings that are rounded pack well at once
+PACKER = Codec("zstd", compression_level=1)  # readings that are rounded pack well at once
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _read(read: Callable[[int], bytes], path: Path, offset: int, size: int) -> t
     head = read(HEADER.size + CHECK.size)
     if len(head) < HEADER.size + CHECK.size:
         return None
-    mark, flags, meta_size, data_size, check = HEADER.unpack_from(head)
+    mark, meta_size, data_size, whole_size, check = HEADER.unpack_from(head)
     end = offset + len(head) + meta_size + data_size
     if mark != MARK or CHECK.unpack_from(head, HEADER.size)[0] != zlib.crc32(head[: HEADER.size]):
         raise AuditError(f"{path}: damaged at byte {offset}, where a frame should begin; use an undamaged copy")
@@ -98,9 +99,8 @@ def _read(read: Callable[[int], bytes], path: Path, offset: int, size: int) -> t
         raise AuditError(f"{path}: the frame at byte {offset} is damaged (its checksum differs); use an undamaged copy")
     meta, data = body[:meta_size], body[meta_size:]
     try:
-        meta = zlib.decompress(meta) if flags & PACKED_META else meta
-        data = zlib.decompress(data) if flags & PACKED_DATA else data
-    except zlib.error as error:
+        data = PACKER.decompress(data, whole_size, asbytes=True) if data_size < whole_size else data
+    except (OSError, ValueError) as error:
         raise AuditError(f"{path}: the frame at byte {offset} cannot be unpacked ({error})") from error
     return Frame(offset, meta, data), end
 
@@ -143,13 +143,11 @@ class FrameWriter:
 
     def append(self, meta: bytes, data: bytes) -> int:
         """Append a frame and return where it begins [bytes]."""
-        flags = 0
-        if len(meta) >= WORTH:
-            meta, flags = zlib.compress(meta, LEVEL), flags | PACKED_META
-        if len(data) >= WORTH:
-            data, flags = zlib.compress(data, LEVEL), flags | PACKED_DATA
-        body = meta + data
-        head = HEADER.pack(MARK, flags, len(meta), len(data), zlib.crc32(body))
+        packed = PACKER.compress(data, asbytes=True) if len(data) >= WORTH else data
+        if len(packed) >= len(data):
+            packed = data
+        body = meta + packed
+        head = HEADER.pack(MARK, len(meta), len(packed), len(data), zlib.crc32(body))
         frame = head + CHECK.pack(zlib.crc32(head)) + body
         offset = self.end
         write_all(self._file, frame, self.path)

@@ -1,10 +1,11 @@
 """What a snapshot is made of: pieces with a digest each, and the digest of the whole.
 
 A piece is a header line that says what it is, and its bytes: arrays (dtype, shape, little-endian bytes in C order), a
-row of histories (the time of a sample, and N values and N qualities of each), or anything else as canonical JSON. Its
-digest is SHA-256 of header, newline and bytes. The digest of histories is that of their rows' digests in order, and a
-snapshot's that of its pieces' paths and digests in the order of the paths, so that it depends on what a snapshot holds
-and on nothing else: neither on the order of its mappings nor on the file that keeps it.
+row of histories (the time of a sample, and N values and N qualities of all that are sampled together), or anything else
+as canonical JSON. Its digest is SHA-256 of header, newline and bytes. The digest of histories is that of their rows'
+digests in order, and a snapshot's that of its pieces' paths and digests in the order of the paths, so that it depends
+on what a snapshot holds and on which histories share a block, and on nothing else: neither on the order of its mappings
+nor on the file that keeps it.
 """
 
 import hashlib
@@ -20,14 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.audit.canonical import PREFIX, canonical, parse
+from twin.audit.canonical import PREFIX, parse, spelt
 from twin.audit.errors import AuditError
 from twin.audit.parts import parted
 from twin.audit.values import KINDS, WIDEST, decode, encode
-from twin.policy.snapshot import FacilitySnapshot, History
+from twin.policy.snapshot import Block, FacilitySnapshot, Histories, History
 
 VALUE = "value"
 READINGS = "readings"  # path of the bundle of fields that sensors read
+NUMBERS = "numbers"  # path of the fields that are one number each
 NAMES = tuple(field.name for field in fields(FacilitySnapshot))
 LITTLE = sys.byteorder == "little"
 AnyArray = NDArray[Any]
@@ -63,37 +65,39 @@ class Bundle(dict[str, AnyArray]):
     """Arrays by name, in the order of their names, that are one piece since they change together."""
 
 
-class Samples(dict[str, History]):
-    """Histories by name, in the order of their names, that were sampled at the same times: their rows are one piece."""
-
-    @property
-    def times(self) -> AnyArray:
-        """When the rows were taken [s]."""
-        return next(iter(self.values())).time_seconds
-
-
 def parts_of(snapshot: FacilitySnapshot) -> Iterator[tuple[str, Any]]:
-    """(path, part) of everything in a snapshot: an array, a bundle of arrays, samples, or any other value.
+    """(path, part) of everything in a snapshot: an array, a bundle of arrays, a block of histories, or any other value.
 
-    Readings (the fields that ``ages`` has) are one bundle, and so is each mapping of arrays. A mapping of histories has
-    one part for each set of times, whose path is ``field/name`` with the first name.
+    Readings (the fields that ``ages`` has) are one bundle, so is each mapping of arrays, and single numbers are one
+    value. Histories have one part for each block, whose path is ``field/name`` with the first name.
     """
     read = snapshot.ages
     readings = Bundle()
+    numbers = {}
     for name in _SORTED:
         value = getattr(snapshot, name)
-        if isinstance(value, np.ndarray) and name in read:
+        kind = type(value)
+        if kind is np.ndarray and name in read:
             readings[name] = value
+        elif kind is np.ndarray or kind is tuple:
+            yield name, value
+        elif kind is int or kind is float:
+            numbers[name] = value
         elif isinstance(value, Mapping) and value:
             yield from _entries(name, value)
         else:
             yield name, value
+    yield NUMBERS, numbers
     if readings:
         yield READINGS, readings
 
 
 def _entries(name: str, mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     """The parts of a mapping that has entries."""
+    if isinstance(mapping, Histories):
+        for block in mapping.blocks:
+            yield f"{name}/{next(iter(block.parts))}", block
+        return
     kinds = set()
     for key, value in mapping.items():
         if type(key) is not str:
@@ -102,13 +106,42 @@ def _entries(name: str, mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]
     if kinds == {np.ndarray}:
         yield name, Bundle(sorted(mapping.items(), key=itemgetter(0)))
     elif kinds == {History}:
-        groups: dict[bytes, list[tuple[str, History]]] = {}
-        for key, history in sorted(mapping.items(), key=itemgetter(0)):
-            groups.setdefault(history.time_seconds.tobytes(), []).append((key, history))
-        for group in groups.values():
-            yield f"{name}/{group[0][0]}", Samples(group)
+        for block in _blocks(name, mapping):
+            yield f"{name}/{next(iter(block.parts))}", block
     else:
         yield name, mapping
+
+
+def _blocks(name: str, mapping: Mapping[str, History]) -> Iterator[Block]:
+    """Histories that were sampled at the same times side by side, in the order of their names."""
+    groups: dict[tuple[Any, ...], dict[str, History]] = {}
+    for key, past in sorted(mapping.items(), key=itemgetter(0)):
+        _check(past, f"{name}/{key}")
+        times = past.time_seconds
+        like = (times.tobytes(), times.dtype.str, past.values.dtype.str, past.quality.dtype.str)
+        groups.setdefault(like, {})[key] = past
+    for group in groups.values():
+        parts, end = {}, 0
+        for key, past in group.items():
+            parts[key] = slice(end, end := end + past.values.shape[1])
+        values = np.concatenate([past.values for past in group.values()], axis=1)
+        quality = np.concatenate([past.quality for past in group.values()], axis=1)
+        for each in (values, quality):
+            each.setflags(write=False)  # nobody else has it
+        yield Block(History(past.time_seconds, values, quality), parts)
+
+
+def _check(past: History, where: str) -> None:
+    """Refuse a history that is not of plain numbers, one row to a time."""
+    times, values, quality = past.time_seconds, past.values, past.quality
+    if times.ndim != 1 or values.shape != quality.shape or values.ndim != 2 or len(values) != len(times):
+        raise AuditError(
+            f"snapshot.{where}: a history of shapes {times.shape}, {values.shape} and {quality.shape}; "
+            "give K times, K×N values and K×N qualities"
+        )
+    for kind in (times.dtype, values.dtype, quality.dtype):
+        if kind.kind not in KINDS or kind.itemsize > WIDEST or kind.byteorder == ">" or not LITTLE:
+            raise AuditError(f"snapshot.{where}: histories of dtype {kind} are not recorded; use numbers")
 
 
 Layout = tuple[tuple[str | None, AnyType, tuple[int, ...]], ...]
@@ -144,7 +177,7 @@ def array_bytes(part: AnyArray | Bundle) -> bytes:
 
 def value_bytes(value: Any) -> bytes:
     """Any other value: the canonical JSON of its form."""
-    return canonical(encode(value))
+    return spelt(encode(value))
 
 
 def state_name(state: Any) -> str:
@@ -178,56 +211,35 @@ def read_piece(header: str, data: bytes) -> Any:
 # ---------------------------------------------------------------- histories
 
 
-def row_header(samples: Samples, path: str) -> str:
-    """What the rows of samples are: the dtype of time, and for each history its name, dtypes and count of things."""
-    each = []
-    for name, history in samples.items():
-        times, values, quality = history.time_seconds, history.values, history.quality
-        if times.ndim != 1 or values.shape != quality.shape or values.ndim != 2 or len(values) != len(times):
-            raise AuditError(
-                f"snapshot.{path.partition('/')[0]}/{name}: a history of shapes {times.shape}, {values.shape} and "
-                f"{quality.shape}; give K times, K×N values and K×N qualities"
-            )
-        each.append((name, times.dtype, values.dtype, quality.dtype, values.shape[1]))
-    return _row_header(tuple(each), path.partition("/")[0])
+def row_header(block: Block, path: str) -> str:
+    """What the rows of a block are: dtypes of time, values and quality, count of columns, and those of each field."""
+    past = block.past
+    _check(past, path)
+    fields = tuple([(name, part.start, part.stop) for name, part in block.parts.items()])
+    return _row_header(past.time_seconds.dtype, past.values.dtype, past.quality.dtype, past.values.shape[1], fields)
 
 
 @lru_cache(maxsize=256)
-def _row_header(each: tuple[tuple[str, AnyType, AnyType, AnyType, int], ...], where: str) -> str:
-    form: list[Any] = [each[0][1].str]
-    for name, time, *kinds, things in each:
-        for kind in (time, *kinds):
-            if kind.kind not in KINDS or kind.itemsize > WIDEST or kind.byteorder == ">" or not LITTLE:
-                raise AuditError(f"snapshot.{where}/{name}: histories of dtype {kind} are not recorded; use numbers")
-        if time.str != form[0]:
-            raise AuditError(f"snapshot.{where}/{name}: its times are {time}, those of others {form[0]}; use one dtype")
-        form.append([name, *(kind.str for kind in kinds), things])
-    return "row " + json.dumps(form, separators=(",", ":"))
+def _row_header(
+    time: AnyType, values: AnyType, quality: AnyType, columns: int, parts: tuple[tuple[str, int, int], ...]
+) -> str:
+    return "row " + json.dumps([time.str, values.str, quality.str, columns, parts], separators=(",", ":"))
 
 
-def row_bytes(samples: Samples, row: int) -> bytes:
-    """One sample: its time, then values and qualities of each history."""
-    parts = [samples.times[row].tobytes()]
-    for history in samples.values():
-        parts += (history.values[row].tobytes(), history.quality[row].tobytes())
-    return b"".join(parts)
+def row_bytes(past: History, row: int) -> bytes:
+    """One sample: its time, then its values, then its qualities."""
+    return past.time_seconds[row].tobytes() + past.values[row].tobytes() + past.quality[row].tobytes()
 
 
-def read_samples(header: str, rows: list[bytes]) -> Samples:
+def read_block(header: str, rows: list[bytes]) -> Block:
     """The histories of these rows."""
     try:
-        time, *each = json.loads(header.removeprefix("row "))
-        at = np.dtype(time).itemsize
-        times = np.frombuffer(b"".join(row[:at] for row in rows), dtype=time)
-        found = Samples()
-        for name, *kinds, things in each:
-            parts = []
-            for kind in kinds:
-                end = at + np.dtype(kind).itemsize * things
-                data = b"".join(row[at:end] for row in rows)
-                parts.append(np.frombuffer(data, dtype=kind).reshape(len(rows), things))
-                at = end
-            found[name] = History(times, parts[0], parts[1])
-        return found
-    except (ValueError, TypeError, IndexError) as error:
+        time, values, quality, columns, parts = json.loads(header.removeprefix("row "))
+        kind = np.dtype([("time", time), ("values", values, (columns,)), ("quality", quality, (columns,))])
+        found = np.frombuffer(b"".join(rows), dtype=kind)
+        past = History(*(found[name].copy() for name in ("time", "values", "quality")))
+        for each in (past.time_seconds, past.values, past.quality):
+            each.setflags(write=False)
+        return Block(past, {name: slice(start, stop) for name, start, stop in parts})
+    except (ValueError, TypeError) as error:
         raise AuditError(f"a stored history ({header}) cannot be read: {error}; the store is damaged") from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from twin.audit.canonical import canonical, digest, number
+from twin.audit.canonical import digest, number, spelt
 from twin.audit.values import encode
 from twin.policy.decisions import Decision
 from twin.policy.protocol import JobRequest
@@ -39,8 +39,8 @@ class PolicyStamp:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the three."""
-        what = {"name": self.name, "version": self.version, "parameters": encode(dict(self.parameters))}
-        return digest(canonical(what))
+        what = {"name": self.name, "version": self.version, "parameters": dict(self.parameters)}
+        return digest(spelt(encode(what)))
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def decision_form(decision: Decision) -> dict[str, Any]:
         "sentence": reason.value,
         "detail": getattr(decision, "detail", ""),
         "racks": [[name, int(trays)] for name, trays in getattr(decision, "racks", ())],
-        "digest": digest(canonical(encode(decision))),
+        "digest": digest(spelt(encode(decision))),
     }
 
 

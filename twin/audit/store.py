@@ -2,31 +2,32 @@
 
 Consecutive snapshots share most of what they hold: names and nameplates wholly, histories all but the newest sample.
 So a snapshot is kept as pieces (see :mod:`twin.audit.objects`), a piece is stored once, and an entry of the file holds
-what is new against the entry before. The file is one of frames (:mod:`twin.audit.frames`): one append per snapshot, no
-library but zlib, and a crash costs the last entry at most. A zip of arrays such as npz cannot be appended to after a
+what is new against the entries before. The file is one of frames (:mod:`twin.audit.frames`): one append per decision,
+and a crash costs the last entry at most. A zip of arrays such as npz cannot be appended to after a
 crash, and JSON with base64 is a third larger and slower to read.
 
 What is unchanged is found by comparing bytes (values apart that cannot change): a service that fills one array again
 and again is recorded as it was at each look. Of snapshots of one look, which their serial tells, free trays alone are
-compared. Of histories in the very mapping that the snapshot before had,
-the newest row is compared, and none of those that lie on in the same memory: rows of the past are written once.
+compared. Of histories in the very mapping that the snapshot before had, the newest row is compared, and none of those
+that lie on in the same memory: rows of the past are written once.
 """
 
 import json
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twin.audit.canonical import PREFIX, canonical
+from twin.audit.canonical import PREFIX, spelt
 from twin.audit.frames import FrameWriter
 from twin.audit.objects import (
     VALUE,
     Bundle,
     Layout,
-    Samples,
     array_bytes,
     header_of,
     history_digest,
@@ -40,37 +41,37 @@ from twin.audit.objects import (
 )
 from twin.audit.parts import parted
 from twin.audit.values import immutable
-from twin.policy.snapshot import FacilitySnapshot
+from twin.policy.snapshot import Block, FacilitySnapshot, History
 
 GIVEN_AWAY = "rack_free_trays"
+_OPEN = object()  # stands for a value that may change
 
 
 class _Slot:
     """The last piece at one path: how its arrays lie, or the value that it is, where that cannot change."""
 
-    __slots__ = ("data", "digest", "fixed", "layout")
+    __slots__ = ("data", "digest", "fixed", "header", "layout")
 
-    def __init__(self, layout: Layout | None, data: bytes, digest: bytes, part: Any) -> None:
-        self.layout, self.data, self.digest = layout, data, digest
-        self.fixed = part if immutable(part) else None
+    def __init__(self, layout: Layout | None, header: str, data: bytes, digest: bytes, part: Any) -> None:
+        self.layout, self.header, self.data, self.digest = layout, header, data, digest
+        self.fixed = part if immutable(part) else _OPEN
 
 
 class _Lane:
-    """The last samples at one path, and the digests of their rows."""
+    """The last block of histories at one path, and the digests of its rows."""
 
     def __init__(self, header: str) -> None:
         self.header = header
         self.times: NDArray[Any] = np.zeros(0)  # a copy
-        self.arrays: list[NDArray[Any]] = []  # values and qualities of each history: where they lie …
-        self.copies: list[NDArray[Any]] = []  # … and how they were
+        self.arrays: tuple[NDArray[Any], ...] = ()  # values and qualities: where they lie …
+        self.copies: tuple[NDArray[Any], ...] = ()  # … and how they were
         self.rows: list[bytes] = []  # digests
         self.digest = b""
         self.newest = b""
-        self.names: list[str] = []
 
-    def shared(self, samples: Samples) -> tuple[int, int]:
-        """(rows of the last samples that are gone, rows of the new ones that are known), bit for bit."""
-        old, new = self.times, samples.times
+    def shared(self, past: History) -> tuple[int, int]:
+        """(rows of the last histories that are gone, rows of the new ones that are known), bit for bit."""
+        old, new = self.times, past.time_seconds
         if not len(old) or not len(new):
             return len(old), 0
         begins = np.flatnonzero(old == new[0])
@@ -80,33 +81,25 @@ class _Lane:
         known = len(old) - gone
         if known > len(new) or old[gone:].tobytes() != new[:known].tobytes():
             return len(old), 0
-        for mine, copy, theirs in zip(self.arrays, self.copies, _arrays(samples), strict=True):
+        news: tuple[NDArray[Any], ...] = (past.values, past.quality)
+        for mine, copy, theirs in zip(self.arrays, self.copies, news, strict=True):
             if not _goes_on(mine, theirs, gone) and not _same_bits(copy[gone:], theirs[:known]):
                 return len(old), 0
         return gone, known
 
-    def ends_like(self, samples: Samples) -> bool:
-        """Whether the names, the count of rows and the newest one are those of the last samples."""
-        return (
-            len(samples.times) == len(self.rows) > 0
-            and list(samples) == self.names
-            and row_bytes(samples, -1) == self.newest
-        )
+    def ends_like(self, past: History) -> bool:
+        """Whether the count of rows and the newest one are those of the last histories."""
+        return len(past.time_seconds) == len(self.rows) > 0 and row_bytes(past, -1) == self.newest
 
-    def keep(self, samples: Samples, rows: list[bytes]) -> None:
-        """Hold these samples."""
-        self.newest = row_bytes(samples, -1) if rows else b""
-        self.names = list(samples)
-        self.times = samples.times.copy()
-        self.arrays = _arrays(samples)
+    def keep(self, past: History, rows: list[bytes]) -> None:
+        """Hold these histories."""
+        self.newest = row_bytes(past, -1) if rows else b""
+        self.times = past.time_seconds.copy()
+        self.arrays = (past.values, past.quality)
         # who closes rows for writing keeps what History asks for
-        self.copies = [array.copy() if array.flags.writeable else array for array in self.arrays]
+        self.copies = tuple([array.copy() if array.flags.writeable else array for array in self.arrays])
         self.rows = rows
         self.digest = history_digest(self.header, rows)
-
-
-def _arrays(samples: Samples) -> list[NDArray[Any]]:
-    return [array for history in samples.values() for array in (history.values, history.quality)]
 
 
 def _goes_on(old: NDArray[Any], new: NDArray[Any], gone: int) -> bool:
@@ -149,10 +142,9 @@ class SnapshotStore:
         self.recovered = self._file.recovered
         self._numbers: dict[bytes, int] = {}  # digest of every piece in the file → its number
         self._headers: dict[str, int] = {}  # header of any piece in the file → its number
-        self._values: set[bytes] = set()  # digests of pieces that were put as values
+        self._values: set[str] = set()  # digests of pieces that were put as values
         self._state: tuple[Any, str] = (object(), "")  # the last state that cannot change, and its digest
         self._parts: deque[tuple[Any, str]] = deque(maxlen=4)  # of states, that cannot change, with their digests
-        self._fixed: tuple[Any, str] = (object(), "")  # the last value that cannot change, and its digest
         self._count = 0
         for frame in self._file.frames:
             self._remember(frame.meta, frame.data)
@@ -166,47 +158,65 @@ class SnapshotStore:
         self._entries: dict[str, bytes] = {}  # digests of its parts by path
         self._new: list[tuple[str, bytes]] = []  # pieces of the entry that is being made
         self._new_headers: list[str] = []
+        self._new_values: dict[str, int] = {}  # digest → number of piece
+        self._snapshot: dict[str, Any] = {}  # what it says of a snapshot
+        self._open = False  # more comes
 
     def _remember(self, meta: bytes, data: bytes) -> None:
         found = json.loads(meta)
-        for header in found.get("headers", ()):
+        for header in found["headers"]:
             self._headers[header] = len(self._headers)
         headers, at = list(self._headers), 0
         for header, size in found["pieces"]:
             self._numbers[piece_digest(headers[header], data[at : at + size])] = self._count
             self._count += 1
             at += size
-        if "value" in found:
-            self._values.add(bytes.fromhex(found["value"].removeprefix(PREFIX)))
+        self._values.update(found["values"])
 
     # ------------------------------------------------------------------ put
 
+    @contextmanager
+    def entry(self) -> Iterator[None]:
+        """What is put inside is one entry of the file, which is written on leaving: wholly or not at all."""
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+            self._write()
+
     def put(self, snapshot: FacilitySnapshot) -> str:
         """Store a snapshot, unless it is the one before, and return its digest."""
+        if self._snapshot:
+            self._write()
         changed: dict[str, Any] = {}
         again = snapshot.serial != 0 and snapshot.serial == self._serial and self._paths is not None
         entries: dict[str, bytes] = dict(self._entries) if again else {}
         try:
             # two snapshots of one look differ in what has been given away since, and in nothing else
             for path, part in ((GIVEN_AWAY, snapshot.rack_free_trays),) if again else parts_of(snapshot):
-                if isinstance(part, Samples):
-                    entries[path] = self._put_samples(path, part, changed, snapshot.histories is self._histories)
+                slot = self._slots.get(path)
+                if slot is not None and part is slot.fixed:
+                    entries[path] = slot.digest  # names, and what feeds and cools the racks
+                elif isinstance(part, Block):
+                    entries[path] = self._put_block(path, part, changed, snapshot.histories is self._histories)
                 else:
                     entries[path] = self._put_part(path, part, changed)
             self._histories, self._serial, self._entries = snapshot.histories, snapshot.serial, entries
             if not changed and entries.keys() == self._paths:
                 return self._before
-            return self._append(entries, changed)
+            digest = self._follow(entries, changed)
         except BaseException:
             self._forget()
             raise
+        if not self._open:
+            self._write()
+        return digest
 
-    def _append(self, entries: dict[str, bytes], changed: dict[str, Any]) -> str:
-        """Write the entry of a snapshot with these digests by path, of which ``changed`` are new."""
+    def _follow(self, entries: dict[str, bytes], changed: dict[str, Any]) -> str:
+        """Have the entry tell of a snapshot with these digests by path, of which ``changed`` are new."""
         digest = snapshot_digest(entries)
-        meta: dict[str, Any] = {"pieces": [[self._header(header), len(data)] for header, data in self._new]}
-        if self._new_headers:
-            meta["headers"] = self._new_headers
+        meta: dict[str, Any] = {"snapshot": digest, "set": changed}
         if self._paths is not None:
             meta["like"] = self._before
             gone = sorted(self._paths - entries.keys())
@@ -215,12 +225,21 @@ class SnapshotStore:
             for path in gone:
                 self._slots.pop(path, None)
                 self._lanes.pop(path, None)
-        meta["snapshot"] = digest
-        meta["set"] = changed
-        self._file.append(canonical(meta), b"".join([data for _, data in self._new]))
-        self._new, self._new_headers = [], []
-        self._paths, self._before = set(entries), digest
+        self._snapshot, self._paths, self._before = meta, set(entries), digest
         return digest
+
+    def _write(self) -> None:
+        """Write the entry that was made, if there is anything in it."""
+        if not (self._snapshot or self._new_values):
+            return
+        pieces = [[self._header(header), len(data)] for header, data in self._new]
+        meta = {"headers": self._new_headers, "pieces": pieces, "values": self._new_values, **self._snapshot}
+        try:
+            self._file.append(spelt(meta), b"".join([data for _, data in self._new]))
+        except BaseException:
+            self._forget()
+            raise
+        self._new, self._new_headers, self._new_values, self._snapshot = [], [], {}, {}
 
     def put_state(self, state: Any) -> str:
         """Store a policy's state in its parts (:mod:`twin.audit.parts`) and return its digest."""
@@ -243,84 +262,71 @@ class SnapshotStore:
 
     def put_value(self, value: Any) -> str:
         """Store the encoded form of any value, unless it is there, and return its digest."""
-        if value is self._fixed[0]:
-            return self._fixed[1]  # the state that came out of one decision and goes into the next
         data = value_bytes(value)
         digest = piece_digest(VALUE, data)
         name = PREFIX + digest.hex()
-        if digest not in self._values:
-            number = self._numbers.get(digest)
-            if number is None:
-                meta = {"pieces": [[self._header(VALUE), len(data)]], "value": name, "number": self._count}
-                if self._new_headers:
-                    meta["headers"] = self._new_headers
-                self._file.append(canonical(meta), data)
-                self._new_headers = []
-                self._numbers[digest] = self._count
-                self._count += 1
-            else:
-                self._file.append(canonical({"pieces": [], "value": name, "number": number}), b"")
-            self._values.add(digest)
-        if immutable(value):
-            self._fixed = (value, name)
+        if name not in self._values:
+            self._new_values[name] = self._intern(digest, VALUE, data)
+            self._values.add(name)
+            if not self._open:
+                self._write()
         return name
 
     def _forget(self) -> None:
-        """After a snapshot that was refused halfway, let the next one stand by itself."""
+        """After an entry that was refused or not written, let the next snapshot stand by itself."""
         for header, data in self._new:
             self._numbers.pop(piece_digest(header, data), None)
         self._count -= len(self._new)
         for header in self._new_headers:
             del self._headers[header]
-        self._new_headers = []
-        self._new, self._slots, self._lanes, self._paths, self._histories = [], {}, {}, None, None
-        self._serial = 0
+        self._values -= self._new_values.keys()
+        self._state = (object(), "")
+        self._parts.clear()
+        self._new, self._new_headers, self._new_values, self._snapshot = [], [], {}, {}
+        self._slots, self._lanes, self._paths, self._histories, self._serial = {}, {}, None, None, 0
 
     def _put_part(self, path: str, part: Any, changed: dict[str, Any]) -> bytes:
         slot = self._slots.get(path)
-        if slot is not None and slot.fixed is not None and part is slot.fixed:
-            return slot.digest  # names, and what feeds and cools the racks
-        layout = None
         if isinstance(part, np.ndarray | Bundle):
             layout, data = layout_of(part), array_bytes(part)
-        elif slot is not None and slot.fixed is not None and part is slot.fixed:
-            return slot.digest
         else:
-            data = value_bytes(part)
-        if slot is not None and slot.data == data and slot.layout == layout:
-            self._slots[path] = _Slot(layout, data, slot.digest, part)
-            return slot.digest
-        header = VALUE if layout is None else header_of(layout, path)
-        digest = piece_digest(header, data)
-        self._slots[path] = _Slot(layout, data, digest, part)
+            layout, data = None, value_bytes(part)
+        if slot is not None and slot.layout == layout:
+            header = slot.header
+            digest = slot.digest if slot.data == data else piece_digest(header, data)
+        else:
+            header = VALUE if layout is None else header_of(layout, path)
+            digest = piece_digest(header, data)
+        self._slots[path] = _Slot(layout, header, data, digest, part)
         if slot is None or slot.digest != digest:
             changed[path] = self._intern(digest, header, data)
             self._lanes.pop(path, None)
         return digest
 
-    def _put_samples(self, path: str, samples: Samples, changed: dict[str, Any], again: bool) -> bytes:
-        """``again`` says that they are out of the mapping that the snapshot before had."""
-        lane = self._lanes.get(path)
-        if again and lane is not None and lane.ends_like(samples):
-            return lane.digest
-        header = row_header(samples, path)
+    def _put_block(self, path: str, block: Block, changed: dict[str, Any], again: bool) -> bytes:
+        """``again`` says that it is out of the mapping that the snapshot before had."""
+        past = block.past
+        header = row_header(block, path)
         what: dict[str, Any] = {"rows": self._header(header)}
+        lane = self._lanes.get(path)
         if lane is None or lane.header != header:
             lane = self._lanes[path] = _Lane(header)
             self._slots.pop(path, None)
             gone, known = 0, 0
         else:
-            gone, known = lane.shared(samples)
-            if gone == 0 and known == len(samples.times) == len(lane.rows):
+            if again and lane.ends_like(past):
+                return lane.digest
+            gone, known = lane.shared(past)
+            if gone == 0 and known == len(past.time_seconds) == len(lane.rows):
                 return lane.digest
             what["skip"] = gone
         rows, numbers = lane.rows[gone : gone + known], []
-        for row in range(known, len(samples.times)):
-            data = row_bytes(samples, row)
+        for row in range(known, len(past.time_seconds)):
+            data = row_bytes(past, row)
             digest = piece_digest(header, data)
             rows.append(digest)
             numbers.append(self._intern(digest, header, data))
-        lane.keep(samples, rows)
+        lane.keep(past, rows)
         changed[path] = {**what, "add": numbers}
         return lane.digest
 

@@ -12,16 +12,17 @@ from twin.audit.errors import AuditError
 from twin.audit.frames import Scan, frame_at
 from twin.audit.objects import (
     NAMES,
+    NUMBERS,
     READINGS,
     Bundle,
     history_digest,
     piece_digest,
+    read_block,
     read_piece,
-    read_samples,
     snapshot_digest,
 )
 from twin.audit.parts import whole
-from twin.policy.snapshot import FacilitySnapshot
+from twin.policy.snapshot import Block, FacilitySnapshot, Histories
 
 CACHED_FRAMES = 512  # whose data is kept unpacked
 
@@ -72,13 +73,12 @@ class StoredSnapshots:
         self.cut = scan.cut
 
     def _index(self, offset: int, meta: dict[str, Any]) -> None:
-        self._headers += meta.get("headers", ())
+        self._headers += meta["headers"]
         at = 0
         for header, size in meta["pieces"]:
             self._pieces.append(_Piece(self._headers[header], offset, at, at + size))
             at += size
-        if "value" in meta:
-            self._values[meta["value"]] = int(meta["number"])
+        self._values.update({name: int(number) for name, number in meta["values"].items()})
         if "snapshot" not in meta:
             return
         entries = dict(self._snapshots[meta["like"]]) if "like" in meta else {}
@@ -108,15 +108,17 @@ class StoredSnapshots:
         """
         entries = self._checked(digest)
         made: dict[str, Any] = {}
+        blocks: dict[str, list[Block]] = {}
         for path, what in entries.items():
             if isinstance(what, _Span):
-                made.setdefault(path.partition("/")[0], {}).update(self._samples(what))
+                blocks.setdefault(path.partition("/")[0], []).append(self._block(what))
                 continue
             value = self._value(what)
-            if path == READINGS:
+            if path in (READINGS, NUMBERS):
                 made.update(value)
             else:
                 made[path] = dict(value) if isinstance(value, Bundle) else value
+        made |= {name: Histories(tuple(each)) for name, each in blocks.items()}
         if set(made) != set(NAMES):
             odd = ", ".join(sorted(set(made) ^ set(NAMES)))
             raise AuditError(
@@ -180,8 +182,8 @@ class StoredSnapshots:
     def _value(self, number: int) -> Any:
         return read_piece(self._piece(number).header, self._bytes(number))
 
-    def _samples(self, span: _Span) -> Any:
-        return read_samples(span.header, [self._bytes(number) for number in span.lane[span.start : span.stop]])
+    def _block(self, span: _Span) -> Block:
+        return read_block(span.header, [self._bytes(number) for number in span.lane[span.start : span.stop]])
 
 
 def _follow(before: _Span, what: dict[str, Any]) -> _Span:

@@ -55,7 +55,10 @@ def register(cls: AnyClass) -> AnyClass:
 
 
 def encode(value: Any) -> Any:
-    """The JSON form of a value. Raises :class:`AuditError` that names the place and type of what has none."""
+    """The JSON form of a value, of which Python's encoder makes canonical JSON as it is (:func:`canonical.spelt`).
+
+    Raises :class:`AuditError` that names the place and type of what has none.
+    """
     try:
         return _encode(value)
     except _Refused as refused:
@@ -314,6 +317,8 @@ def _refuse_open(kind: type) -> None:
     parameters = getattr(kind, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
         raise _Refused(f"the class {_name(kind)} is no frozen dataclass; write @dataclass(frozen=True)")
+    if not all(field.name.isascii() for field in fields(kind)):
+        raise _Refused(f"the class {_name(kind)} has names of fields beyond ASCII, which have another order in JSON")
 
 
 def _class_of(name: str) -> Any:

@@ -1,6 +1,6 @@
 """The state of a facility as a policy sees it: a struct of arrays over racks, rows, phases, loops and breakers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -32,6 +32,36 @@ class History:
     time_seconds: Floats  # K
     values: Floats  # K×N, in the field's unit
     quality: NDArray[np.int8]  # K×N, codes of Quality
+
+
+@dataclass(frozen=True)
+class Block:
+    """Histories of several fields that are sampled together, side by side in one; ``parts`` are its fields' columns."""
+
+    past: History
+    parts: Mapping[str, slice]
+
+
+class Histories(Mapping[str, History]):
+    """Histories by the name of their field, each taken out of its block when somebody asks."""
+
+    def __init__(self, blocks: tuple[Block, ...]) -> None:
+        self.blocks = blocks
+
+    def __getitem__(self, name: str) -> History:
+        for block in self.blocks:
+            part = block.parts.get(name)
+            if part is not None:
+                past = block.past
+                return History(past.time_seconds, past.values[:, part], past.quality[:, part])
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        for block in self.blocks:
+            yield from block.parts
+
+    def __len__(self) -> int:
+        return sum(len(block.parts) for block in self.blocks)
 
 
 def _unknown() -> Floats:

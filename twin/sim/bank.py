@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.hall.topology import Topology
-from twin.policy.snapshot import Quality
+from twin.policy.snapshot import History, Quality
 from twin.sim.measured import SIGNALS
 from twin.sim.noise import counter, keys, normal, quantiles
 from twin.sim.readings import READ, Truth, names_of
@@ -238,10 +238,10 @@ class Bank:
         show(float(now), self.limits, self._ends, self.value, self.code, self.measured, value, age, quality)
         return value, age, quality
 
-    def history(self) -> tuple[Floats, Floats, Codes]:
+    def history(self) -> History:
         """Times, readings and qualities of the last rows: parts of arrays whose rows are written once."""
         rows = slice(max(0, self._end - self.rows), self._end)
         past = self._times[rows], self._past[rows], self._how[rows]
         for part in past:
             part.setflags(write=False)
-        return past
+        return History(*past)

@@ -6,7 +6,7 @@ reads the truth whenever a policy looks: that is how the engine is by itself (:d
 """
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from simpy.events import EventPriority
 
 from twin.hall.topology import Topology
 from twin.plant.plant import Plant
-from twin.policy.snapshot import History
+from twin.policy.snapshot import Block, Histories
 from twin.sim.bank import Bank, Floats, SensorFault
 from twin.sim.clock import HybridEnvironment
 from twin.sim.measured import SIGNALS
@@ -49,27 +49,7 @@ class Sensed:
     values: Mapping[str, Floats]
     ages: Mapping[str, Floats]
     qualities: Mapping[str, NDArray[np.int8]]
-    histories: Mapping[str, History]
-
-
-class _Histories(Mapping[str, History]):
-    """Histories by the name of their field, taken out of their bank's when somebody asks."""
-
-    def __init__(self) -> None:
-        self._found: dict[str, tuple[tuple[Floats, Floats, NDArray[np.int8]], slice]] = {}
-
-    def add(self, name: str, past: tuple[Floats, Floats, NDArray[np.int8]], part: slice) -> None:
-        self._found[name] = past, part
-
-    def __getitem__(self, name: str) -> History:
-        (times, values, how), part = self._found[name]
-        return History(times, values[:, part], how[:, part])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
+    histories: Histories
 
 
 class Sensors:
@@ -133,14 +113,12 @@ class Sensors:
         values: dict[str, Floats] = {}
         ages: dict[str, Floats] = {}
         qualities: dict[str, NDArray[np.int8]] = {}
-        histories = _Histories()
         for bank in self.banks:
             value, age, quality = bank.show(now)
-            past = bank.history()
             for name, part in bank.fields.items():
                 values[name], ages[name], qualities[name] = value[part], age[part], quality[part]
-                histories.add(name, past, part)
-        return Sensed(values, ages, qualities, histories)
+        histories = tuple([Block(bank.history(), bank.fields) for bank in self.banks])
+        return Sensed(values, ages, qualities, Histories(histories))
 
     # ------------------------------------------------------------------ faults
 

@@ -368,14 +368,21 @@ class World:
                 loop_names=topology.loop_names,
                 breaker_names=topology.breaker_names,
                 phase_names=self.phases,
-                rack_row=topology.rack_row,
-                rack_loop=topology.rack_loop,
-                rack_trays=self.installed,
-                rack_production=topology.rack_production,
-                rack_max_power_watts=self.nameplate,
+                rack_row=_fixed(topology.rack_row),
+                rack_loop=_fixed(topology.rack_loop),
+                rack_trays=_fixed(self.installed),
+                rack_production=_fixed(topology.rack_production),
+                rack_max_power_watts=_fixed(self.nameplate),
                 facility=self.facility,
-                breaker_rating_amperes=self.ratings,
+                breaker_rating_amperes=_fixed(self.ratings),
                 **readings,
             )
             return self._first_look
         return self._first_look.with_fields(**readings)
+
+
+def _fixed(array: NDArray[Any]) -> NDArray[Any]:
+    """A copy that nobody can write to: who records looks need not compare it with that of the look before."""
+    copy = array.copy()
+    copy.setflags(write=False)
+    return copy
