@@ -2,8 +2,6 @@
 
 import itertools
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from twin.audit import AuditLog, PolicyStamp, SnapshotStore, audited
 from twin.audit.log import LOG, SNAPSHOTS
 from twin.audit.records import DECISION, context_of, decision_data, policy_form
+from twin.bench.decisions import mean_seconds
 from twin.places import conf_dir
 from twin.policy.aware import thermal_aware
 from twin.policy.check import example
@@ -22,15 +21,6 @@ from twin.sim.policy_files import policy_document
 ROWS = 16  # of four racks: as many as the reference hall has
 CALLS = 500  # of each, of which the mean counts
 MICRO = 1e6
-
-
-def _mean(call: Callable[[], Any]) -> float:
-    """Processor time [s] of a call."""
-    call()
-    began = time.process_time()
-    for _ in range(CALLS):
-        call()
-    return (time.process_time() - began) / CALLS
 
 
 def audit(repeats: int, rows: int = ROWS) -> list[tuple[float, float, float]]:
@@ -74,9 +64,9 @@ def audit(repeats: int, rows: int = ROWS) -> list[tuple[float, float, float]]:
                     log.append(DECISION, one.id, snapshot.time_seconds, data)
 
                 return (
-                    MICRO * _mean(append),
-                    MICRO * _mean(lambda: decide(snapshot)),
-                    MICRO * _mean(lambda: decide(next(looks))),
+                    MICRO * mean_seconds(append, CALLS),
+                    MICRO * mean_seconds(lambda: decide(snapshot), CALLS),
+                    MICRO * mean_seconds(lambda: decide(next(looks)), CALLS),
                 )
 
     return [once() for _ in range(repeats)]

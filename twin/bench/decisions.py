@@ -19,13 +19,13 @@ GANG = JobRequest("job-2", "training", 72, False, 5, 5_000.0)
 MICRO, MILLI = 1e6, 1e3
 
 
-def _mean(call: Callable[[], Any]) -> float:
-    """Processor time [s] of a call."""
+def mean_seconds(call: Callable[[], Any], calls: int) -> float:
+    """Processor time [s] of a call, the mean of so many after a first one."""
     call()
     began = time.process_time()
-    for _ in range(CALLS):
+    for _ in range(calls):
         call()
-    return (time.process_time() - began) / CALLS
+    return (time.process_time() - began) / calls
 
 
 def decisions(repeats: int, racks: int = RACKS) -> list[tuple[float, float, float, float]]:
@@ -41,12 +41,12 @@ def decisions(repeats: int, racks: int = RACKS) -> list[tuple[float, float, floa
     room = policy.room(snapshot, facility, state.promised_watts)
 
     def once() -> tuple[float, float, float, float]:
-        one = _mean(lambda: policy(snapshot, ONE, state))
+        one = mean_seconds(lambda: policy(snapshot, ONE, state), CALLS)
         return (
-            MICRO * _mean(lambda: score(terms, room.values, room.ages)),
+            MICRO * mean_seconds(lambda: score(terms, room.values, room.ages), CALLS),
             MILLI * one,
-            MILLI * _mean(lambda: policy(snapshot, GANG, state)),
-            MILLI * (_mean(lambda: policy(replace(snapshot, ages=dict(snapshot.ages)), ONE, None)) - one),
+            MILLI * mean_seconds(lambda: policy(snapshot, GANG, state), CALLS),
+            MILLI * (mean_seconds(lambda: policy(replace(snapshot, ages=dict(snapshot.ages)), ONE, None), CALLS) - one),
         )
 
     return [once() for _ in range(repeats)]
