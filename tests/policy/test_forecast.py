@@ -180,6 +180,10 @@ def test_a_racks_own_power_and_its_loops_heat_are_limits_too():
     assert np.flatnonzero(exceeded(hot, hot.facility, permitted, 0.0)).tolist() == [6]
     small = replace(calm.facility, loop_capacity_watts=np.array([1.2, 0.6, 1.2, 1.2]) * ROW)
     assert np.flatnonzero(exceeded(hot, small, permitted, 0.0)).tolist() == [4, 5, 6, 7]
+    codes = calm.histories["rack_power_watts"].quality.copy()
+    codes[:, 0] = Quality.MISSING  # of another loop, which says nothing of this one
+    gap = with_past(calm, "rack_power_watts", values, codes)
+    assert np.flatnonzero(exceeded(gap, small, permitted, 0.0)).tolist() == [4, 5, 6, 7]
 
 
 def test_headroom_is_said_to_last_where_what_was_declared_leaves_some():

@@ -75,19 +75,18 @@ def exceeded(snapshot: FacilitySnapshot, facility: Facility, permitted: Permitte
     power = _highest(snapshot, "rack_power_watts", since_seconds)
     over = power > permitted.rack_utilisation * snapshot.rack_max_power_watts
     lines = _highest(snapshot, "phase_current_amperes", since_seconds)
-    read = np.concatenate([lines, _highest(snapshot, "breaker_current_amperes", since_seconds)])
-    amperes = read[np.where(facility.limit_phase >= 0, facility.limit_phase, len(lines) + facility.limit_breaker)]
+    amperes = facility.limit_amperes(lines, _highest(snapshot, "breaker_current_amperes", since_seconds))
     limit = amperes > permitted.limit_utilisation * facility.limit_rating_amperes
     if len(limit):
-        over |= (limit[facility.rack_limits] & (facility.rack_limits >= 0)).any(axis=1)
+        over |= (limit[facility.limits] & facility.limited).any(axis=1)
     past, cooled = snapshot.histories.get("rack_power_watts"), snapshot.rack_loop >= 0
     if past is not None and cooled.any():
         late = slice(int(np.searchsorted(past.time_seconds, since_seconds, side="right")), None)
         watts = np.where(signals.good(past.values[late], past.quality[late]), past.values[late], np.nan)
-        member = snapshot.rack_loop[:, None] == np.arange(len(snapshot.loop_names))
-        heat = np.where(cooled, watts, 0.0) @ member.astype(np.float64)
-        hot = (heat > permitted.loop_utilisation * facility.loop_capacity_watts).any(axis=0)
-        over |= cooled & hot[snapshot.rack_loop]
+        heat = np.zeros((len(snapshot.loop_names), len(watts)))  # of a loop with a gap it is not known
+        np.add.at(heat, snapshot.rack_loop[cooled], watts.T[cooled])
+        hot = np.any(permitted.loop_utilisation * facility.loop_capacity_watts < heat.T, axis=0)
+        over |= cooled & np.asarray(hot)[snapshot.rack_loop]
     return np.asarray(over)
 
 
