@@ -232,12 +232,8 @@ class Trial:
         mean = float(np.mean([trays[self.world.rack_index[rack]] for rack in self.canaries]))
         weight = trays / mean if mean > 0.0 else np.ones(racks)
         power = readings(snapshot, "rack_power_watts")
-        amperes = np.concatenate(
-            [readings(snapshot, "phase_current_amperes"), readings(snapshot, "breaker_current_amperes")]
-        )
         loops = members(snapshot.rack_loop, len(snapshot.loop_names))
         per_watt = amperes_per_watt(facility, np.asarray(snapshot.breaker_closed))
-        lines = len(snapshot.phase_current_amperes)
         gain = np.zeros((len(facility.limit_names), racks))
         for depth in range(facility.rack_limits.shape[1]):
             limits = facility.rack_limits[:, depth]
@@ -246,7 +242,9 @@ class Trial:
         levels = [
             Level(
                 "limit", "A", facility.limit_names,
-                amperes[np.where(facility.limit_phase >= 0, facility.limit_phase, lines + facility.limit_breaker)],
+                facility.limit_amperes(
+                    readings(snapshot, "phase_current_amperes"), readings(snapshot, "breaker_current_amperes")
+                ),
                 permitted.limit_utilisation * facility.limit_rating_amperes, gain * weight, "power",
             ),
             Level(

@@ -63,9 +63,7 @@ class Settings:
     sensors: tuple[SensorSpec, ...] = DIRECT  # what policies see the hall through
     tolerances: Tolerances = NOMINAL  # within which devices differ
     response: ResponseSettings | None = None  # the response ladder, if there is one
-    pinned: Callable[[JobRequest, Pin, float], None] | None = (
-        None  # hears of jobs put where somebody said, and when [s]
-    )
+    pinned: Callable[[JobRequest, Pin, float], None] | None = None  # hears of jobs put where somebody said [s]
     forecaster: Forecaster | None = None  # of a policy that makes forecasts, to keep score of them
     rollout: RolloutSettings | None = None  # how releases are rolled out, if that is said
 
