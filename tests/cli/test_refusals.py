@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from twin.cli.configuration import ConfigurationError, read_configuration
-from twin.cli.settings import settings_of
+from twin.setup.configuration import ConfigurationError, read_configuration
+from twin.setup.settings import settings_of
 from twin.sim.world import Settings
 
 PLAIN = {

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from twin.cli.exits import Exit
-from twin.cli.rollouts import rollout_of
 from twin.hall.errors import HallError
 from twin.places import conf_dir
 from twin.policy.canary import Strategy
 from twin.policy.rollout import default_plan
+from twin.setup.rollouts import rollout_of
 from twin.sim.policy_files import policy_document
 
 STORY = "bad_build_cool_rack_short"

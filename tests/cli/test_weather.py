@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from twin.cli.weather import WeatherError, read_weather
+from twin.setup.weather import WeatherError, read_weather
 
 HEADING = "hour,dry_bulb_celsius,wet_bulb_celsius\n"
 

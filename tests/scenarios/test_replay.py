@@ -7,9 +7,9 @@ import pytest
 
 from twin.__main__ import main
 from twin.audit import DECISION, read_records
-from twin.cli import stories
 from twin.cli.exits import Exit
 from twin.places import scenarios_dir
+from twin.setup import stories
 
 STORIES = [path.stem for path in stories.files(scenarios_dir())]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from twin.__main__ import main
-from twin.cli import stories
 from twin.cli.exits import Exit
 from twin.places import scenarios_dir
 from twin.results.balance import assert_balanced
 from twin.results.read import read_run
+from twin.setup import stories
 
 STORIES = [path.stem for path in stories.files(scenarios_dir())]
 

@@ -6,7 +6,6 @@ from functools import cache
 import numpy as np
 
 from tests.policy.documents import shipped
-from twin.cli.documents import document_path, read_document
 from twin.hall.reader import load_hall
 from twin.policy.aware import thermal_aware
 from twin.policy.flag_files import flags_from_mapping
@@ -14,6 +13,7 @@ from twin.policy.ladder_rules import rules_from_mapping
 from twin.policy.playbook import Action
 from twin.results.balance import assert_balanced
 from twin.results.kinds import EventKind
+from twin.setup.documents import document_path, read_document
 from twin.sim.response import ResponseSettings
 from twin.sim.scenario import read_scenario
 from twin.sim.sensor_settings import DIRECT, ideal

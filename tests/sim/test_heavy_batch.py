@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from twin.cli import stories
 from twin.hall.files import read_yaml
 from twin.hall.reader import read_hall
 from twin.places import conf_dir, scenarios_dir
 from twin.policy import first_fit
 from twin.results.balance import assert_balanced
+from twin.setup import stories
 from twin.sim.scenario import Scenario, read_scenario, short_form
 from twin.sim.simulate import Result, Settings, simulate
 from twin.workload.load import load_workload

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tests.policy.documents import shipped
-from twin.cli.documents import document_path, read_document
 from twin.hall.reader import load_hall
 from twin.policy.aware import thermal_aware
 from twin.policy.degradation import Degradation
@@ -15,6 +14,7 @@ from twin.policy.ladder_rules import rules_from_mapping
 from twin.policy.scope import Level, Scope
 from twin.results.balance import assert_balanced
 from twin.results.kinds import EventKind
+from twin.setup.documents import document_path, read_document
 from twin.sim.response import Response, ResponseSettings
 from twin.sim.scenario import read_scenario
 from twin.sim.sensor_settings import ideal

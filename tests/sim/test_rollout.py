@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from tests.policy.documents import shipped
-from twin.cli.rollouts import rollout_of
 from twin.hall.files import read_yaml
 from twin.hall.reader import load_hall
 from twin.places import conf_dir
@@ -16,6 +15,7 @@ from twin.policy.rollout import Action, Rule
 from twin.policy.scope import Level, Scope
 from twin.results.balance import assert_balanced
 from twin.results.kinds import EventKind
+from twin.setup.rollouts import rollout_of
 from twin.sim.canary_trial import Trial
 from twin.sim.rollout_signals import Baseline
 from twin.sim.scenario import ScenarioError, read_scenario

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from twin.cli import stories
 from twin.hall.parts import NodeKind
 from twin.hall.reader import load_hall
 from twin.places import scenarios_dir
+from twin.setup import stories
 from twin.sim.action_checks import targets_of
 from twin.sim.actions import ACTIONS
 from twin.sim.faults import EFFECTS

@@ -205,7 +205,7 @@ def policy_of(stamp: PolicyStamp) -> Policy:
     """The policy of a record's name and parameters. Raises AuditError for one that is not known here."""
     document = stamp.parameters.get("document")
     if isinstance(document, Mapping):
-        from twin.cli.assembly import policy_of as policy_from  # which draws in all of the configuration
+        from twin.setup.assembly import policy_of as policy_from  # which draws in all of the configuration
 
         return policy_from(document, int(stamp.parameters.get("seed", 0)))
     if stamp.name not in POLICIES:

@@ -6,11 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
-from twin.cli.assembly import Parts, read_parts
-from twin.cli.configuration import Configuration
 from twin.cli.exits import Exit
-from twin.cli.manifest import manifest_of
-from twin.cli.naming import fresh
 from twin.cli.progress import progress
 from twin.cli.summary import print_summary
 from twin.plant.warm import ensure_compiled
@@ -19,6 +15,10 @@ from twin.results.read import read_run
 from twin.results.report import traces_of, write_report
 from twin.results.rundir import unwritable
 from twin.results.store import RunStore
+from twin.setup.assembly import Parts, read_parts
+from twin.setup.configuration import Configuration
+from twin.setup.manifest import manifest_of
+from twin.setup.naming import fresh
 from twin.sim.simulate import Settings, simulate
 from twin.sim.tolerances import digest_of
 from twin.units import SECONDS_PER_HOUR
@@ -31,7 +31,7 @@ def execute(
     from, for messages. With ``folder`` it is one job of a sweep: it goes to ``parent/folder``, and whoever started the
     sweep tells what came of it.
 
-    Raises :class:`twin.cli.refusals.Refused` with the faults of hall, workload, policy and scenario together, before
+    Raises :class:`twin.setup.refusals.Refused` with the faults of hall, workload, policy and scenario together, before
     anything is written; RunError when the directory cannot be. Returns the exit code; a run that was stopped
     raises KeyboardInterrupt once its files are closed.
     """
@@ -47,7 +47,7 @@ def _recording(parts: Parts, directory: Path) -> AbstractContextManager[tuple[Po
     """Policy and settings of a run, which record into ``directory`` if the policy's document asks for it."""
     if not parts.configuration.policy.get("audit", False):
         return nullcontext((parts.policy, parts.settings))
-    from twin.cli.auditing import audited_run  # takes a while to load, and few runs ask for it
+    from twin.setup.auditing import audited_run  # takes a while to load, and few runs ask for it
 
     return audited_run(parts, directory)
 

@@ -9,12 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from twin.cli.documents import document_path, read_document
 from twin.cli.exits import Exit, refuse
 from twin.hall.errors import HallError
 from twin.policy.flag_debt import Debt, lint_flags
 from twin.policy.flag_files import flags_from_mapping, instant
 from twin.policy.flags import Flag, Flags
+from twin.setup.documents import document_path, read_document
 
 EXAMPLES = """
 examples:

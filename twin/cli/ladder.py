@@ -8,13 +8,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from twin.cli.documents import document_path, read_document
 from twin.cli.exits import Exit, refuse
 from twin.hall.errors import Fault, HallError
 from twin.policy.causes import Comparison
 from twin.policy.flag_files import flags_from_mapping
 from twin.policy.ladder_rules import Ladder, LadderRules, Limit, Step, check_flags, rules_from_mapping
 from twin.policy.playbook import HARD_LIMIT, SENTENCES
+from twin.setup.documents import document_path, read_document
 
 EXAMPLES = """
 examples:

@@ -8,10 +8,10 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from twin.cli import stories
 from twin.cli.exits import Exit, refuse
-from twin.cli.naming import RESULTS, fresh
 from twin.places import conf_dir, scenarios_dir
+from twin.setup import stories
+from twin.setup.naming import RESULTS, fresh
 
 #: options that go to Hydra as they are
 FLAGS = (
@@ -119,7 +119,8 @@ def compose(given: list[str], configuration: Path, scenarios: Path) -> int:
 
     from twin.cli.complaints import FAULTS, complaint
     from twin.cli.job import axes_of, run_job
-    from twin.cli.refusals import REFUSALS, sentences
+    from twin.setup.compose import register
+    from twin.setup.refusals import REFUSALS, sentences
 
     sweep: Path | None = None
     outcomes: list[int] = []
@@ -162,10 +163,10 @@ def compose(given: list[str], configuration: Path, scenarios: Path) -> int:
 
 def repeat(run: str, given: Sequence[str]) -> int:
     """Make a run again from its manifest; ``out=`` is the only setting that goes with it."""
-    from twin.cli.configuration import read_configuration
     from twin.cli.execute import execute
-    from twin.cli.refusals import REFUSALS, sentences
     from twin.results.read import read_run
+    from twin.setup.configuration import read_configuration
+    from twin.setup.refusals import REFUSALS, sentences
 
     out: str | None = None
     for word in given:
@@ -182,30 +183,6 @@ def repeat(run: str, given: Sequence[str]) -> int:
         return execute(again, {}, name=str(manifest.get("name") or "run"), parent=Path(RESULTS))
     except REFUSALS as error:
         return refuse(sentences(error))
-
-
-def register(given: Sequence[str], scenarios: Path) -> list[str]:
-    """Put the stories into Hydra's store as the group ``scenario``; returns the words with files turned into names."""
-    from hydra.core.config_store import ConfigStore
-
-    options, refused = stories.options(scenarios)
-    words = []
-    for word in given:
-        key, equals, value = word.partition("=")
-        if key == "scenario" and equals:
-            names = value.split(",")
-            for index, name in enumerate(names):
-                if name.endswith((".yaml", ".yml")):
-                    options |= stories.options_of(Path(name))
-                    names[index] = Path(name).stem
-                elif name.removesuffix("_short") in refused:
-                    raise refused[name.removesuffix("_short")]
-            word = f"scenario={','.join(names)}"
-        words.append(word)
-    store = ConfigStore.instance()
-    for name, node in options.items():
-        store.store(group="scenario", name=name, node=node, package="_global_", provider="scenarios")
-    return words
 
 
 def top_keys(configuration: Path) -> list[str]:

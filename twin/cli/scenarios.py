@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from twin.cli import stories
 from twin.cli.exits import Exit, refuse
 from twin.hall.errors import did_you_mean
 from twin.places import scenarios_dir
+from twin.setup import stories
 from twin.sim.scenario import ScenarioError
 
 

@@ -22,11 +22,11 @@ from twin.audit import (
     override_data,
 )
 from twin.audit.log import CHECKPOINTS, LOG, SNAPSHOTS
-from twin.cli.assembly import Parts
 from twin.policy.causes import Author, Trigger
 from twin.policy.flags import Change, Flags
 from twin.policy.playbook import Action
 from twin.policy.protocol import JobRequest, Policy
+from twin.setup.assembly import Parts
 from twin.sim.releases import Told
 from twin.sim.runner import Pin
 from twin.sim.world import Settings

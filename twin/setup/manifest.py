@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twin import __version__
-from twin.cli.configuration import Configuration
+from twin.setup.configuration import Configuration
 
 LIBRARIES = ("numpy", "numba", "simpy", "networkx", "pandas", "pyarrow", "scipy", "hydra-core", "omegaconf")
 PACKAGE = Path(__file__).resolve().parents[1]

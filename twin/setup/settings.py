@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twin.cli.configuration import SOURCE, Configuration, ConfigurationError
-from twin.cli.weather import Row, WeatherError, read_weather
 from twin.hall.errors import Fault, Faults, did_you_mean
 from twin.hall.fields import number, read_fields
+from twin.setup.configuration import SOURCE, Configuration, ConfigurationError
+from twin.setup.weather import Row, WeatherError, read_weather
 from twin.sim.chance import ChanceError, FaultRate, read_rates
 from twin.sim.sensor_settings import read_sensors
 from twin.sim.tolerances import read_tolerances

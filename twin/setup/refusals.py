@@ -1,9 +1,9 @@
 """The errors by which the layers refuse input, and the sentences in them."""
 
-from twin.cli.configuration import ConfigurationError
-from twin.cli.weather import WeatherError
 from twin.hall.errors import HallError
 from twin.results.rundir import RunError
+from twin.setup.configuration import ConfigurationError
+from twin.setup.weather import WeatherError
 from twin.sim.scenario import ScenarioError
 from twin.workload.faults import WorkloadError
 

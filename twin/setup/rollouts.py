@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from twin.cli.configuration import SOURCE
-from twin.cli.documents import document_path, read_document
 from twin.hall.errors import Fault, Faults, HallError
 from twin.hall.fields import count, number, read_fields, share
 from twin.policy.canary import CanaryRule
@@ -13,6 +11,8 @@ from twin.policy.headroom import read_permitted
 from twin.policy.rollout import Plan
 from twin.policy.score import Formula, read_formula
 from twin.policy.trial import Design
+from twin.setup.configuration import SOURCE
+from twin.setup.documents import document_path, read_document
 from twin.sim.action_checks import HISTORY_SECONDS
 from twin.sim.releases import METERS, RolloutSettings
 

@@ -9,11 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hydra.utils import instantiate
 
 import twin.policy
-from twin.cli.configuration import SOURCE, Configuration
-from twin.cli.documents import document_path, read_document
-from twin.cli.refusals import REFUSALS, Refused, sentences
-from twin.cli.rollouts import rollout_of
-from twin.cli.settings import settings_of
 from twin.hall.errors import Fault, Faults, HallError, did_you_mean
 from twin.hall.fields import number, read_fields
 from twin.hall.parts import Hall
@@ -22,6 +17,11 @@ from twin.policy import Policy
 from twin.policy.baselines import POLICIES
 from twin.policy.documents import DocumentError
 from twin.policy.expressions import Expression, ExpressionRefused
+from twin.setup.configuration import SOURCE, Configuration
+from twin.setup.documents import document_path, read_document
+from twin.setup.refusals import REFUSALS, Refused, sentences
+from twin.setup.rollouts import rollout_of
+from twin.setup.settings import settings_of
 from twin.sim.chance import as_actions, draw_faults
 from twin.sim.releases import misfits
 from twin.sim.scenario import Scenario, read_scenario
@@ -86,8 +86,8 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
     """Every part of a configuration. ``sources`` are the files that its groups came from, for messages.
 
     A node list of the workload (``workload.nodes_path``) takes the place of the hall. Raises
-    :class:`~twin.cli.refusals.Refused` with the faults of all parts; workload and scenario are looked at once there is
-    a hall to hold them against.
+    :class:`~twin.setup.refusals.Refused` with the faults of all parts; workload and scenario are looked at once there
+    is a hall to hold them against.
     """
     faults: list[str] = []
 

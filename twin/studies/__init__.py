@@ -1,0 +1,1 @@
+"""Many runs: what they are mapped over, and what is concluded from them."""
