@@ -73,6 +73,7 @@ class EventKind(StrEnum):
     RESPONSE = "response"
     FLAG_SET = "flag_set"
     FLAG_CLEARED = "flag_cleared"
+    FLAG_REFUSED = "flag_refused"
     RACK_SHUT_DOWN = "rack_shut_down"
     JOB_RENEWED = "job_renewed"
     ROLLOUT_STARTED = "rollout_started"
@@ -212,10 +213,15 @@ MEANINGS: dict[EventKind, Meaning] = {
     EventKind.RESPONSE: Meaning("the response ladder acted on {name}", "the response ladder acted {count} times", ""),
     EventKind.FLAG_SET: Meaning("a flag was set for {name}", "{count} flags were set", ""),
     EventKind.FLAG_CLEARED: Meaning("a flag was cleared for {name}", "{count} flags were cleared", ""),
+    EventKind.FLAG_REFUSED: Meaning(
+        "a person could not change a flag for {name}", "{count} times people could not change a flag", ""
+    ),
     EventKind.RACK_SHUT_DOWN: Meaning(
         "rack {name} was shut down by policy", "{count} racks were shut down by policy", ""
     ),
-    EventKind.JOB_RENEWED: Meaning("job {name} started again with another build", "{count} jobs changed builds", ""),
+    EventKind.JOB_RENEWED: Meaning(
+        "job {name} was started again where it is", "{count} times a job was started again where it is", ""
+    ),
     EventKind.ROLLOUT_STARTED: Meaning("the rollout of {name} began", "{count} rollouts began", "racks to reach"),
     EventKind.STAGING_TEST: Meaning(
         "a staging test of {name} ended", "{count} staging tests ended", "1 passed, 0 failed"

@@ -23,11 +23,13 @@ from twin.audit import (
 )
 from twin.audit.log import CHECKPOINTS, LOG, SNAPSHOTS
 from twin.policy.causes import Author, Trigger
-from twin.policy.flags import Change, Flags
+from twin.policy.flags import ChangeRefused, Flags
 from twin.policy.playbook import Action
 from twin.policy.protocol import JobRequest, Policy
 from twin.setup.assembly import Parts
 from twin.sim.releases import Told
+from twin.sim.response import ByHand
+from twin.sim.response import Told as Response
 from twin.sim.runner import Pin
 from twin.sim.world import Settings
 
@@ -69,8 +71,17 @@ def stamp_of(parts: Parts) -> PolicyStamp:
     return PolicyStamp(name, twin.__version__, parameters)
 
 
-def _recorder(log: AuditLog, flags: Flags) -> Callable[[Action | Change], None]:
-    def tell(what: Action | Change) -> None:
+def _recorder(log: AuditLog, flags: Flags) -> Callable[[Response], None]:
+    def tell(what: Response) -> None:
+        if isinstance(what, ChangeRefused):
+            reason = f"{what.reason}: {what.detail}" if what.detail else str(what.reason)
+            data = action_data(f"{what.flag} not changed", reason=reason, by=_person(what.by))
+            log.append(ACTION, str(what.scope), what.time_seconds, data)
+            return
+        if isinstance(what, ByHand):
+            data = action_data(str(what.action.do), reason=str(what.action.reason), by=_person(what.by))
+            log.append(ACTION, str(what.action.scope), what.action.time_seconds, data)
+            return
         if isinstance(what, Action):
             trigger = "" if what.reason.trigger is None else str(what.reason.trigger)
             data = action_data(str(what.do), reason=str(what.reason), by=LADDER, trigger=trigger)

@@ -10,6 +10,7 @@ from typing import Any
 from twin.hall.parts import Hall
 from twin.policy.canary import Strategy
 from twin.policy.causes import Role
+from twin.policy.playbook import Do
 from twin.sim.action_checks import (
     SENSED,
     Misfit,
@@ -96,6 +97,32 @@ _SIGNAL = Field(
     "what it measures, such as supply_temperature; all of the thing's sensors without it",
     required=False,
 )
+
+#: what the response ladder does and people may do by hand; what flags do has its own actions
+BY_HAND = (
+    Do.FREEZE_DEPLOYS, Do.ALLOW_DEPLOYS, Do.SHED_QUEUE, Do.DRAIN, Do.CHECKPOINT, Do.MIGRATE, Do.SHIFT_LOW_PRIORITY,
+    Do.RETURN_LOW_PRIORITY, Do.SHUT_DOWN, Do.ALLOW_START,
+)  # fmt: skip
+
+
+def _person(role: Role, *, reason_needed: bool = True) -> tuple[Field, ...]:
+    """Who does it, in which role, and why."""
+    return (
+        Field("role", choice(*PEOPLE), f"role of who does it, {role} if not said", default=role, required=False),
+        Field("by", text, "who does it", default="scenario", required=False),
+        Field("reason", text, "reason", default=None if reason_needed else "", required=reason_needed),
+    )
+
+
+def _flag_fields(flag: str | None, variant: str | None, role: Role) -> tuple[Field, ...]:
+    """A flag, what it is set to, for how long, by whom and why."""
+    return (
+        Field("flag", text, "name of the flag", default=flag, required=flag is None),
+        Field("variant", text, "variant of the flag that is set", default=variant, required=variant is None),
+        Field("expires", duration, "time after which it ends by itself, if sooner than its file says", None, False),
+        *_person(role),
+    )
+
 
 ACTIONS: dict[str, ActionSpec] = {
     spec.name: spec
@@ -299,6 +326,55 @@ ACTIONS: dict[str, ActionSpec] = {
                 Field("priority", whole(0), "higher goes first", default=0, required=False),
             ),
             check=check_job,
+        ),
+        ActionSpec(
+            "restart_jobs",
+            "Running work is started again where it is, from its last checkpoint; services start cold anyway.",
+            targets=("rack", "row", "loop"),
+            whole_hall=True,
+            fields=(
+                Field("kind", choice(*(kind.value for kind in JobKind)), "kind of job, or all", None, required=False),
+                Field("cold", truth, "nodes have lost image and compiled code", default=False, required=False),
+                Field("stagger", duration, "time between two jobs, or all at once", default=0.0, required=False),
+                *_person(Role.PLATFORM, reason_needed=False),
+            ),
+        ),
+        ActionSpec(
+            "set_flag",
+            "A person sets a flag for a place, and takes it back at its repair; a variant may empty the place.",
+            targets=("rack", "row", "loop"),
+            whole_hall=True,
+            fields=_flag_fields(None, None, Role.OPERATOR),
+            repairable=True,
+        ),
+        ActionSpec(
+            "clear_flag",
+            "A person takes back a flag that is set for a place.",
+            targets=("rack", "row", "loop"),
+            whole_hall=True,
+            fields=(Field("flag", text, "name of the flag"), *_person(Role.OPERATOR)),
+        ),
+        ActionSpec(
+            "maintenance",
+            "A place is taken out of service for work on it, empty by default, and given back at its repair.",
+            targets=("rack", "row", "loop"),
+            fields=_flag_fields("maintenance", "empty", Role.FACILITIES),
+            repairable=True,
+        ),
+        ActionSpec(
+            "evacuate",
+            "A person has a place emptied: no new work, replicas leave, jobs are saved and move. Over at its repair.",
+            targets=("rack", "row", "loop"),
+            whole_hall=True,
+            fields=_flag_fields("evacuate", "drain", Role.ON_CALL),
+            repairable=True,
+        ),
+        ActionSpec(
+            "respond",
+            "A person does by hand one of the things that the response ladder does.",
+            targets=("rack", "row", "loop"),
+            whole_hall=True,
+            fields=(Field("what", choice(*BY_HAND), "what is done"), *_person(Role.ON_CALL)),
         ),
         ActionSpec(
             "roll_out",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import simpy
@@ -15,6 +15,9 @@ from twin.sim.mechanical import Mechanical
 from twin.sim.protection import Protection
 from twin.sim.scheduler import Scheduler
 from twin.sim.world import Disturbance, World
+
+if TYPE_CHECKING:
+    from twin.sim.response import Response  # with all of the ladder, which few runs have
 
 Undo = Callable[[], None]
 Steps = Generator[simpy.Event, Any, None]
@@ -40,6 +43,7 @@ class Hands:
     scheduler: Scheduler
     mechanical: Mechanical
     gpus_per_tray: int
+    response: "Response | None" = None  # with the flags that people may set
     utilities_out: set[int] = field(default_factory=set)  # nodes
 
     def trouble(

@@ -1,16 +1,16 @@
 """Carrying out a timeline: every action by its effect, every fault undone at its repair.
 
-The effects are in six tables, by where they take hold; their keys are the names of :data:`twin.sim.actions.ACTIONS`.
+The effects are in seven tables, by where they take hold; their keys are the names of :data:`twin.sim.actions.ACTIONS`.
 """
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import simpy
 
 from twin.results.kinds import EventKind
 from twin.results.wording import duration as spoken
-from twin.sim import cooling_faults, facility_faults, power_faults, rack_faults, rollout, sensor_faults
+from twin.sim import cooling_faults, facility_faults, people, power_faults, rack_faults, rollout, sensor_faults
 from twin.sim.actions import ACTIONS, Action
 from twin.sim.effects import Effect, Hands, Undo
 from twin.sim.mechanical import Mechanical
@@ -19,11 +19,15 @@ from twin.sim.scheduler import Scheduler
 from twin.sim.world import World
 from twin.sim.written import clock_of, duration
 
+if TYPE_CHECKING:
+    from twin.sim.response import Response
+
 Steps = Generator[simpy.Event, Any, None]
 
 EFFECTS: dict[str, Effect] = {
     **cooling_faults.EFFECTS,
     **facility_faults.EFFECTS,
+    **people.EFFECTS,
     **power_faults.EFFECTS,
     **rack_faults.EFFECTS,
     **rollout.EFFECTS,
@@ -50,11 +54,18 @@ def _drawn(action: Action) -> str:
 class Story:
     """Carries out a timeline. Every effect returns what undoes it."""
 
-    def __init__(self, world: World, protection: Protection, scheduler: Scheduler, gpus_per_tray: int) -> None:
+    def __init__(
+        self,
+        world: World,
+        protection: Protection,
+        scheduler: Scheduler,
+        gpus_per_tray: int,
+        response: "Response | None" = None,
+    ) -> None:
         self.world = world
         mechanical = Mechanical(world)
         protection.after_spent = mechanical.look_again
-        self.hands = Hands(world, protection, scheduler, mechanical, gpus_per_tray)
+        self.hands = Hands(world, protection, scheduler, mechanical, gpus_per_tray, response)
         self.undo: dict[tuple[str | None, str | None], list[Undo]] = {}
 
     def tell(self, action: Action) -> Steps:

@@ -82,7 +82,7 @@ def submit_job(hands: Hands, action: Action, event: int) -> None:
 def set_load(hands: Hands, action: Action, event: int) -> Undo:
     """Hold trays at one utilisation, whatever runs on them."""
     world = hands.world
-    trays = _trays(hands, action)
+    trays = trays_of(hands, action)
     before, held = world.plant.u.tray[trays].copy(), world.held[trays].copy()
     c = world.plant.c
     swing = float(action.values["swing"]) * (c.idle[trays] + c.span[trays])
@@ -104,7 +104,8 @@ def set_load(hands: Hands, action: Action, event: int) -> Undo:
     return undo
 
 
-def _trays(hands: Hands, action: Action) -> NDArray[np.int64]:
+def trays_of(hands: Hands, action: Action) -> NDArray[np.int64]:
+    """Trays of an action's target, or of the whole hall."""
     topology = hands.world.topology
     if action.target is None:
         return np.arange(len(topology.tray_rack))

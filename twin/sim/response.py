@@ -18,10 +18,10 @@ from twin.policy.causes import Author, Role
 from twin.policy.degradation import AS_BUILT, Degradation
 from twin.policy.enact import settle_flags
 from twin.policy.evaluation import degradation_in
-from twin.policy.flags import Change, ChangeKind, Flags, FlagState, Kind
+from twin.policy.flags import Change, ChangeKind, ChangeRefused, Flags, FlagState, Kind, clear_flag, set_flag
 from twin.policy.ladder import LadderState, acknowledge, start, step, wishes
 from twin.policy.ladder_rules import LadderRules
-from twin.policy.playbook import Action, Do, experiments_of
+from twin.policy.playbook import Action, Because, Cause, Do, experiments_of
 from twin.policy.scope import Level, Scope
 from twin.policy.sensed import readings_of
 from twin.results.catalogue import EVENT_NONE
@@ -37,6 +37,17 @@ ON_CALL = Author(Role.ON_CALL, "operator")
 
 
 @dataclass(frozen=True)
+class ByHand:
+    """An action of the ladder that a person asked for."""
+
+    action: Action
+    by: Author
+
+
+Told = Action | Change | ChangeRefused | ByHand
+
+
+@dataclass(frozen=True)
 class ResponseSettings:
     """Rules and flags of a response, and how fast software acts on it."""
 
@@ -47,7 +58,7 @@ class ResponseSettings:
     drain_seconds: float = 10.0  # between two replicas that leave
     defer_seconds: float = 600.0  # that waiting batch work is put off when the queue is shed
     acknowledge_seconds: float = 900.0  # until a person has looked at what only a person may release
-    told: Callable[[Action | Change], None] | None = None  # hears of every action and change, as an audit does
+    told: Callable[[Told], None] | None = None  # hears of every action and change, as an audit does
 
 
 class Response:
@@ -64,6 +75,8 @@ class Response:
         self.wanted = {name for ladder in settings.rules.ladders for name in ladder.table.signals}
         self.experiments = experiments_of(settings.flags)
         self.shifted: list[JobRun] = []  # work that waits for the backup cluster to give it back
+        self.asked: dict[int, Author] = {}  # events of what people asked for
+        self.in_vain: set[tuple[str, Scope, str]] = set()  # changes refused at the last look: told once
 
     def process(self) -> Steps:
         """Look at every period."""
@@ -90,6 +103,7 @@ class Response:
         if self.flag_state.settings or self.business.active_since or self.business.holding:
             self.business, more = step_business(rules, self.business, flags, self.flag_state, now)
         told: list[tuple[Action | Change, int]] = []
+        before, self.in_vain = self.in_vain, set()
         for action in (*actions, *more):
             if action.do not in (Do.SET_FLAG, Do.CLEAR_FLAG):
                 told.append((action, self._log_action(action)))
@@ -97,7 +111,11 @@ class Response:
             if isinstance(change, Change):
                 told.append((change, self._log_change(change)))
             else:  # a flag that could not be set is for people to look at
-                self._log(EventKind.ALERT, change.scope, f"{change.flag} not changed: {change.reason} {change.detail}")
+                vain = (change.flag, change.scope, str(change.reason))
+                self.in_vain.add(vain)
+                if vain not in before:
+                    words = f"{change.flag} not changed: {change.reason} {change.detail}"
+                    self._log(EventKind.ALERT, change.scope, words)
         if self.settings.told is not None:
             for each, _ in told:
                 self.settings.told(each)
@@ -117,21 +135,66 @@ class Response:
                     name = self.ladder.members[ladder.level][place]
                     self.ladder = acknowledge(self.settings.rules, self.ladder, ladder.name, name, ON_CALL)
 
+    # ------------------------------------------------------------------ what people do
+
+    def set_flag(
+        self, key: str, variant: str, scope: Scope, by: Author, why: str, cause: int, seconds: float | None = None
+    ) -> None:
+        """Set a flag for one place as a person does, for ``seconds`` [s] if that is shorter than its file says."""
+        flags, now = self.settings.flags, self.world.env.now
+        self.flag_state, outcomes = set_flag(
+            flags, self.flag_state, key, variant, scope, by, why, now, expires_after_seconds=seconds
+        )
+        self._take(outcomes, cause)
+
+    def clear_flag(self, key: str, scope: Scope, by: Author, why: str, cause: int) -> None:
+        """Take a flag back as a person does."""
+        flags, now = self.settings.flags, self.world.env.now
+        self.flag_state, outcomes = clear_flag(flags, self.flag_state, key, scope, by, why, now)
+        self._take(outcomes, cause)
+
+    def by_hand(self, do: Do, scope: Scope, by: Author, why: str, cause: int) -> None:
+        """Carry out by hand what the ladder could ask for."""
+        reason = Cause(Because.PEOPLE, f"{by.role} {by.identity}", None, why)
+        action = Action(self.world.env.now, scope, do, reason)
+        event = self._log(EventKind.RESPONSE, scope, f"{do}: {reason}", cause)
+        self.asked[event] = by
+        if self.settings.told is not None:
+            self.settings.told(ByHand(action, by))
+        self.world.env.process(self._later([(action, event)]))
+
+    def _take(self, outcomes: Sequence[Change | ChangeRefused], cause: int) -> None:
+        """Log what came of a change that a person asked for, and carry it out."""
+        told: list[tuple[Action | Change, int]] = []
+        for each in outcomes:
+            if isinstance(each, Change):
+                told.append((each, self._log_change(each, cause if each.by.is_person else None)))
+            else:
+                words = f"{each.flag} not changed: {each.reason}" + (f" ({each.detail})" if each.detail else "")
+                self._log(EventKind.FLAG_REFUSED, each.scope, words, cause)
+            if self.settings.told is not None:
+                self.settings.told(each)
+        if told:
+            self.world.env.process(self._later(told))
+
     # ------------------------------------------------------------------ what is told
 
     def _log_action(self, action: Action) -> int:
         kind = EventKind.ALERT if action.do is Do.ALERT else EventKind.RESPONSE
         return self._log(kind, action.scope, f"{action.do}: {action.reason}")
 
-    def _log_change(self, change: Change) -> int:
+    def _log_change(self, change: Change, cause: int | None = None) -> int:
         over = change.kind in (ChangeKind.CLEARED, ChangeKind.EXPIRED)
         words = f"{change.flag} {change.kind}" if over else f"{change.flag} = {change.new}"
         kind = EventKind.FLAG_CLEARED if over else EventKind.FLAG_SET
-        return self._log(kind, change.scope, f"{words}; {change.why}")
+        who = f" by {change.by.role} {change.by.identity}" if change.by.is_person else ""
+        return self._log(kind, change.scope, f"{words}{who}; {change.why}", cause)
 
-    def _log(self, kind: EventKind, scope: Scope, detail: str) -> int:
+    def _log(self, kind: EventKind, scope: Scope, detail: str, cause: int | None = None) -> int:
+        """Log an event; its cause is the trouble with cooling that reaches the place, if nobody says another."""
         world = self.world
-        cause = world.cause(world.cooling_causes, self.racks_in(scope))
+        if cause is None:
+            cause = world.cause(world.cooling_causes, self.racks_in(scope))
         root = "" if cause >= 0 else f"response in {scope}"
         return world.log.add(
             world.env.now, kind, scope.level.value, scope.name, cause=cause if cause >= 0 else EVENT_NONE, root=root,
@@ -161,6 +224,18 @@ class Response:
         for each, event in told:
             if isinstance(each, Action) and each.do in does:
                 does[each.do](self.racks_in(each.scope), event)
+            elif isinstance(each, Change) and each.by.is_person and self._drains(each):
+                self._empty(self.racks_in(each.scope), event)  # the ladder has an action for it, people only the flag
+
+    def _drains(self, change: Change) -> bool:
+        return change.new is not None and self.settings.flags.flags[change.flag].degradation(change.new).drain
+
+    def _empty(self, racks: Bools, event: int) -> None:
+        """Let all go that can: replicas one by one, jobs once they are saved. What cannot be saved runs to its end."""
+        self._drain(racks, event)
+        for run in self._runs_in(racks):
+            if not run.endless and run.job.checkpoint is not None:
+                self.world.env.process(self._move(run, event))
 
     def racks_in(self, scope: Scope) -> Bools:
         """Racks of a place, shape (R,)."""
@@ -208,8 +283,8 @@ class Response:
         self.world.frozen.pop(self._place(event), None)
 
     def _place(self, event: int) -> str:
-        told = self.world.log[event]
-        return f"response ladder for {told['name']}"
+        who = f"{self.asked[event].role} {self.asked[event].identity}" if event in self.asked else "response ladder"
+        return f"{who} for {self.world.log[event]['name']}"
 
     def _switch_experiments(self) -> None:
         """Note where experimental releases are switched off by their flags."""

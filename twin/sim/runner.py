@@ -29,6 +29,7 @@ NOWHERE: NDArray[np.int64] = np.zeros(0, dtype=np.int64)  # trays of a job that 
 NO_LAG: NDArray[np.float64] = np.zeros(0)
 Steps = Generator[simpy.Event, Any, None]
 AGAIN = "again"  # what interrupts a run that starts again where it is
+COLD = "cold"  # likewise, without the image and the compiled code that its nodes had kept
 
 
 def paces(plant: Plant, trays: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -293,13 +294,14 @@ class JobRun:
         """Racks that its trays are in."""
         return list(np.unique(self.world.topology.tray_rack[self.trays]).tolist())
 
-    def renew(self, event: int) -> None:
+    def renew(self, event: int, *, cold: bool = False) -> None:
         """Start again where it is, with the build that stands there now: ``event`` is the cause.
 
-        Work reverts to the last checkpoint, as after a loss, and nobody else gets its trays.
+        Work reverts to the last checkpoint, as after a loss, and nobody else gets its trays. ``cold``: its nodes have
+        lost what they had kept of its start, which it goes through in full before it restores.
         """
         if self._process is not None and self._process.is_alive and self.status == "running":
-            self._process.interrupt((event, AGAIN))
+            self._process.interrupt((event, COLD if cold else AGAIN))
 
     def _cost(self) -> float:
         """Work [s] that lesser speed has cost so far."""
@@ -419,7 +421,7 @@ class JobRun:
         world = self.world
         return bool(world.plant.ready[self.trays].all() and world.in_service[self._on_racks()].all())
 
-    def _again(self, event: int) -> None:
+    def _again(self, event: int, cold: bool) -> None:
         """Begin anew on the trays that it has."""
         world = self.world
         self._since = (0.0, 0.0, NO_LAG, 0.0)
@@ -429,7 +431,10 @@ class JobRun:
         self.serving = False
         self.unset = True
         self.changed()
-        self._begin(self._opening(met=False))
+        opening = self._opening(met=False)
+        if cold and opening != self.job.startup:
+            opening = (*self.job.startup, *opening)
+        self._begin(opening)
         name = "the build before" if self.build is None else self.build.name
         world.log.add(world.env.now, EventKind.JOB_RENEWED, "job", self.job.id, cause=event, detail=name)
 
@@ -466,8 +471,8 @@ class JobRun:
             self.progress = self.saved
         self._done = 0.0
         self.restoring = root
-        if how == AGAIN and self.status == "running" and self._whole():
-            self._again(event)
+        if how in (AGAIN, COLD) and self.status == "running" and self._whole():
+            self._again(event, how == COLD)
             return
         self._leave()
         if not preempted and self.starts > world.settings.greatest_restarts:

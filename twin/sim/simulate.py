@@ -27,6 +27,7 @@ from twin.sim.faults import Story
 from twin.sim.forecasting import Forecasts
 from twin.sim.log import EventLog
 from twin.sim.outcome import flow_residual, profiles_table, tables_of, totals_of
+from twin.sim.people import misfits_of_flags
 from twin.sim.protection import Protection
 from twin.sim.recording import Recording
 from twin.sim.releases import misfits
@@ -112,6 +113,7 @@ def simulate(
     it: whoever checks the plant looks at its truth that way.
     """
     unfit = misfits(scenario.timeline, [each.name for each in workload.services], settings.rollout, scenario.name)
+    unfit += misfits_of_flags(scenario.timeline, settings.response, scenario.name)
     if unfit:
         raise ScenarioError(unfit)
     chance = draw_faults(settings.faults, hall, seed, until)
@@ -171,7 +173,12 @@ def simulate(
 
     plant.on_window = on_window
     world.sensors.processes(env, world.telemetry_outages)
-    story = Story(world, protection, scheduler, gpus_per_tray)
+    response = None
+    if settings.response is not None:
+        from twin.sim.response import Response  # with all of the ladder, which few runs have
+
+        response = Response(world, protection, settings.response)
+    story = Story(world, protection, scheduler, gpus_per_tray, response)
     env.process(scheduler.process())
     env.process(_arrivals(world, scheduler, later, services, gpus_per_tray))
     if services:
@@ -180,10 +187,8 @@ def simulate(
         env.process(story.tell(action))
     if settings.capping:
         capping.install(world)
-    if settings.response is not None:
-        from twin.sim.response import Response  # with all of the ladder, which few runs have
-
-        env.process(Response(world, protection, settings.response).process())
+    if response is not None:
+        env.process(response.process())
     forecasts: Forecasts | None = None
     if settings.forecaster is not None:
         forecasts = Forecasts(world, settings.forecaster)
