@@ -8,12 +8,12 @@ import pytest
 from tests.policy.documents import shipped
 from twin.__main__ import main
 from twin.audit import read_records
-from twin.cli.documents import document_path, read_document
 from twin.hall.reader import load_hall
 from twin.policy.aware import thermal_aware
 from twin.policy.flag_files import flags_from_mapping
 from twin.policy.ladder_rules import rules_from_mapping
 from twin.results.kinds import EventKind
+from twin.setup.documents import document_path, read_document
 from twin.sim.response import ResponseSettings
 from twin.sim.scenario import ScenarioError, read_scenario
 from twin.sim.sensor_settings import ideal
