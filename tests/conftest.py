@@ -1,6 +1,14 @@
-"""What holds for all tests: a property takes the time it takes, since the first example may compile kernels."""
+"""What holds for all tests: a property takes the time it takes, and kernels are compiled once, before workers start."""
 
+import pytest
 from hypothesis import settings
+
+from twin.plant.warm import ensure_compiled
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.option.collectonly and not hasattr(config, "workerinput"):
+        ensure_compiled()

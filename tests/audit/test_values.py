@@ -175,7 +175,6 @@ def test_an_array_of_another_byte_order_is_the_same_numbers():
         (namedtuple("Pair", "a b")(1, 2), "Pair"),
         (np.datetime64("2026-01-01"), "datetime64"),
     ],
-    ids=str,
 )
 def test_what_would_be_lost_is_refused_by_name(value, said):
     with pytest.raises(AuditError) as refused:
