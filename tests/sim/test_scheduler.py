@@ -38,6 +38,15 @@ def test_priority_goes_before_age_and_age_before_number(bench, a_job):
     ]
 
 
+def test_jobs_in_flight_are_placed_by_priority_then_size_then_name(tell, a_job, log_of):
+    result = tell(
+        30.0,
+        jobs=[a_job("big", 54), a_job("b", 9, priority=5), a_job("a", 9, priority=5), a_job("dear", 1, priority=10)],
+    )
+    order = [name for time, _, name in log_of(result, *STARTS) if time == 0.0]
+    assert order == ["dear", "a", "b"]  # for the big one, 53 are left
+
+
 def test_a_short_job_goes_before_the_head_and_a_long_one_does_not(bench, a_job):
     stage = bench()
     stage.submit(

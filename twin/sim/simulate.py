@@ -255,10 +255,11 @@ def _weather(world: World, time: float) -> None:
 def _begin(
     world: World, scheduler: Scheduler, jobs: Sequence[Job], services: dict[str, ServiceRun], gpus_per_tray: int
 ) -> list[Job]:
-    """Put the jobs in flight on trays, the largest first, through the policy; returns those that come later."""
+    """Put the jobs in flight on trays through the policy, by priority and then size; returns those that come later."""
     for service in services.values():
         service.guess()
-    flying = sorted((job for job in jobs if job.submit_seconds <= 0.0), key=lambda job: (-job.trays, job.id))
+    flying = [job for job in jobs if job.submit_seconds <= 0.0]
+    flying.sort(key=lambda job: (-job.priority, -job.trays, job.id))
     unseen = 0  # trays given away since the policy last saw the hall
     for job in flying:
         if unseen > len(world.holder) * SEEN_AGAIN:
