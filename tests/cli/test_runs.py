@@ -74,20 +74,6 @@ def test_another_seed_is_another_run(twin, tmp_path):
     assert not filecmp.cmp(tmp_path / "1" / "jobs.parquet", tmp_path / "2" / "jobs.parquet", shallow=False)
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_a_sweep_makes_a_run_per_value(twin, tmp_path, launcher):
-    words = ("hall.loop.supply_temperature_celsius=35,40", f"hydra/launcher={launcher}", "out=sweep")
-    ended = twin("run", "-m", *SMALL, *words)
-    assert ended.code == 0, ended.err
-    hottest = {}
-    for degrees in (35, 40):
-        run = tmp_path / "sweep" / f"supply_temperature_celsius={degrees}"
-        assert manifest_of(run)["configuration"]["hall"]["loop"]["supply_temperature_celsius"] == degrees
-        hottest[degrees] = metrics_of(run)["gpu_temperature_celsius_max"]
-        assert run.name in ended.out
-    assert hottest[40] - hottest[35] == pytest.approx(5.0, abs=0.5)
-
-
 def test_an_edited_copy_of_the_configuration_is_used(twin, tmp_path):
     assert twin("init", "mine").code == 0
     path = tmp_path / "mine" / "conf" / "hall" / "small.yaml"

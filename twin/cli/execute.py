@@ -17,6 +17,7 @@ from twin.results.rundir import unwritable
 from twin.results.store import RunStore
 from twin.setup.assembly import Parts, read_parts
 from twin.setup.configuration import Configuration
+from twin.setup.identity import identity
 from twin.setup.manifest import manifest_of
 from twin.setup.naming import fresh
 from twin.sim.simulate import Settings, simulate
@@ -87,6 +88,7 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
         manifest = manifest_of(
             parts.configuration,
             name=name,
+            identity=identity(parts.configuration),
             workload=parts.workload.provenance,
             drawn_faults=result.drawn,
             tolerances=digest_of(result.tables["tolerances"]),

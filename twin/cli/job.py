@@ -9,8 +9,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from twin.cli.execute import execute
+from twin.cli.exits import Exit
+from twin.cli.sweep import folder_of, guarded
 from twin.setup.compose import of_job
-from twin.setup.naming import RESULTS, axes_name
+from twin.setup.identity import identity
+from twin.setup.naming import RESULTS
+from twin.studies.sweep import finished
 
 
 def axes_of(words: Sequence[str]) -> tuple[str, ...]:
@@ -23,8 +27,15 @@ def axes_of(words: Sequence[str]) -> tuple[str, ...]:
 def run_job(config: DictConfig, axes: Sequence[str], folder: Path) -> int:
     """Make the run of a configuration that was composed from ``folder``; returns its exit code."""
     hydra = HydraConfig.get()
-    found = of_job(config, folder)
     if hydra.mode is not RunMode.MULTIRUN:
+        found = of_job(config, folder)
         return execute(found.configuration, found.sources, name=found.name, parent=Path(RESULTS))
-    job = axes_name(hydra.overrides.task, axes) or f"job={hydra.job.num}"
-    return execute(found.configuration, found.sources, name=found.name, parent=Path(hydra.sweep.dir), folder=job)
+    sweep, job = Path(hydra.sweep.dir), folder_of(hydra.job.num, hydra.overrides.task, axes)
+
+    def run() -> None:
+        found = of_job(config, folder)
+        if not finished(sweep / job, identity(found.configuration)):
+            execute(found.configuration, found.sources, name=found.name, parent=sweep, folder=job)
+
+    guarded(sweep / job, run)
+    return Exit.FINE  # whoever started the sweep looks at what came of it

@@ -1,6 +1,5 @@
 """``twin run``: Hydra composes the configuration, one or many runs are made of it."""
 
-import json
 import os
 import re
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 from twin.cli.exits import Exit, refuse
 from twin.places import conf_dir, scenarios_dir
 from twin.setup import stories
-from twin.setup.naming import RESULTS, fresh
+from twin.setup.naming import RESULTS
 
 #: options that go to Hydra as they are
 FLAGS = (
@@ -46,12 +45,14 @@ set with, for example:
 
 options:
   -m                  every combination of comma-separated values: twin run -m policy=first_fit,random_healthy seed=1,2
-                      in parallel: hydra/launcher=joblib
+                      in parallel: hydra/launcher=joblib; on a Slurm cluster: hydra/launcher=submitit_slurm, which needs
+                      the extra slurm; out=DIR again makes only what is missing. Leaves sweep.csv beside the runs
   --config-dir DIR    use an edited copy of the configuration: twin init DIR writes DIR/conf and DIR/scenarios
   --cfg job           print the composed configuration and stop; --cfg job --package hall shows one group
   --again RUN         make a run again from its manifest
 
-exit codes: 0 fine, 1 an expectation of the scenario unmet, 3 input refused, 4 internal error, 130 interrupted
+exit codes: 0 fine, 1 an expectation of the scenario unmet, 3 input refused, 4 internal error, 130 interrupted;
+a sweep ends with the worst of its jobs, and a job that fails does not stop the others
 """
 
 
@@ -119,27 +120,32 @@ def compose(given: list[str], configuration: Path, scenarios: Path) -> int:
 
     from twin.cli.complaints import FAULTS, complaint
     from twin.cli.job import axes_of, run_job
+    from twin.cli.sweep import drop_empty, jobs_of, sweep_folder, swept, unlaunchable
     from twin.setup.compose import register
     from twin.setup.refusals import REFUSALS, sentences
+    from twin.studies.sweep import stamps
 
     sweep: Path | None = None
-    outcomes: list[int] = []
+    before: dict[str, bytes] = {}
+    made: list[int] = []
+    broken: Exception | None = None
     argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     try:
         given = register(given, scenarios)
         axes = axes_of(given)
         if {"-m", "--multirun"} & set(given):
+            if faults := unlaunchable(given):
+                return refuse(faults)
             sweep = sweep_folder(given, axes)
+            before = stamps(sweep)
             given = [*(word for word in given if not word.startswith("out=")), f"hydra.sweep.dir='{sweep}'"]
 
         @hydra.main(version_base="1.3", config_path=str(configuration), config_name="config")
         def job(config: DictConfig) -> None:
             try:
-                outcomes.append(run_job(config, axes, configuration))
-            except REFUSALS as error:
-                if sweep is not None:
-                    raise  # Hydra names the job, and the sweep ends with it
-                outcomes.append(refuse(sentences(error)))
+                made.append(run_job(config, axes, configuration))
+            except REFUSALS as error:  # those of a sweep's jobs stand in their folders
+                made.append(refuse(sentences(error)))
 
         sys.argv = ["twin run", *given]
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to us as they are, and become sentences below
@@ -150,6 +156,14 @@ def compose(given: list[str], configuration: Path, scenarios: Path) -> int:
     except REFUSALS as error:
         drop_empty(sweep)
         return refuse(sentences(error))
+    except KeyboardInterrupt:
+        if sweep is not None:
+            swept(sweep, jobs_of(given, axes), before)
+        raise
+    except Exception as error:  # a launcher whose worker was killed, for one
+        if sweep is None:
+            raise
+        broken = error
     finally:
         sys.argv = argv
         if full is None:
@@ -157,8 +171,8 @@ def compose(given: list[str], configuration: Path, scenarios: Path) -> int:
         else:
             os.environ["HYDRA_FULL_ERROR"] = full
     if sweep is None:
-        return max(outcomes, default=Exit.FINE)
-    return swept(sweep)
+        return max(made, default=Exit.FINE)
+    return swept(sweep, jobs_of(given, axes), before, broken)
 
 
 def repeat(run: str, given: Sequence[str]) -> int:
@@ -190,37 +204,3 @@ def top_keys(configuration: Path) -> list[str]:
     text = (configuration / "config.yaml").read_text(encoding="utf-8")
     keys = re.findall(r"^(?:  - )?(\w+):", text, flags=re.MULTILINE)
     return [key for key in dict.fromkeys(keys) if key not in ("defaults", "hydra")]
-
-
-def sweep_folder(given: Sequence[str], axes: Sequence[str]) -> Path:
-    """Where the jobs of a sweep go: ``out=DIR``, or a fresh folder under results/ named for what varies."""
-    for word in given:
-        if word.startswith("out="):
-            return Path(word.removeprefix("out=").strip("'\"")).resolve()
-    name = "-".join(["sweep", *(axis.rsplit(".", 1)[-1] for axis in axes)])
-    return fresh(Path(RESULTS), name).resolve()
-
-
-def drop_empty(sweep: Path | None) -> None:
-    """Remove a sweep's folder again when no run has come into it."""
-    if sweep is None or not sweep.is_dir() or any(entry.is_dir() for entry in sweep.iterdir()):
-        return
-    for entry in sweep.iterdir():
-        if entry.name == "multirun.yaml":
-            entry.unlink()
-    if not any(sweep.iterdir()):
-        sweep.rmdir()
-
-
-def swept(sweep: Path) -> Exit:
-    """Print one line per run of a sweep; a finding in any is a finding of the sweep."""
-    from twin.cli.summary import print_sweep
-
-    runs = sorted(path.parent for path in sweep.glob("*/manifest.json"))
-    found = []
-    for run in runs:
-        metrics = run / "metrics.json"
-        found.append((run.name, json.loads(metrics.read_text(encoding="utf-8")) if metrics.exists() else {}))
-    print_sweep(sweep, found)
-    unmet = any((metrics.get("expectations") or {}).get("unmet") for _, metrics in found)
-    return Exit.FINDING if unmet else Exit.FINE

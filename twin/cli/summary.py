@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from twin.results.measures import looked_up
+
 #: label, dotted metric, format
 HEADLINES: tuple[tuple[str, str, str], ...] = (
     ("simulated", "simulated_seconds", "hours"),
@@ -88,16 +90,6 @@ def print_sweep(sweep: Path, runs: Sequence[tuple[str, Mapping[str, Any]]]) -> N
     if not console.is_terminal:
         console.width = max(WIDE, console.width)
     console.print(table)
-
-
-def looked_up(metrics: Mapping[str, Any], key: str) -> Any:
-    """A metric by its dotted name, None where there is none."""
-    found: Any = metrics
-    for part in key.split("."):
-        if not isinstance(found, Mapping):
-            return None
-        found = found.get(part)
-    return found
 
 
 def shown(value: Any, unit: str) -> str:

@@ -126,3 +126,13 @@ def measure(path: str) -> Column | None:
         elif pattern[0] == parts[0] and len(parts) >= len(pattern) and pattern[-1] in ("*", parts[-1]):
             return column
     return None
+
+
+def looked_up(metrics: Mapping[str, Any], key: str) -> Any:
+    """A metric by its dotted name, None where there is none."""
+    found: Any = metrics
+    for part in key.split("."):
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(part)
+    return found

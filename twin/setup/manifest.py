@@ -19,19 +19,22 @@ def manifest_of(
     configuration: Configuration,
     *,
     name: str,
+    identity: str,
     workload: Mapping[str, Any],
     drawn_faults: Sequence[Mapping[str, Any]],
     tolerances: str,
     started: str,
     finished: str,
 ) -> dict[str, Any]:
-    """The manifest of a run; ``workload`` is where its demand came from, the stamps are ISO 8601.
+    """The manifest of a run; ``workload`` is where its demand came from, the stamps are ISO 8601, ``identity`` is what
+    :func:`twin.setup.identity.identity` says before the run is made.
 
     ``drawn_faults`` came by chance: each is an entry as a scenario's timeline has it. ``tolerances`` is the digest of
     what was drawn of its devices.
     """
     found = {
         "name": name,
+        "identity": identity,
         "configuration": configuration.mapping(),
         "seed": configuration.seed,
         "hours": configuration.hours,
