@@ -60,7 +60,7 @@ LIBRARIES: dict[str, set[str]] = {
     "audit": {"numpy", "rfc8785"},
     "sim": {"numpy", "pandas", "simpy"},
     "setup": {"numpy", "hydra", "omegaconf", "yaml"},
-    "studies": {"numpy", "pandas", "scipy", "matplotlib", "joblib", "jinja2", "pyarrow"},
+    "studies": {"numpy", "pandas", "scipy", "matplotlib", "joblib", "jinja2", "markupsafe", "pyarrow"},
     "bench": {"numpy"},
     "validation": {"numpy", "pandas", "matplotlib"},
     "cli": {"numpy", "pandas", "scipy", "matplotlib", "hydra", "omegaconf", "yaml", "rich"},

@@ -22,6 +22,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("hall", "twin.cli.hall", "hall show|check NAME", "draw a hall, or look for weak points in its design"),
     Command("flags", "twin.cli.flags", "flags show|lint [FILE]", "show the flags of a file, or list their debt"),
     Command("ladder", "twin.cli.ladder", "ladder show [NAME]", "print what the response ladder does, rung by rung"),
+    Command("compare", "twin.cli.compare", "compare RUN RUN ...", "paired differences of runs of the same worlds"),
     Command("report", "twin.cli.report", "report RUN", "write a run's report.html again from its tables"),
     Command("init", "twin.cli.init", "init DIR", "copy conf/ and scenarios/ out to edit"),
     Command(

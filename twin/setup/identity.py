@@ -6,14 +6,12 @@ is known before a run is made, and unlike the commit it changes with code that i
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from twin.places import conf_dir
 from twin.results.rundir import canonical_json
 from twin.setup.configuration import Configuration
-from twin.setup.manifest import PACKAGE, digest, versions
+from twin.setup.manifest import digest, versions
 
 FILES = ("path", "nodes_path")  # keys whose values name a file that a run reads
 
@@ -24,19 +22,8 @@ def identity(configuration: Configuration) -> str:
     if configuration.workload.get("nodes_path"):
         mapping = {**mapping, "hall": None}  # built from the node list, whose digest stands for it
     inputs = {key: digest(path) for key, path in _inputs(mapping) if path.is_file()}
-    what = {"configuration": mapping, "inputs": inputs, "versions": versions(), "code": code_digest()}
+    what = {"configuration": mapping, "inputs": inputs, "versions": versions()}
     return "sha256:" + hashlib.sha256(canonical_json(what)).hexdigest()
-
-
-@cache
-def code_digest() -> str:
-    """SHA-256 of the package's modules and of the policy documents that are read by their names."""
-    content = hashlib.sha256()
-    for folder, pattern in ((PACKAGE, "*.py"), (conf_dir() / "policy", "*.json")):
-        for path in sorted(folder.rglob(pattern)):
-            content.update(path.relative_to(folder).as_posix().encode())
-            content.update(path.read_bytes())
-    return "sha256:" + content.hexdigest()
 
 
 def _inputs(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Path]]:

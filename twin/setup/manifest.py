@@ -4,11 +4,13 @@ import hashlib
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from twin import __version__
+from twin.places import conf_dir
 from twin.setup.configuration import Configuration
 
 LIBRARIES = ("numpy", "numba", "simpy", "networkx", "pandas", "pyarrow", "scipy", "hydra-core", "omegaconf")
@@ -54,14 +56,25 @@ def manifest_of(
 
 
 def versions() -> dict[str, str]:
-    """Versions of the twin, of Python and of the libraries that a result may depend on."""
-    found = {"twin": __version__, "python": platform.python_version()}
+    """Versions of the twin, its code, Python and the libraries that a result may depend on."""
+    found = {"twin": __version__, "code": code_digest(), "python": platform.python_version()}
     for library in LIBRARIES:
         try:
             found[library] = version(library)
         except PackageNotFoundError:
             continue
     return found
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 of the package's modules and of the policy documents that are read by their names."""
+    content = hashlib.sha256()
+    for folder, pattern in ((PACKAGE, "*.py"), (conf_dir() / "policy", "*.json")):
+        for path in sorted(folder.rglob(pattern)):
+            content.update(path.relative_to(folder).as_posix().encode())
+            content.update(path.read_bytes())
+    return "sha256:" + content.hexdigest()
 
 
 def commit() -> str | None:
