@@ -8,6 +8,7 @@ from pathlib import Path
 
 from twin.cli.exits import Exit
 from twin.cli.progress import progress
+from twin.cli.scorecard import print_scorecard
 from twin.cli.summary import print_summary
 from twin.plant.warm import ensure_compiled
 from twin.policy.protocol import Policy
@@ -102,6 +103,8 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
     if alone:
         lines = [trace.text for trace in traces_of(read_run(directory))]
         print_summary(name, metrics, result.expectations, lines, result.complete, page)
+        if "scorecard" in result.tables:
+            print_scorecard(result.tables["scorecard"])
     if not result.complete:
         raise KeyboardInterrupt
     return Exit.FINE if all(outcome.met for outcome in result.expectations) else Exit.FINDING

@@ -39,6 +39,7 @@ set with, for example:
   seed=7                                  other arrivals, faults and noise
   hours=2                                 a shorter run
   out=DIR                                 the run directory; by default a named folder under results/
+  operators=FILE.csv                      what a team did at the table: time,role,action,target
   weather.path=FILE.csv                   hourly dry- and wet-bulb temperatures
   workload.path=FILE                      a trace, for workload=azure_llm, openb or swf
   hall.loop.supply_temperature_celsius=35 any key of any file under conf/

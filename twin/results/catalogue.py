@@ -122,6 +122,7 @@ RACKS: tuple[Column, ...] = (
     Column("trays", "1", "int", "trays in it", optional=True),
     Column("position", "1", "int", "place in its row, from 1; by default the order of this table", optional=True),
     Column("slowdown_celsius", "°C", "float", "device temperature at which it slows down", optional=True),
+    Column("rack_class", "", "text", "its class, such as gb200_nvl72", optional=True),
 )
 
 BREAKERS: tuple[Column, ...] = (
@@ -205,6 +206,20 @@ HEAT_PROFILES: tuple[Column, ...] = (
     ),
 )
 
+SCORECARD: tuple[Column, ...] = (
+    Column("step", "", "text", "name of the step of the script, or what was done without one"),
+    Column("role", "", "text", "role that it is asked of, or that did it"),
+    Column("action", "", "text", "what is done"),
+    Column("target", "", "text", "to what it is done"),
+    Column("notice", "", "text", "what calls for it"),
+    Column("called_seconds", "s", "float", "when it was called for, null for never"),
+    Column("due_seconds", "s", "float", "its deadline, null where it did not begin to count"),
+    Column("done_seconds", "s", "float", "when it was done, null for never"),
+    Column("margin_seconds", "s", "float", "deadline less when it was done: below 0 it was late"),
+    Column("outcome", "", "text", "met, late, missed, open at the end of the run, not called for, or unasked"),
+    Column("detail", "", "text", "why it was not met"),
+)
+
 LOSS_KINDS = ("gpu_seconds", "power_watt_seconds", "jobs")
 JOB_STATUSES = ("completed", "running", "queued", "refused", "killed")
 
@@ -220,4 +235,5 @@ TABLES: dict[str, tuple[Column, ...]] = {
     "rollouts": ROLLOUTS,
     "tolerances": TOLERANCES,
     "heat_profiles": HEAT_PROFILES,
+    "scorecard": SCORECARD,
 }

@@ -39,6 +39,7 @@ NAMED = 3  # feeds with a line of their own, those with the highest currents
 #: lanes of the timeline's event strip
 LANES: tuple[tuple[str, tuple[EventKind, ...], str], ...] = (
     ("scenario", (EventKind.SCENARIO_ACTION, EventKind.FAULT_DRAWN), "v"),
+    ("done by people", (EventKind.OPERATOR_STEP,), "P"),
     (
         "power lost",
         (

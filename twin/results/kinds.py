@@ -10,6 +10,7 @@ class EventKind(StrEnum):
     RUN_STARTED = "run_started"
     RUN_ENDED = "run_ended"
     SCENARIO_ACTION = "scenario_action"
+    OPERATOR_STEP = "operator_step"
     BREAKER_TRIP = "breaker_trip"
     BREAKER_RECLOSED = "breaker_reclosed"
     FEED_LOST = "feed_lost"
@@ -98,6 +99,7 @@ MEANINGS: dict[EventKind, Meaning] = {
     EventKind.RUN_STARTED: Meaning("the run started", "{count} runs started", ""),
     EventKind.RUN_ENDED: Meaning("the run ended", "{count} runs ended", ""),
     EventKind.SCENARIO_ACTION: Meaning("the scenario acted on {name}", "the scenario acted {count} times", ""),
+    EventKind.OPERATOR_STEP: Meaning("people did something about {name}", "people did {count} things", ""),
     EventKind.BREAKER_TRIP: Meaning("breaker {name} tripped", "{count} breakers tripped", "power it carried [W]"),
     EventKind.BREAKER_RECLOSED: Meaning("breaker {name} was reclosed", "{count} breakers were reclosed", ""),
     EventKind.FEED_LOST: Meaning("{name} lost its supply", "{count} feeds lost their supply", ""),

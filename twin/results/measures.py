@@ -94,6 +94,7 @@ METRICS: tuple[Column, ...] = (
     ),
     Column("forecast.recovery.count", "1", "int", "forecasts of when a rack or loop above its limit would be back"),
     Column("forecast.recovery.*", "s", "float", "what they said, less the look at which it was; looks are 450 s apart"),
+    Column("operators.*", "1", "int", "steps of a rehearsal by outcome, and under by_role the same by role"),
     Column("expectations.*", "1", "int", "expectations of the scenario, met and unmet"),
     Column("balance.*", "1", "float", "relative residual; bounded by 1e-6 in a sound run"),
     Column("simulated_seconds", "s", "float", "simulated time that the measures cover (warm-up left out)"),

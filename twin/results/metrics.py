@@ -26,7 +26,7 @@ def compute_metrics(tables: Tables, totals: Mapping[str, Any]) -> dict[str, Any]
         totals: ``it_energy_joules``, ``facility_energy_joules``, ``simulated_seconds`` (warm-up included),
             ``warmup_seconds``, ``wall_seconds``, ``peak_row_power_watts`` (row -> W), ``balance`` (residuals), and
             optionally ``power_watt_seconds_lost`` [J], which the losses by cause must add up to, and ``forecast``, what
-            came of a policy's forecasts.
+            came of a policy's forecasts, and ``operators``, steps of a rehearsal by outcome.
 
     Raises:
         KeyError: a needed total is missing.
@@ -48,6 +48,7 @@ def compute_metrics(tables: Tables, totals: Mapping[str, Any]) -> dict[str, Any]
         **peak_metrics(totals),
         **stranded_metrics(frames["racks"], frames["loops"], seconds),
         **({"forecast": dict(totals["forecast"])} if "forecast" in totals else {}),
+        **({"operators": dict(totals["operators"])} if "operators" in totals else {}),
         "expectations": expectation_metrics(frames["events"]),
         "balance": balance_metrics(frames["jobs"], frames["losses"], totals),
         "simulated_seconds": seconds,

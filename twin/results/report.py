@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from twin.results import rundir, wording
+from twin.results import rundir, scorecard, wording
 from twin.results.balance import TOLERANCE
 from twin.results.drawing import png, settle, svg
 from twin.results.figures import SERIES, breaker_margins, day_timeline, losses_by_cause, throttling
@@ -105,6 +105,7 @@ def render(run: Run, pictures: Mapping[str, str]) -> str:
         cards=cards(run.metrics),
         expectations=expectations(run.table("events")),
         rollouts=run.metrics.get("rollouts") or {},
+        scorecard=rehearsal(run),
         pictures={name: Markup(picture) for name, picture in pictures.items()},
         stories=told,
         stories_left_out=untold,
@@ -126,6 +127,14 @@ def render(run: Run, pictures: Mapping[str, str]) -> str:
 def traces_of(run: Run) -> list[Trace]:
     """A line per root cause of a run."""
     return traces(run.table("events"), run.table("losses"), run.table("racks"), run.series)
+
+
+def rehearsal(run: Run) -> dict[str, Any] | None:
+    """The scorecard of a rehearsal: a sentence, headings and rows; None where nothing was rehearsed."""
+    if "operators" not in run.metrics:
+        return None
+    table = run.table("scorecard")
+    return {"sentence": scorecard.sentence(table), "headings": scorecard.HEADINGS, "rows": scorecard.lines(table)}
 
 
 def about(manifest: Mapping[str, Any]) -> dict[str, str]:

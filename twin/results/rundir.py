@@ -14,6 +14,7 @@ FORMAT = "data-hall-twin run, version 1"
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
 SUMMARY = "summary.csv"
+SCORECARD = "scorecard.csv"  # of a rehearsal
 REPORT = "report.html"
 FIGURES = "figures"
 PARTIAL = ".partial"  # suffix of a file that is being written

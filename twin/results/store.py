@@ -29,6 +29,7 @@ KNOWN_FILES = (
     *(rundir.table_file(table) for table in TABLES),
     rundir.METRICS,
     rundir.SUMMARY,
+    rundir.SCORECARD,
     rundir.REPORT,
     "audit.jsonl",
     "audit.snapshots",
@@ -252,6 +253,9 @@ class RunStore:
         self._close_streams(provenance)
         for table, content in arrow.items():
             self._write_table(table, content, provenance)
+        if "scorecard" in tables:
+            csv = tables["scorecard"].to_csv(index=False, lineterminator="\n")
+            rundir.write_whole(self.directory / rundir.SCORECARD, csv.encode())
         rundir.write_whole(self.directory / rundir.SUMMARY, summary_csv(metrics))
         rundir.write_whole(self.directory / rundir.METRICS, rundir.canonical_json(metrics))
         added = {

@@ -23,6 +23,8 @@ from twin.setup.refusals import REFUSALS, Refused, sentences
 from twin.setup.rollouts import rollout_of
 from twin.setup.settings import settings_of
 from twin.sim.chance import as_actions, draw_faults
+from twin.sim.operators_file import read_deeds
+from twin.sim.people import misfits_of_flags
 from twin.sim.releases import misfits
 from twin.sim.scenario import Scenario, read_scenario
 from twin.sim.simulate import Settings
@@ -123,9 +125,13 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
     workload = attempt(lambda: read_workload(hall))
     source = str(configuration.scenario.get("source") or "scenario")
     scenario = attempt(lambda: read_scenario(configuration.scenario, hall, source, hours=configuration.hours))
+    if scenario is not None and configuration.operators is not None:
+        scenario, wrong = at_the_table(scenario, hall, configuration)
+        faults += map(str, wrong)
     if scenario is not None and workload is not None and not faults:
         services = [service.name for service in workload.services]
-        faults += map(str, misfits(scenario.timeline, services, rollout, source))
+        faults += map(str, misfits(scenario.planned(), services, rollout, source))
+        faults += map(str, misfits_of_flags(scenario.planned(), response, source))
     if settings is not None:
         seconds = configuration.hours * SECONDS_PER_HOUR
         attempt(lambda: as_actions(draw_faults(settings.faults, hall, configuration.seed, seconds), hall))
@@ -139,6 +145,14 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
         greatest_clock=getattr(policy, "greatest_clock", Settings.greatest_clock),
     )
     return Parts(configuration, hall, workload, policy, scenario, chosen)
+
+
+def at_the_table(scenario: Scenario, hall: Hall, configuration: Configuration) -> tuple[Scenario, list[Fault]]:
+    """The scenario with what a team did in place of what its steps would do, and every fault in that."""
+    operators = configuration.operators or {}
+    end = configuration.hours * SECONDS_PER_HOUR
+    deeds, faults = read_deeds(operators["rows"], scenario.steps, hall, str(operators.get("file") or "operators"), end)
+    return replace(scenario, deeds=deeds), faults
 
 
 def node_list(workload: object) -> Path | None:

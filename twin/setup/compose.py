@@ -17,6 +17,7 @@ from twin.setup import stories
 from twin.setup.assembly import Parts, node_list, read_parts
 from twin.setup.configuration import Configuration, ConfigurationError, read_configuration
 from twin.setup.naming import run_name
+from twin.setup.operators import read_operators
 from twin.setup.stories import GROUPS
 
 NAMED_FOR = ("hall", "workload", "policy", "scenario")
@@ -58,6 +59,8 @@ def composed(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str
     mapping = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
     if node_list(mapping.get("workload")) is not None:
         mapping["workload"] = hall_of_choice(mapping["workload"], words)
+    if isinstance(mapping.get("operators"), str):
+        mapping["operators"] = read_operators(mapping["operators"])
     found = read_configuration(mapping)
     sources = {group: str(folder / group / f"{choices.get(group)}.yaml") for group in GROUPS}
     named = {group: choices.get(group) for group in NAMED_FOR}

@@ -19,6 +19,7 @@ VALUES = (
     "control_always",
     "greatest_restarts",
     "out",
+    "operators",
 )
 
 
@@ -51,6 +52,7 @@ class Configuration:
     control_always: bool
     greatest_restarts: int
     out: str | None
+    operators: Mapping[str, Any] | None = None  # what a team did at the table: ``file`` and ``rows``
 
     def mapping(self) -> dict[str, Any]:
         """The configuration as a manifest keeps it: :func:`read_configuration` makes the same run of it.
@@ -58,7 +60,8 @@ class Configuration:
         Where it went and which folder its story came from are left out: they say nothing about the run.
         """
         kept = {name: getattr(self, name) for name in GROUPS if name != "weather"}
-        kept |= {name: getattr(self, name) for name in VALUES if name != "out"}
+        kept |= {name: getattr(self, name) for name in VALUES if name not in ("out", "operators")}
+        kept |= {} if self.operators is None else {"operators": self.operators}
         kept["scenario"] = {key: value for key, value in self.scenario.items() if key != "source"}
         return {**kept, "weather": {"path": self.weather_path}}
 
@@ -88,6 +91,9 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
         out = str(out)  # a folder named by a number
     if not isinstance(out, str | None) or out == "":
         add("out", out, "not a path", "Give the directory that the run may write")
+    operators = mapping.get("operators")
+    if operators is not None and not (isinstance(operators, Mapping) and isinstance(operators.get("rows"), list)):
+        add("operators", operators, "no rows of a file", "Give the path of a CSV file: operators=FILE.csv")
 
     def whole(name: str, example: str) -> int:
         value = mapping.get(name)
@@ -137,4 +143,5 @@ def read_configuration(mapping: Mapping[str, Any], source: str = SOURCE) -> Conf
         control_always=always is True,
         greatest_restarts=restarts,
         out=out,
+        operators=operators,
     )

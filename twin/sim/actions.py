@@ -45,6 +45,7 @@ class Action:
     repair_seconds: float | None = None  # after ``at_seconds``; None for never
     target_kind: str | None = None
     drawn: bool = False  # by chance, not written in the story
+    surprise: bool = False  # written in the story, but the team was not told
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,16 @@ class Clause:
     outside: frozenset[str] | None = None
     saying: str = ""  # what the detail has in it
 
+    def meets(self, kind: str, level: str, name: str, detail: str) -> bool:
+        """Whether one event is meant."""
+        return (
+            kind in self.kinds
+            and self.level in (None, level)
+            and (self.inside is None or belongs(name, self.inside))
+            and (self.outside is None or not belongs(name, self.outside))
+            and self.saying in detail
+        )
+
     def select(self, events: pd.DataFrame) -> pd.DataFrame:
         """The rows of the events table that are meant, in order of time."""
         chosen = events[events["kind"].isin(self.kinds)]

@@ -70,30 +70,38 @@ class Story:
 
     def tell(self, action: Action) -> Steps:
         """Wait for an action's time, do it, and undo it at its repair."""
-        world = self.world
-        if action.at_seconds > world.env.now:
-            yield world.env.timeout(action.at_seconds - world.env.now)
-        place = f"row {action.target}" if action.target_kind == "row" else action.target or ""
-        event = world.log.add(
-            world.env.now,
-            EventKind.FAULT_DRAWN if action.drawn else EventKind.SCENARIO_ACTION,
-            self._level(action),
-            action.target or "hall",
-            root=f"{action.do} {place}".strip() + f" {clock_of(world.env.now)}",
-            detail=_drawn(action) if action.drawn else action.do,
-        )
-        if action.do == "repair":
-            self.repair(action)
-            return
-        undo = EFFECTS[action.do](self.hands, action, event)
-        if undo is None:
-            return
-        self.undo.setdefault((action.target_kind, action.target), []).append(undo)
-        if action.repair_seconds is not None:
-            yield world.env.timeout(action.repair_seconds)
+        env = self.world.env
+        if action.at_seconds > env.now:
+            yield env.timeout(action.at_seconds - env.now)
+        kind = EventKind.FAULT_DRAWN if action.drawn else EventKind.SCENARIO_ACTION
+        words = f"surprise: {action.do}" if action.surprise else action.do
+        _, undo = self.act(action, _drawn(action) if action.drawn else words, kind)
+        if undo is not None and action.repair_seconds is not None:
+            yield env.timeout(action.repair_seconds)
             if undo in self.undo.get((action.target_kind, action.target), []):
                 self.undo[(action.target_kind, action.target)].remove(undo)
                 undo()
+
+    def act(self, action: Action, detail: str, kind: EventKind) -> tuple[int, Undo | None]:
+        """Do an action now; returns its event and what undoes it."""
+        world = self.world
+        place = f"row {action.target}" if action.target_kind == "row" else action.target or ""
+        event = world.log.add(
+            world.env.now,
+            kind,
+            self._level(action),
+            action.target or "hall",
+            root=f"{action.do} {place}".strip() + f" {clock_of(world.env.now)}",
+            detail=detail,
+        )
+        if action.do == "repair":
+            self.repair(action)
+            return event, None
+        undo = EFFECTS[action.do](self.hands, action, event)
+        # what people do is taken back by a step of its own, and not by the repair of what they did it for
+        if undo is not None and kind != EventKind.OPERATOR_STEP:
+            self.undo.setdefault((action.target_kind, action.target), []).append(undo)
+        return event, undo
 
     def _level(self, action: Action) -> str:
         if action.target_kind in ("node", "feed", "breaker") and action.target is not None:

@@ -1,7 +1,7 @@
 """The timeline: every event of software and facility, with what caused it and the incident it belongs to."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -26,6 +26,7 @@ class EventLog:
         self._detail: list[str] = []
         self._taken = 0
         self._incidents = 0
+        self.heard: Callable[[int], None] | None = None  # is told the number of every event
 
     def __len__(self) -> int:
         return len(self._time)
@@ -108,7 +109,10 @@ class EventLog:
         self._incident.append(incident)
         self._value.append(NO_VALUE if value is None else value)
         self._detail.append(detail)
-        return len(self) - 1
+        event = len(self) - 1
+        if self.heard is not None:
+            self.heard(event)
+        return event
 
     def root(self, event: int) -> str:
         """The named root cause of an event."""

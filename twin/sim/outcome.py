@@ -118,6 +118,7 @@ def racks_table(world: World) -> pd.DataFrame:
             "trays": np.diff(topology.rack_tray0),
             "position": [rack.position for rack in racks],
             "slowdown_celsius": plant.c.rack["t_slow"],
+            "rack_class": [rack.rack_class.name for rack in racks],
         }
     )
 

@@ -9,14 +9,18 @@ from twin.hall.parts import Hall, NodeKind
 from twin.sim.action_checks import targets_of
 from twin.sim.actions import ACTIONS, Action, ActionSpec
 from twin.sim.expectations import Expectation, read_expectation
+from twin.sim.operators import Deed, Step, Surprise, read_reactions, read_steps, read_surprise
 from twin.sim.written import Unfit, clock_of, duration, seconds_of
 from twin.units import SECONDS_PER_HOUR
 
 #: keys of a scenario. ``choose`` and ``settings`` say which run the story is told on; ``short`` is a brief form of it
-KEYS = ("name", "purpose", "moral", "hours", "timeline", "expectations", "choose", "settings", "short", "source")
+KEYS = (
+    "name", "purpose", "moral", "hours", "timeline", "surprises", "reactions", "operators", "expectations", "choose",
+    "settings", "short", "source",
+)  # fmt: skip
 TARGET_KEYS = ("loop", "feed", "node", "breaker", "rack", "row", "zone")
 #: what the short form may replace: everything but who the story is
-SHORT_KEYS = ("hours", "timeline", "expectations", "choose", "settings")
+SHORT_KEYS = ("hours", "timeline", "surprises", "reactions", "operators", "expectations", "choose", "settings")
 
 
 class ScenarioError(ValueError):
@@ -39,6 +43,23 @@ class Scenario:
     timeline: tuple[Action, ...]
     expectations: tuple[Expectation, ...]
     hours: float | None = None  # length of the run it is told on; None for any
+    surprises: tuple[Surprise, ...] = ()
+    steps: tuple[Step, ...] = ()  # of the operators, when it is a script to rehearse
+    deeds: tuple[Deed, ...] | None = None  # what the team did at the table, in place of what the steps would do
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether people have something to do in it."""
+        return bool(self.steps) or self.deeds is not None
+
+    def planned(self) -> tuple[Action, ...]:
+        """Every action that may come: of the timeline, of surprises, and of people."""
+        people: Iterable[Step | Deed] = self.steps if self.deeds is None else self.deeds
+        return (
+            *self.timeline,
+            *(each.action for each in self.surprises),
+            *(action for each in people for action in each.actions),
+        )
 
 
 #: a day on which nothing is done to the hall and nothing is asked of it
@@ -64,21 +85,21 @@ def read_scenario(mapping: Mapping[str, Any], hall: Hall, source: str, *, hours:
     ``source`` is the file that messages name. ``hours`` [h] is the length of the run, by default the scenario's own;
     an action after it is a fault. Raises :class:`ScenarioError` with every fault.
     """
-    reader = _Reader(hall, source)
+    reader = Reader(hall, source)
     return reader.scenario(mapping, hours)
 
 
 def read_timeline(entries: Iterable[Mapping[str, Any]], hall: Hall, source: str) -> tuple[Action, ...]:
     """Actions of a timeline alone, checked against a hall. Raises :class:`ScenarioError` with every fault."""
-    reader = _Reader(hall, source)
+    reader = Reader(hall, source)
     timeline = reader.timeline(list(entries), None)
     if reader.faults:
         raise ScenarioError(reader.faults)
     return timeline
 
 
-class _Reader:
-    """Collects faults while it reads one scenario."""
+class Reader:
+    """Reads the entries of a scenario, and collects faults."""
 
     def __init__(self, hall: Hall, source: str) -> None:
         self.hall = hall
@@ -95,11 +116,20 @@ class _Reader:
         own = self.hours(mapping.get("hours"))
         end = own if hours is None else hours
         texts = {key: self.text(mapping, key, needed=key != "moral") for key in ("name", "purpose", "moral")}
-        timeline = self.timeline(mapping.get("timeline"), None if end is None else end * SECONDS_PER_HOUR)
+        until = None if end is None else end * SECONDS_PER_HOUR
+        timeline = self.timeline(mapping.get("timeline"), until)
+        surprises = tuple(
+            each
+            for index, entry in enumerate(self.listed(mapping.get("surprises"), "surprises"))
+            if (each := read_surprise(entry, f"surprises[{index}]", self, until)) is not None
+        )
+        known = (*timeline, *(each.action for each in surprises))
+        reactions = read_reactions(mapping.get("reactions"), self)
+        steps = read_steps(self.listed(mapping.get("operators"), "operators"), known, reactions, self, until)
         expectations = self.expectations(mapping.get("expectations"), timeline)
         if self.faults:
             raise ScenarioError(self.faults)
-        return Scenario(texts["name"], texts["purpose"], texts["moral"], timeline, expectations, own)
+        return Scenario(texts["name"], texts["purpose"], texts["moral"], timeline, expectations, own, surprises, steps)
 
     def hours(self, written: Any) -> float | None:
         if written is None:

@@ -18,6 +18,7 @@ from twin.policy.profile import Profiles
 from twin.policy.protocol import Policy
 from twin.results.kinds import EventKind
 from twin.results.metrics import compute_metrics
+from twin.results.scorecard import by_outcome
 from twin.results.store import RunStore
 from twin.sim import capping
 from twin.sim.chance import as_actions, draw_faults
@@ -26,6 +27,8 @@ from twin.sim.expectations import Outcome, evaluate
 from twin.sim.faults import Story
 from twin.sim.forecasting import Forecasts
 from twin.sim.log import EventLog
+from twin.sim.operators import draw_surprises
+from twin.sim.operators_run import Team
 from twin.sim.outcome import flow_residual, profiles_table, tables_of, totals_of
 from twin.sim.people import misfits_of_flags
 from twin.sim.protection import Protection
@@ -112,8 +115,9 @@ def simulate(
     that ``settings`` lets come by chance. ``watch`` is handed the world before time starts, and may start processes in
     it: whoever checks the plant looks at its truth that way.
     """
-    unfit = misfits(scenario.timeline, [each.name for each in workload.services], settings.rollout, scenario.name)
-    unfit += misfits_of_flags(scenario.timeline, settings.response, scenario.name)
+    planned = scenario.planned()
+    unfit = misfits(planned, [each.name for each in workload.services], settings.rollout, scenario.name)
+    unfit += misfits_of_flags(planned, settings.response, scenario.name)
     if unfit:
         raise ScenarioError(unfit)
     chance = draw_faults(settings.faults, hall, seed, until)
@@ -183,8 +187,11 @@ def simulate(
     env.process(_arrivals(world, scheduler, later, services, gpus_per_tray))
     if services:
         env.process(serve(world, list(services.values())))
-    for action in (*scenario.timeline, *as_actions(chance, hall)):
+    for action in (*scenario.timeline, *draw_surprises(scenario.surprises, seed), *as_actions(chance, hall)):
         env.process(story.tell(action))
+    team = Team(world, story, scenario.steps, scenario.deeds, seed) if scenario.is_rehearsal else None
+    if team is not None:
+        team.start()
     if settings.capping:
         capping.install(world)
     if response is not None:
@@ -217,6 +224,9 @@ def simulate(
     tables["tolerances"] = table_of([*drawn.rows, *world.sensors.draws()])
     arrived = len(world.runs)
     totals = totals_of(world, ended, ledger.balance(arrived))
+    if team is not None:
+        tables["scorecard"] = team.scorecard(ended)
+        totals["operators"] = by_outcome(tables["scorecard"])
     if forecasts is not None:
         totals["forecast"] = forecasts.figures()
     metrics = compute_metrics(tables, totals)
