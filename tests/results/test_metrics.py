@@ -254,8 +254,8 @@ def test_every_measure_has_a_unit_and_every_unit_a_measure(story_run) -> None:
     keys = [key for key, _ in flatten(metrics) if key != "pue_boundary"]
     assert [key for key in keys if measure(key) is None] == []
     heads = {key.split(".")[0] for key in keys}
-    # the made-up jobs do not record the first; nobody forecast, and nothing was rolled out
-    optional = {"throttled_gpu_seconds_by_kind", "forecast", "rollouts"}
+    # the made-up jobs do not record the first; nobody forecast or rehearsed, and nothing was rolled out
+    optional = {"throttled_gpu_seconds_by_kind", "forecast", "operators", "rollouts"}
     assert {column.name.split(".")[0] for column in METRICS} - heads == optional
     assert measure("waits.training.jobs").unit == "1"
     assert measure("waits.training.wait_seconds_max").unit == "s"

@@ -1,0 +1,62 @@
+"""Rehearsals from the command line: a team's record in place of the script's reactions, and a run made again of it."""
+
+import filecmp
+import json
+
+ROWS = """time,role,action,target
+00:01:30,on_call,turn work down,
+00:04:30,operator,close the breaker,row A/feed B
+"""
+STORY = """
+purpose: A breaker trips for nothing while people watch.
+hours: 0.1
+choose: {hall: small}
+timeline:
+  - {at: 60, do: breaker_nuisance_trip, breaker: row A/feed B}
+reactions: {on_call: 30 s, operator: {median: 60 s, spread: 1.5}}
+operators:
+  - {step: turn work down, role: on_call, do: set_flag, flag: scale_back, variant: halved, within: 1 min of breaker trip}
+  - {step: close the breaker, role: operator, do: breaker_close, breaker: row A/feed B, within: 3 min of breaker trip}
+expectations:
+  - some: breaker reclosed
+"""
+
+
+def test_a_teams_record_changes_the_run_and_its_score_and_is_kept_with_it(twin, tmp_path):
+    (tmp_path / "story.yaml").write_text(STORY)
+    (tmp_path / "team.csv").write_text(ROWS)
+    ended = twin("run", "scenario=story.yaml", "operators=team.csv", "out=run")
+    assert ended.code == 0, ended.err
+    assert "1 of 2 steps met their deadline, 1 late" in ended.out
+    assert "late: 30 s after its deadline" in ended.out
+    card = (tmp_path / "run" / "scorecard.csv").read_text().splitlines()
+    assert card[1].startswith(
+        "turn work down,on_call,set_flag scale_back = halved,hall,breaker trip,60.0,120.0,90.0,30.0,"
+    )
+    assert card[2].startswith(
+        "close the breaker,operator,breaker_close,row A/feed B,breaker trip,60.0,240.0,270.0,-30.0,late"
+    )
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["operators"]["by_role"]["operator"]["late"] == 1
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "How the team did" in page
+    assert "late: 30 s after its deadline" in page
+    (tmp_path / "team.csv").unlink()
+    assert twin("run", "--again", "run", "out=again").code == 0
+    for name in ("events.parquet", "scorecard.parquet"):
+        assert filecmp.cmp(tmp_path / "run" / name, tmp_path / "again" / name, shallow=False)
+
+
+def test_a_record_that_makes_no_sense_is_refused_with_all_its_faults(twin, tmp_path):
+    (tmp_path / "story.yaml").write_text(STORY)
+    (tmp_path / "team.csv").write_text("time,role,action,target\nnow,on_call,turn work down,\n00:02:00,oncall,dance,\n")
+    ended = twin("run", "scenario=story.yaml", "operators=team.csv", "out=run")
+    assert ended.code == 3
+    assert "team.csv: line 2, time = 'now': not a time" in ended.err
+    assert "team.csv: line 3, role = 'oncall': unknown role. Did you mean 'on_call'?" in ended.err
+    assert "team.csv: line 3, action = 'dance'" in ended.err
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "team.csv").write_text("when,role,action\n")
+    ended = twin("run", "scenario=story.yaml", "operators=team.csv", "out=run")
+    assert ended.code == 3
+    assert "team.csv: line 1 = 'when': unknown column" in ended.err
+    assert twin("run", "scenario=story.yaml", "operators=none.csv", "out=run").code == 3
