@@ -15,7 +15,8 @@ timeline:
   - {at: 60, do: breaker_nuisance_trip, breaker: row A/feed B}
 reactions: {on_call: 30 s, operator: {median: 60 s, spread: 1.5}}
 operators:
-  - {step: turn work down, role: on_call, do: set_flag, flag: scale_back, variant: halved, within: 1 min of breaker trip}
+  - {step: turn work down, role: on_call, do: set_flag, flag: scale_back, variant: halved,
+     within: 1 min of breaker trip}
   - {step: close the breaker, role: operator, do: breaker_close, breaker: row A/feed B, within: 3 min of breaker trip}
 expectations:
   - some: breaker reclosed
