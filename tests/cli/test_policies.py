@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from twin.cli.exits import Exit
@@ -101,6 +102,14 @@ def test_a_heavy_day_trips_under_first_fit_and_not_under_the_aware_policy(twin):
         twin("run", "workload=heavy", f"policy={policy}", "policy.audit=false", f"out={policy}")
         found[policy] = metrics(Path(policy))["breaker_trips_total"]
     assert found["first_fit"] > 0 and found["thermal_aware"] == 0
+
+
+@pytest.mark.long
+def test_on_a_default_day_headroom_that_was_claimed_holds_and_no_limit_is_passed(twin):
+    twin("run", "policy.audit=false", "out=day")
+    assert metrics(Path("day"))["forecast"]["sustained"]["held_ratio"] >= 0.95
+    breakers = pd.read_parquet("day/breakers.parquet").query("level in ('ups', 'pdu', 'row')")
+    assert (breakers["current_amperes_max"] <= 1.01 * 0.85 * breakers["rating_amperes"]).all()
 
 
 def test_what_a_policy_offers_beside_decisions_reaches_the_run(twin):

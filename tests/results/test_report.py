@@ -6,12 +6,15 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from twin.results import report, wording
-from twin.results.figures import breaker_margins, losses_by_cause, throttling
+from twin.results.drawing import new_figure
+from twin.results.figures import _currents, breaker_margins, losses_by_cause, throttling
 from twin.results.floor import floor_positions, hall_map
+from twin.results.grid import Grid
 from twin.results.narrative import overloaded, stories, verdict
 from twin.results.read import read_run
 from twin.results.rundir import RunError
@@ -91,6 +94,36 @@ def test_a_quiet_day_says_that_nothing_happened(make_run: Callable[..., Path], t
 def test_a_stopped_run_is_marked_at_the_top(make_run: Callable[..., Path], tmp_path: Path) -> None:
     _, text = read_page(report.write_report(make_run(tmp_path / "run", windows=12, complete=False)))
     assert "This run was stopped before its end. Everything below covers its beginning only." in text
+
+
+def test_forecasts_are_told_in_per_cent_and_minutes_and_claims_with_what_held(story_run: Path) -> None:
+    run = read_run(story_run)
+    found = {
+        "rack": {"count": 12474, "bias": -0.0016, "mean_absolute_error": 0.035, "absolute_error_p90": 0.091},
+        "row": {"count": 0, "bias": None, "mean_absolute_error": None, "absolute_error_p90": None},
+        "recovery": {"count": 3, "bias_seconds": 90.0, "mean_absolute_error_seconds": 120.0,
+                     "absolute_error_seconds_p90": 300.0},
+        "sustained": {"claims": 11086, "held_ratio": 0.8},
+    }  # fmt: skip
+    pictures = dict.fromkeys(("hall_map", "timeline", "breaker_margins"), "<svg></svg>")
+    told = report.render(type(run)(run.directory, run.manifest, {**run.metrics, "forecast": found}), pictures)
+    for said in ("11,086 times", "80 % held", "12,474", "-0.16 %", "3.5 %", "9.1 %", "1.5 min", "2 min", "5 min"):
+        assert said in told.replace("−", "-")
+    assert "power of a row" not in told  # nothing was forecast of rows
+    assert "What the policy forecast" not in report.render(run, pictures)
+
+
+def test_the_share_of_ratings_that_a_policy_may_use_is_drawn_where_it_has_one() -> None:
+    policy = {"name": "thermal_aware", "permitted": {"limit_utilisation": 0.85}}
+    assert report.permitted_of({"configuration": {"policy": policy}}) == 0.85
+    assert report.permitted_of({"configuration": {"policy": {"name": "first_fit"}}}) is None
+    phases = Grid(np.array([0.0, 60.0]), ("f/L1",), {"current_amperes_max": np.array([[50.0], [80.0]])})
+    breakers = pd.DataFrame({"name": ["f"], "rating_amperes": [100.0]})
+    for permitted, levels in ((0.85, [100.0, 85.0]), (None, [100.0])):
+        axes = new_figure(2.0).subplots()
+        _currents(axes, phases, breakers, permitted)
+        flat = [line.get_ydata()[0] for line in axes.lines if len(set(line.get_ydata())) == 1]
+        assert flat == pytest.approx(levels)
 
 
 def test_books_that_do_not_balance_are_called_out(story_run: Path) -> None:

@@ -157,6 +157,23 @@ def test_a_service_is_busy_for_its_mean_over_a_day(shipped):
         assert service.replicas == sum(job.service == service.name for job in draw(spec).jobs)
 
 
+def test_replicas_declare_what_the_peak_of_their_day_asks(shipped):
+    """By hand for `chat`: 0.6 × 1.35 × exp(2 × 0.08) = 0.9505 busy, 0.12 + 0.9505 × 0.63 of the dynamic range."""
+    spec = read_spec(shipped("default"))
+    workload = draw(spec)
+    declared = {job.service: job.declared_utilisation for job in workload.jobs if job.service}
+    assert declared["chat"] == pytest.approx(0.12 + 0.63 * 0.6 * 1.35 * math.exp(0.16), rel=1e-12)
+    for service, mix in zip(workload.services, spec.services, strict=True):
+        work = (
+            service.prompt_tokens / mix.prefill_tokens_per_second + service.output_tokens / mix.decode_tokens_per_second
+        )
+        busy = (work / service.replicas).reshape(1440, 60).mean(axis=1)
+        drawn = service.idle_utilisation + busy * (service.full_utilisation - service.idle_utilisation)
+        peak = slice(int(mix.peak_hour - 1) * 60, int(mix.peak_hour + 1) * 60)
+        assert np.mean(drawn[peak] > declared[service.name]) < 0.1  # 2.3 % is expected of long noise
+        assert drawn.max() > 0.9 * declared[service.name]  # and it is not much more than that
+
+
 def test_a_small_hall_leaves_out_gangs_that_it_could_not_hold(shipped):
     workload = draw(read_spec(shipped("heavy")), trays=72)
     assert workload.provenance["gangs_left_out"]["training"] == [576, 288, 144]

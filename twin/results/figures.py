@@ -66,18 +66,20 @@ def day_timeline(
     *,
     warmup_seconds: float = 0.0,
     slowdown_celsius: float | None = None,
+    permitted: float | None = None,
 ) -> Figure:
     """The run over time, panels stacked: IT power by row, phase currents against ratings, temperatures, jobs, events.
 
     ``series`` has the levels hall, row, phase, rack and loop; ``events`` and ``breakers`` are tables. Lines are means
-    over an interval, the bands around them reach from its lowest to its highest value.
+    over an interval, the bands around them reach from its lowest to its highest value. ``permitted`` is the share of
+    breakers' ratings that the run's policy may use.
     """
     hall = series["hall"]
     with style():
         figure = new_figure(9.4)
         panels = figure.subplots(5, 1, sharex=True, height_ratios=(2.2, 2.2, 2.2, 1.5, 1.3))
         _power(panels[0], hall, series["row"])
-        _currents(panels[1], series["phase"], breakers)
+        _currents(panels[1], series["phase"], breakers, permitted)
         _temperatures(panels[2], series, slowdown_celsius)
         _jobs(panels[3], hall)
         _events(panels[4], events)
@@ -113,7 +115,7 @@ def _power(axes: Axes, hall: Grid, rows: Grid) -> None:
     _legend(axes)
 
 
-def _currents(axes: Axes, phases: Grid, breakers: pd.DataFrame) -> None:
+def _currents(axes: Axes, phases: Grid, breakers: pd.DataFrame, permitted: float | None) -> None:
     quiet(axes)
     rating = dict(zip(breakers["name"], breakers["rating_amperes"], strict=True))
     feed_of = [name.rsplit("/", 1)[0] for name in phases.names]
@@ -143,6 +145,9 @@ def _currents(axes: Axes, phases: Grid, breakers: pd.DataFrame) -> None:
         axes.plot(phases.times, hottest[:, at], color=colour, lw=1.1, ls=line, label=feeds[at])
     if rated:
         axes.axhline(100.0, color=ALARM, lw=1.0, ls=(0, (6, 3)))
+        if permitted is not None:
+            label = f"permitted: {number(100.0 * permitted)} %"
+            axes.axhline(100.0 * permitted, color=DARK, lw=0.9, ls=(0, (1, 2)), label=label)
     axes.set_ylim(bottom=0.0)
     _legend(axes)
 

@@ -79,6 +79,7 @@ def figures(run: Run) -> dict[str, Figure]:
             breakers,
             warmup_seconds=warmup,
             slowdown_celsius=None if slowdown is None or pd.isna(slowdown) else float(slowdown),
+            permitted=permitted_of(run.manifest),
         ),
         "breaker_margins": breaker_margins(breakers),
     }
@@ -87,6 +88,14 @@ def figures(run: Run) -> dict[str, Figure]:
     if (losses["amount"] > 0.0).any():
         found["losses"] = losses_by_cause(losses)
     return found
+
+
+def permitted_of(manifest: Mapping[str, Any]) -> float | None:
+    """Share of breakers' ratings [1] that the run's policy may use; None for a policy that knows no such share."""
+    found: Any = manifest.get("configuration")
+    for key in ("policy", "permitted", "limit_utilisation"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return float(found) if isinstance(found, int | float) else None
 
 
 def render(run: Run, pictures: Mapping[str, str]) -> str:
@@ -106,6 +115,8 @@ def render(run: Run, pictures: Mapping[str, str]) -> str:
         expectations=expectations(run.table("events")),
         rollouts=run.metrics.get("rollouts") or {},
         scorecard=rehearsal(run),
+        forecasts=forecasts(run.metrics.get("forecast") or {}),
+        claims=(run.metrics.get("forecast") or {}).get("sustained"),
         pictures={name: Markup(picture) for name, picture in pictures.items()},
         stories=told,
         stories_left_out=untold,
@@ -244,6 +255,28 @@ def cards(metrics: Mapping[str, Any]) -> list[Card]:
     if m["capped_gpu_seconds"]:
         found.append(Card("power-capped", say.gpu_hours(m["capped_gpu_seconds"]), "by policy or rack firmware"))
     return found
+
+
+#: forecasts by their key: what was said, its unit here, how many of that make the measure's, and the measures' suffix
+FORECASTS = (
+    ("rack", "power of a rack, of its nameplate", "%", 0.01, ""),
+    ("row", "power of a row, of its racks' nameplates", "%", 0.01, ""),
+    ("phase", "current of a line, of its rating", "%", 0.01, ""),
+    ("loop", "heat of a loop, of its exchanger's rating", "%", 0.01, ""),
+    ("recovery", "when what was above its limit is back", "min", 60.0, "_seconds"),
+)
+
+
+def forecasts(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Rows of what a policy forecast and how far off it was: bias, mean size and 90th percentile of its errors."""
+    rows = []
+    for key, what, unit, size, suffix in FORECASTS:
+        found = metrics.get(key) or {}
+        if found.get("count"):
+            names = (f"bias{suffix}", f"mean_absolute_error{suffix}", f"absolute_error{suffix}_p90")
+            bias, mean, p90 = (f"{wording.number(found[name] / size)} {unit}" for name in names)
+            rows.append({"what": what, "count": f"{found['count']:,}", "bias": bias, "mean": mean, "p90": p90})
+    return rows
 
 
 def jobs_hit(jobs: pd.DataFrame) -> dict[str, Any]:

@@ -218,7 +218,7 @@ class JobRun:
             self.degrade()
         self.starts += 1
         # what draws most of its start and its work is still to come
-        world.declare(self.trays, max(phase.utilisation for phase in (*first, job.steady)))
+        world.declare(self.trays, max((job.declared_utilisation, *(phase.utilisation for phase in first))))
         self._power(first[0] if first else job.steady)
         self._process = world.env.process(self._life(first))
 
@@ -236,7 +236,7 @@ class JobRun:
         self._phase = phase.name
         self._drawing = phase
         if phase is job.steady:
-            world.declare(self.trays, phase.utilisation)
+            world.declare(self.trays, job.declared_utilisation)
         largest = 0.0
         if phase.swing > 0.0 and len(self.trays):
             largest = float(world.tray_watts[self.trays].sum()) / len(self.trays)

@@ -139,7 +139,7 @@ class Scheduler:
             trays=job.trays,
             one_rack=job.trays <= trays_of_rack and not (job.service and job.trays > trays_of_rack),
             priority=job.priority,
-            power_watts_per_tray=float(round(self._usual[0] + job.steady.utilisation * self._usual[1])),
+            power_watts_per_tray=float(round(self._usual[0] + job.declared_utilisation * self._usual[1])),
             peak_watts_per_tray=float(round(self._usual[0] + self._peak(job) * self._usual[1])),
         )
         if run.pin is not None:
@@ -167,8 +167,8 @@ class Scheduler:
 
     @staticmethod
     def _peak(job: Job) -> float:
-        """Greatest mean utilisation among a job's phases."""
-        return max(phase.utilisation for phase in (*job.startup, job.steady))
+        """Greatest utilisation that is declared of a job's phases."""
+        return max((job.declared_utilisation, *(phase.utilisation for phase in job.startup)))
 
     def _place(self, run: JobRun, racks: tuple[tuple[str, int], ...]) -> None:
         world = self.world

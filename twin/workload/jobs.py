@@ -55,6 +55,12 @@ class Job:
     service: str | None = None  # the service that this replica belongs to
     gpus: int | None = None  # GPUs asked for, when fewer than its trays hold (shared trays of a trace)
     source: str = ""  # trace row it came from
+    busiest: float = 0.0  # utilisation on its day's peak by its owner's word, where that is above its steady phase's
+
+    @property
+    def declared_utilisation(self) -> float:
+        """What its owner says that its steady work will use at most, of the dynamic range."""
+        return max(self.steady.utilisation, self.busiest)
 
 
 @dataclass(frozen=True)

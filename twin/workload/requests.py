@@ -59,9 +59,21 @@ def service_of(mix: ServiceMix, name: str, replicas: int, prompt: Floats, output
     )
 
 
-def replica_jobs(service: Service, spec: SyntheticSpec, *, seed: int) -> tuple[Job, ...]:
-    """One job without end per replica, in flight from before the start (submitted a day ago, one after another)."""
+def busiest(mix: ServiceMix) -> float:
+    """Busy share of replicas [1] on the peak of a day: the mean rate's peak, and two standard deviations of its noise.
+
+    ``min(1, mean · (1 + A) · exp(2σ))``, as :func:`draw_requests` has rates.
+    """
+    return min(1.0, mix.mean_utilisation * (1.0 + mix.diurnal_amplitude) * math.exp(2.0 * mix.noise))
+
+
+def replica_jobs(service: Service, spec: SyntheticSpec, *, seed: int, busy: float = 1.0) -> tuple[Job, ...]:
+    """One job without end per replica, in flight from before the start (submitted a day ago, one after another).
+
+    ``busy`` is the share of their time [1] that their owner declares replicas to be busy at most.
+    """
     mean = 0.5 * (service.idle_utilisation + service.full_utilisation)
+    most = service.idle_utilisation + busy * (service.full_utilisation - service.idle_utilisation)
     startup = (
         Phase("load", SERVICE_LOAD_SECONDS, SERVICE_LOAD_UTILISATION),
         Phase("compile", SERVICE_WARMUP_SECONDS, SERVICE_WARMUP_UTILISATION, service.swing),
@@ -83,6 +95,7 @@ def replica_jobs(service: Service, spec: SyntheticSpec, *, seed: int) -> tuple[J
             speed_exponent=service.speed_exponent,
             elapsed_seconds=float(ages[number]),
             service=service.name,
+            busiest=most,
         )
         for number in range(service.replicas)
     )
