@@ -61,3 +61,31 @@ def test_a_record_that_makes_no_sense_is_refused_with_all_its_faults(twin, tmp_p
     assert ended.code == 3
     assert "team.csv: line 1 = 'when': unknown column" in ended.err
     assert twin("run", "scenario=story.yaml", "operators=none.csv", "out=run").code == 3
+
+
+def test_an_incident_and_a_postmortem_are_told_of_a_run(twin, tmp_path):
+    (tmp_path / "story.yaml").write_text(STORY)
+    assert twin("run", "scenario=story.yaml", "out=run").code == 0
+    told = twin("incident", "run", "--at", "00:02:00")
+    assert told.code == 0
+    assert "since 00:01:00: breaker row A/feed B tripped" in twin("incident", "run", "--at", "61 s").out
+    assert "flag scale_back = halved for the hall, set by on_call team at 00:01:30" in told.out
+    found = json.loads(twin("incident", "run", "--at", "2 min", "--json").out)
+    assert (found["state"], found["flags"][0]["flag"], len(found["racks"])) == ("quiet", "scale_back", 4)
+    page = twin("postmortem", "run", "--markdown").out
+    for words in (
+        "# Post-mortem of", "No release to judge.", "No rack to judge.", "scale_back = halved for the hall, set by on",
+        "| gb200_nvl72 | 288 |", "2 of 2 steps met their deadline.", "row A/feed B breaker nuisance trip 00:01:00",
+    ):  # fmt: skip
+        assert words in page, words
+    assert json.loads(twin("postmortem", "run", "--json").out)["scorecard"]["by_role"]["operator"]["met"] == 1
+    assert "How the team did" in twin("postmortem", "run").out
+
+
+def test_a_time_or_a_run_that_is_none_is_refused(twin, tmp_path):
+    (tmp_path / "story.yaml").write_text(STORY)
+    assert twin("incident", "nowhere", "--at", "60").code == 3
+    assert twin("postmortem", "nowhere").code == 3
+    ended = twin("incident", "nowhere", "--at", "12:30")
+    assert ended.code == 3
+    assert "--at = '12:30'" in ended.err

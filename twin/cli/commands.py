@@ -24,6 +24,13 @@ COMMANDS: tuple[Command, ...] = (
     Command("ladder", "twin.cli.ladder", "ladder show [NAME]", "print what the response ladder does, rung by rung"),
     Command("compare", "twin.cli.compare", "compare RUN RUN ...", "paired differences of runs of the same worlds"),
     Command("report", "twin.cli.report", "report RUN", "write a run's report.html again from its tables"),
+    Command(
+        "incident",
+        "twin.cli.incident",
+        "incident RUN --at TIME",
+        "what was happening then, and how it stood",
+    ),
+    Command("postmortem", "twin.cli.postmortem", "postmortem RUN", "what a run teaches of canary, shutdown and flags"),
     Command("init", "twin.cli.init", "init DIR", "copy conf/ and scenarios/ out to edit"),
     Command(
         "validate", "twin.cli.validate", "validate [CASE ...]", "hold the physics against standards, makers and papers"

@@ -1,0 +1,131 @@
+"""Troubles of the facility with their beginning and end, and flags with theirs: pure functions of the events table."""
+
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+
+from twin.results.kinds import EventKind
+
+K = EventKind
+#: what begins a trouble → what ends it
+ENDS: dict[str, EventKind] = {
+    K.PUMP_LOST: K.PUMP_RESTORED,
+    K.PUMP_DEGRADED: K.PUMP_RESTORED,
+    K.VALVE_STUCK: K.VALVE_FREED,
+    K.EXCHANGER_FOULED: K.EXCHANGER_CLEANED,
+    K.FILTER_CLOGGED: K.FILTER_CLEANED,
+    K.WATER_LOST: K.WATER_RESTORED,
+    K.WATER_DRIFTED: K.WATER_CORRECTED,
+    K.CHILLER_TRIPPED: K.CHILLER_RESTARTED,
+    K.CRAH_LOST: K.CRAH_RESTORED,
+    K.WEATHER_HOT: K.WEATHER_OVER,
+    K.INTERFACE_WORSENED: K.INTERFACE_RENEWED,
+    K.PHASE_LOST: K.PHASE_RESTORED,
+    K.UTILITY_LOST: K.UTILITY_RESTORED,
+    K.FEED_LOST: K.FEED_RESTORED,
+    K.BREAKER_TRIP: K.BREAKER_RECLOSED,
+    K.TELEMETRY_LOST: K.TELEMETRY_RESTORED,
+}
+#: of these, what takes cooling away
+COOLING = frozenset(
+    (
+        K.PUMP_LOST, K.PUMP_DEGRADED, K.VALVE_STUCK, K.EXCHANGER_FOULED, K.FILTER_CLOGGED, K.WATER_LOST,
+        K.WATER_DRIFTED, K.CHILLER_TRIPPED, K.CRAH_LOST, K.WEATHER_HOT, K.INTERFACE_WORSENED,
+    )
+)  # fmt: skip
+SET = re.compile(r"(?P<flag>\S+) = (?P<variant>\S+?)(?: by (?P<by>[^;]+))?; (?P<why>.*)")
+OVER = re.compile(r"(?P<flag>\S+) (?:cleared|expired)")
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A trouble of one thing; ``ended`` is None while it lasts."""
+
+    kind: str
+    level: str
+    name: str
+    root: str
+    begun: float
+    ended: float | None
+
+    def lasts(self, time: float) -> bool:
+        """Whether it is under way at a time [s]."""
+        return self.begun <= time and (self.ended is None or self.ended > time)
+
+    @property
+    def cools_less(self) -> bool:
+        """Whether it takes cooling away."""
+        return self.kind in COOLING
+
+
+@dataclass(frozen=True)
+class Held:
+    """A flag that was set for a place, from the first of its variants to its end; None while it is set."""
+
+    flag: str
+    level: str
+    name: str
+    variant: str  # the last
+    by: str  # empty for the policy
+    why: str
+    begun: float
+    ended: float | None
+
+    def lasts(self, time: float) -> bool:
+        """Whether it is set at a time [s]."""
+        return self.begun <= time and (self.ended is None or self.ended > time)
+
+
+def troubles(events: pd.DataFrame) -> list[Trouble]:
+    """Every trouble in order of its beginning. A thing that has one already gets no second of the same kind."""
+    found: list[Trouble] = []
+    begins = {ending: [kind for kind, end in ENDS.items() if end == ending] for ending in set(ENDS.values())}
+    for row in _rows(events[events["kind"].isin([*ENDS, *begins])]):
+        mine = [i for i, each in enumerate(found) if each.name == row["name"] and each.ended is None]
+        if row["kind"] in ENDS:
+            if not any(found[i].kind == row["kind"] for i in mine):
+                root = str(row["root"])
+                found.append(Trouble(row["kind"], row["level"], row["name"], root, float(row["time_seconds"]), None))
+            continue
+        for i in mine:
+            each = found[i]
+            if each.kind in begins[row["kind"]]:
+                ended = float(row["time_seconds"])
+                found[i] = Trouble(each.kind, each.level, each.name, each.root, each.begun, ended)
+    return found
+
+
+def held_flags(events: pd.DataFrame) -> list[Held]:
+    """Every flag that was set, in order of its beginning; another variant or a renewal goes on with the same."""
+    found: list[Held] = []
+    for row in _rows(events[events["kind"].isin([K.FLAG_SET, K.FLAG_CLEARED])]):
+        parts = (SET if row["kind"] == K.FLAG_SET else OVER).match(row["detail"])
+        if parts is None:
+            continue
+        place = (parts["flag"], row["level"], row["name"])
+        at = float(row["time_seconds"])
+        mine = next(
+            (i for i, each in enumerate(found) if (each.flag, each.level, each.name) == place and each.ended is None),
+            None,
+        )
+        if row["kind"] == K.FLAG_CLEARED:
+            if mine is not None:
+                found[mine] = Held(**{**found[mine].__dict__, "ended": at})
+        elif mine is not None:
+            found[mine] = Held(**{**found[mine].__dict__, "variant": parts["variant"]})
+        else:
+            found.append(Held(*place, parts["variant"], parts["by"] or "", parts["why"], at, None))
+    return found
+
+
+def racks_of(racks: pd.DataFrame, level: str, name: str) -> list[str]:
+    """Racks that a place has: a rack, row or loop; every rack for what is no place among racks."""
+    column = {"rack": "name", "row": "row", "loop": "loop"}.get(level)
+    if column is None:
+        return list(racks["name"])
+    return list(racks.loc[racks[column] == name, "name"])
+
+
+def _rows(events: pd.DataFrame) -> list[dict]:
+    return events.sort_values(["time_seconds", "event"]).to_dict("records")
