@@ -182,6 +182,51 @@ def test_a_tray_that_is_off_does_not_swing(small):
     assert plant.d.cv2[b] * plant.w.node_p[_node(small, "A-01/feed A")] ** 2 == pytest.approx(swing**2, rel=1e-9)
 
 
+def _variances(plant: Plant) -> np.ndarray:
+    """W² at every node, from the trays' inputs alone: each gang's deviations added up the tree, and squared."""
+    c, u, d = plant.c, plant.u, plant.d
+    found = np.zeros(len(c.node))
+    for gang in sorted(set(u.tray["gang"][u.tray["gang"] >= 0].tolist())):
+        amplitude = np.zeros(len(c.node))
+        for rack in range(len(c.rack)):
+            trays = np.arange(c.tray0[rack], c.tray0[rack + 1])
+            mine = trays[(u.tray["gang"][trays] == gang) & (u.tray["on"][trays] == 1)]
+            sigma = u.tray["sigma"][mine].sum() / c.rack["shelf_eta"][rack]
+            watts = smoothed_swing(sigma, 1.0, c.rack["smoothing"][rack])
+            for feed in range(2):
+                node = c.rack_feed[rack, feed]
+                while node >= 0:
+                    amplitude[node] += d.share[rack, feed] * watts
+                    node = c.parent[node]
+        found += amplitude**2
+    return found
+
+
+def test_gangs_that_come_and_go_leave_what_they_would_if_all_were_counted_anew(small):
+    """Each change counts its own gangs only, and numbers that fall on one place of the table stay apart."""
+    plant, draw = Plant(small), np.random.default_rng(5)
+    places = len(plant.w.gang_table)
+    names = [*range(1, 8), *(places * n + 3 for n in range(1, 6)), 7 * places - 1, places - 1]
+    node = plant.c.breaker["node"]
+    for step in range(120):
+        trays = np.unique(draw.integers(0, len(plant.c.idle), draw.integers(1, 30)))
+        kind = draw.choice(["load", "load", "load", "clear", "off", "on", "feed"])
+        if kind == "load":
+            sigma = float(draw.choice([0.0, 300.0, 800.0]))
+            plant.set_load(trays, 0.6, sigma_watts=sigma, gang=int(draw.choice(names)))
+        elif kind == "clear":
+            plant.clear_load(trays)
+        elif kind == "feed":
+            plant.set_breaker(int(draw.integers(len(node))), bool(draw.integers(2)))
+        else:
+            plant.set_on(trays[:3], kind == "on")
+        plant.settle(float(step))
+        variance, watts = _variances(plant), plant.w.node_p
+        expected = np.where(watts > 1.0, variance / np.maximum(watts, 1.0) ** 2, 0.0)[node]
+        assert plant.d.cv2 == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        assert plant.d.swell == pytest.approx(np.sqrt(1.0 + expected), rel=1e-12)
+
+
 @pytest.mark.parametrize("hertz", [0.2, 0.5, 1.0, 2.0, 5.0])
 def test_smoothing_uses_its_storage_and_no_more(hertz):
     """A square wave ±σ leaves as ±left: what lies between is stored and returned in each half period."""

@@ -187,12 +187,12 @@ class Work(NamedTuple):
     spent: Floats  # N, W that batteries give
     row_power: Floats  # 3×W, W at the two ends of the stretch and in the mean
     amperes: Floats  # N×3, of mean power
-    swing: Floats  # 2×N, W² and W
-    gang_table: Ints  # places by a hash of the gang's number
-    gang_first: Ints  # T, entries of Derived.gang: the first rack of each gang …
-    gang_last: Ints  # T, … and its last
-    gang_next: Ints  # T, the same gang's next rack
-    gang_rack: Ints  # T, whose entry it is
+    swing: Floats  # 2×N, variance of the gangs that are counted, W², and scratch
+    gang_table: Ints  # by a hash of a gang's number, the entry of Derived.gang that its chain begins with, −1 for none
+    gang: Records  # T, of each of these entries: before and after it in its chain, its rack, and 1 where it is counted
+    asking: Ints  # R, racks whose gangs are to be counted …
+    asks: Ints  # 1, … how many …
+    asked: Ints  # R, … and whether a rack is among them
     gang_node: Ints  # N, nodes that a gang reaches
     flow2: Floats
     flow_new: Floats
@@ -464,8 +464,9 @@ def work(c: Constants, u: Inputs, rows: int) -> Work:
         pump=one((5, pumps)), branch=one((2, racks)), mean_power=one(racks), mean_air=one(racks),
         mean_r=one(breakers), spent=one(nodes), row_power=one((3, rows)), amperes=one((nodes, 3)),
         swing=one((2, nodes)),
-        gang_table=whole(1 << (2 * trays).bit_length()), gang_first=whole(trays), gang_last=whole(trays),
-        gang_next=whole(trays), gang_rack=whole(trays), gang_node=whole(nodes), flow2=one(racks), flow_new=one(racks),
+        gang_table=np.full(1 << (2 * trays).bit_length(), -1), gang=_records(trays, "", "before after rack counted"),
+        asking=whole(racks), asks=whole(1), asked=whole(racks), gang_node=whole(nodes), flow2=one(racks),
+        flow_new=one(racks),
         air_new=one(racks), zone=_records(len(c.zone), "crah_joules step_crah zone_new"),
         seen=one((racks, 3, 2)), seen_loop=one((loops, 3, 2)), rack_power=one((2, racks)),
         node_p=one(nodes), node_i=one((nodes, 6)), breaker_r=one((2, breakers)),

@@ -4,6 +4,8 @@ Every method marks what has to be settled again; nothing is solved here.
 """
 
 from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,7 @@ class Hardware(ABC):
     cur: int
     dark: NDArray[np.bool_]  # racks whose loss of power has been announced
     ready: NDArray[np.bool_]  # trays that are on and unhindered
+    ready_changes: int  # how often any became so, or ceased to be
     rack_trays: Floats  # allocated
     _dirty_rack: NDArray[np.bool_]
     _dirty_loop: NDArray[np.bool_]
@@ -45,6 +48,11 @@ class Hardware(ABC):
     @abstractmethod
     def _lag(self) -> float:
         """How far [s] the present is from the start of a stretch that is still to be metered."""
+
+    @cached_property
+    def _of(self) -> dict[str, NDArray[Any]]:
+        """Inputs of all trays by name: to find one in the records takes as long as to set it for a few trays."""
+        return {name: self.u.tray[name] for name in self.u.tray.dtype.names or ()}
 
     def _touch_trays(self, trays: Ints) -> None:
         """Inputs of ``trays`` are about to change."""
@@ -65,31 +73,31 @@ class Hardware(ABC):
     ) -> None:
         """Give ``trays`` (indices) a power profile. utilisation [-] of the dynamic range; sigma_watts [W] per tray."""
         self._touch_trays(trays)
-        u = self.u
-        u.tray["load"][trays] = utilisation
-        u.tray["sigma"][trays] = sigma_watts
-        u.tray["swing_hertz"][trays] = swing_hertz
-        u.tray["gang"][trays] = gang
-        u.tray["busy"][trays] = 1
+        of = self._of
+        of["load"][trays] = utilisation
+        of["sigma"][trays] = sigma_watts
+        of["swing_hertz"][trays] = swing_hertz
+        of["gang"][trays] = gang
+        of["busy"][trays] = 1
         if linear_share is not None:
-            u.tray["linear"][trays] = linear_share
+            of["linear"][trays] = linear_share
         if speed_exponent is not None:
-            u.tray["beta"][trays] = speed_exponent
+            of["beta"][trays] = speed_exponent
 
     def move_load(self, trays: Ints, utilisation: float, sigma_watts: float) -> None:
         """Change utilisation [-] and swing [W per tray] of ``trays`` whose profiles and gangs stay as they are."""
         self._touch_trays(trays)
-        self.u.tray["load"][trays] = utilisation
-        self.u.tray["sigma"][trays] = sigma_watts
+        self._of["load"][trays] = utilisation
+        self._of["sigma"][trays] = sigma_watts
 
     def clear_load(self, trays: Ints) -> None:
         """Leave ``trays`` idle."""
         self._touch_trays(trays)
-        u = self.u
-        u.tray["load"][trays] = 0.0
-        u.tray["sigma"][trays] = 0.0
-        u.tray["gang"][trays] = -1
-        u.tray["busy"][trays] = 0
+        of = self._of
+        of["load"][trays] = 0.0
+        of["sigma"][trays] = 0.0
+        of["gang"][trays] = -1
+        of["busy"][trays] = 0
 
     def allocate(self, trays: Ints, taken: bool) -> None:
         """Count ``trays`` as allocated (or free) in the recorded series."""
@@ -111,6 +119,7 @@ class Hardware(ABC):
         u.tray["on"][trays] = 1 if on else 0
         u.tray["mode"][trays] = NORMAL if on else OFF
         self.ready[trays] = on
+        self.ready_changes += 1
         self.set_guards(trays, self.c.rack["t_slow"][rack] if on else np.inf, -np.inf)
         self._touch_trays(trays)
 
@@ -221,6 +230,7 @@ class Hardware(ABC):
         new = old + 1 if rising else old - 1
         u.tray["mode"][tray] = new
         self.ready[tray] = new == NORMAL and bool(u.tray["on"][tray])
+        self.ready_changes += 1
         levels = (c.rack["t_slow"][rack], c.rack["t_brake"][rack], c.rack["t_off"][rack], np.inf)
         self.set_guards(tray, levels[new], -np.inf)
         if new == OFF:

@@ -121,6 +121,7 @@ class Plant(Hardware):
         self._all_racks = np.arange(racks)
         self._tray_loop: Ints = self.c.rack["loop"][self.c.tray_rack]
         self.ready = (self.u.tray["on"] == 1) & (self.u.tray["mode"] == NORMAL)  # trays that are on and unhindered
+        self.ready_changes = 0
         self._window_start = 0.0
         self._stored = 0.0
         self._mark: tuple[float, ...] = (0.0,) * 7

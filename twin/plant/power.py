@@ -123,8 +123,11 @@ def tree(
     for n in range(c.node.size - 1, -1, -1):
         if not d.node_on[n]:
             continue
-        taken = (node_p[n] + c.node[n].fixed) / c.node[n].eta
-        lost += taken - node_p[n]
+        taken = node_p[n]
+        lossless = c.node[n].eta == 1.0 and c.node[n].fixed == 0.0  # most nodes are, and divisions take long
+        if not lossless:
+            taken = (node_p[n] + c.node[n].fixed) / c.node[n].eta
+            lost += taken - node_p[n]
         parent = c.node[n].parent
         if parent < 0:
             drawn += taken
@@ -139,8 +142,10 @@ def tree(
                 node_i[parent, 2 * k] += amperes * cos(-2.0 * pi * k / 3.0 - pi / 6.0)
                 node_i[parent, 2 * k + 1] += amperes * sin(-2.0 * pi * k / 3.0 - pi / 6.0)
         else:
-            ratio = c.node[n].voltage / c.node[parent].voltage
-            if node_p[n] > 0.0:
+            ratio = 1.0
+            if c.node[n].voltage != c.node[parent].voltage:
+                ratio = c.node[n].voltage / c.node[parent].voltage
+            if node_p[n] > 0.0 and not lossless:
                 ratio *= taken / node_p[n]
             for k in range(6):
                 node_i[parent, k] += ratio * node_i[n, k]

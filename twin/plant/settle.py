@@ -38,7 +38,7 @@ def resolve_rack(
     linearise(c, u, d, w.m, r)
     keep_law(w.m, c.tile0[r], c.tray0[r], c.tray0[r + 1], d.law)
     w.rack_power[end, r] = rack_watts(c, d, w.m, r)
-    list_gangs(c, u, d, r)
+    list_gangs(c, u, d, w, r)
     loop = c.rack[r].loop
     if loop >= 0:
         x.h_loop[row, loop] = min(x.h_loop[row, loop], AFTER_CHANGE)
@@ -114,5 +114,5 @@ def resolve(
             for k in range(6):
                 start_i[n, k] = w.node_i[n, k]
     if feeds or swing:
-        swing_variances(c, d, w)
+        swing_variances(c, d, w, feeds)
     breaker_ratios(c, d, w.node_i, w.breaker_r[0])

@@ -21,24 +21,22 @@ def fill(snapshot: FacilitySnapshot, request: JobRequest, order: Order, reason: 
     A request that fits one rack and asks for it stays in one; a larger one takes whole free trays rack by rack.
     """
     usable = snapshot.rack_healthy & snapshot.rack_production & snapshot.rack_admitting
-    free = np.where(usable, snapshot.rack_free_trays, 0)
+    free = snapshot.rack_free_trays * usable
     if request.one_rack:
         roomy = order(free >= request.trays)
         if len(roomy):
             return Placement(request.id, ((snapshot.rack_names[roomy[0]], request.trays),), reason)
         return _turned_down(snapshot, request, f"no rack has {request.trays} free trays")
     racks = order(free > 0)
-    if int(free[racks].sum()) < request.trays:
-        return _turned_down(snapshot, request, f"{request.trays} asked, {int(free[racks].sum())} free")
-    chosen: list[tuple[str, int]] = []
-    wanted = request.trays
-    for rack in racks.tolist():
-        take = min(wanted, int(free[rack]))
-        chosen.append((snapshot.rack_names[rack], take))
-        wanted -= take
-        if wanted == 0:
-            break
-    return Placement(request.id, tuple(chosen), reason)
+    upto = free[racks].cumsum()
+    found = int(upto[-1]) if len(upto) else 0
+    if found < request.trays:
+        return _turned_down(snapshot, request, f"{request.trays} asked, {found} free")
+    chosen = racks[: int(upto.searchsorted(request.trays)) + 1]
+    taken = free[chosen]
+    taken[-1] -= int(upto[len(chosen) - 1]) - request.trays
+    names = [snapshot.rack_names[rack] for rack in chosen.tolist()]
+    return Placement(request.id, tuple(zip(names, taken.tolist(), strict=True)), reason)
 
 
 def _turned_down(snapshot: FacilitySnapshot, request: JobRequest, waits_for: str) -> Decision:

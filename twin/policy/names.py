@@ -5,10 +5,19 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+_last: tuple[tuple[str, ...], NDArray[np.int64]] = (), np.zeros(0, dtype=np.int64)
 
-@lru_cache(maxsize=8)
+
 def by_name(names: tuple[str, ...]) -> NDArray[np.int64]:
     """Indices of all of ``names`` in alphabetical order."""
+    global _last
+    if _last[0] is not names:  # to look up a thousand names takes as long as to place a job
+        _last = names, _sorted(names)
+    return _last[1]
+
+
+@lru_cache(maxsize=8)
+def _sorted(names: tuple[str, ...]) -> NDArray[np.int64]:
     places = np.array(sorted(range(len(names)), key=names.__getitem__), dtype=np.int64)
     places.flags.writeable = False
     return places

@@ -16,6 +16,11 @@ class Images:
         self._on: dict[str, dict[int, Build]] = {}
         self._everywhere: dict[str, Build] = {}
 
+    @property
+    def any(self) -> bool:
+        """Whether there is any build but those of the run's beginning."""
+        return bool(self._on) or bool(self._everywhere)
+
     def put(self, work: str, rack: int, build: Build) -> None:
         """Put a build on a rack, in place of what was put there before."""
         self._on.setdefault(work, {})[rack] = build

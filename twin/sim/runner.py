@@ -213,12 +213,12 @@ class JobRun:
     def _begin(self, first: tuple[Phase, ...]) -> None:
         """Begin with its first phases, by the build that stands on its racks and the flags that hold there."""
         world, job = self.world, self.job
-        self.build = world.images.of(self.image, self._on_racks())
+        self.build = world.images.of(self.image, self._on_racks()) if world.images.any else None
         if world.degraded or self.build is not None:
             self.degrade()
         self.starts += 1
-        # what draws most of its start and its work is still to come
-        world.declare(self.trays, max((job.declared_utilisation, *(phase.utilisation for phase in first))))
+        if first:  # what draws most of its start and its work is still to come
+            world.declare(self.trays, max((job.declared_utilisation, *(phase.utilisation for phase in first))))
         self._power(first[0] if first else job.steady)
         self._process = world.env.process(self._life(first))
 
@@ -239,7 +239,7 @@ class JobRun:
             world.declare(self.trays, job.declared_utilisation)
         largest = 0.0
         if phase.swing > 0.0 and len(self.trays):
-            largest = float(world.tray_watts[self.trays].sum()) / len(self.trays)
+            largest = float(np.add.reduce(world.tray_watts[self.trays])) / len(self.trays)
         world.set_load(
             self.trays,
             self._share * self._built(phase),
@@ -361,7 +361,7 @@ class JobRun:
         env, plant = self.world.env, self.world.plant
         self._done = 0.0
         while seconds - self._done > ENOUGH:
-            self._since = (env.now, self._done, plant.m.lag[self.trays].copy(), self._cost())
+            self._since = (env.now, self._done, plant.m.lag[self.trays], self._cost())
             try:
                 if np.isfinite(seconds):
                     left = seconds - self._done
@@ -377,7 +377,7 @@ class JobRun:
     def behind(self) -> float:
         """Work [s] of the stretch under way that is done by now: time less what slow clocks cost the slowest tray."""
         began, done, lag, cost = self._since
-        late = float((self.world.plant.m.lag[self.trays] - lag).max()) if len(lag) else 0.0
+        late = float(np.maximum.reduce(self.world.plant.m.lag[self.trays] - lag)) if len(lag) else 0.0
         return done + (self.world.env.now - began) - late - (self._cost() - cost)
 
     def work_done(self) -> float:
@@ -400,13 +400,13 @@ class JobRun:
 
     def slow_seconds(self) -> float:
         """Seconds of slowdown that this job's trays have had since the meters began."""
-        return float(self.world.plant.m.slow_s[self.trays].sum()) if len(self.trays) else 0.0
+        return float(np.add.reduce(self.world.plant.m.slow_s[self.trays])) if len(self.trays) else 0.0
 
     def _leave(self) -> None:
         world = self.world
         if len(self.trays):
             self.throttled += max(0.0, self.slow_seconds() - self.slow_before) * self.gpus / len(self.trays)
-        world.release(self.trays)
+        world.release(self.trays, self)
         self.trays = NOWHERE
         self._since = (0.0, 0.0, NO_LAG, 0.0)
         self._deferred, self._share, self._speed = self._cost(), 1.0, 1.0

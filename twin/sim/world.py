@@ -136,6 +136,9 @@ class World:
         self.declared = self.tray_nameplate[0].copy()
         self._rack_declared = np.add.reduceat(self.declared, self.topology.rack_tray0[:-1])
         self._stale: set[int] = set()  # racks whose declared power is to be added up again
+        self._free = np.zeros(len(self.topology.rack_names), dtype=np.int64)
+        self._uncounted: set[int] = set()  # racks whose free trays are to be counted again
+        self._counted = -1  # changes of trays that are ready, when all were counted
         self.admitting = np.ones(len(self.topology.rack_names), dtype=bool)
         self.sensors = Sensors(self.topology, self.plant, self.settings.sensors, self.seed)
 
@@ -215,10 +218,11 @@ class World:
     def set_load(self, trays: Ints, utilisation: float, **profile: Any) -> None:
         """Give trays a power profile, except those that the scenario holds."""
         held = self.held[trays]
-        self.plant.u.tray["busy"][trays] = 1
-        if not held.any():
+        if not np.logical_or.reduce(held):
             self.plant.set_load(trays, utilisation, **profile)
-        elif not held.all():
+            return
+        self.plant.u.tray["busy"][trays] = 1
+        if not held.all():
             mine = ~held
             kept: dict[str, Any] = {
                 key: value[mine] if isinstance(value, np.ndarray) else value for key, value in profile.items()
@@ -228,45 +232,56 @@ class World:
     def move_load(self, trays: Ints, utilisation: float, sigma_watts: float) -> None:
         """Change the power of trays whose profile stays, except those that the scenario holds."""
         held = self.held[trays]
-        if held.any():
+        if np.logical_or.reduce(held):
             trays = trays[~held]
         if len(trays):
             self.plant.move_load(trays, utilisation, sigma_watts)
 
     def hold(self, trays: Ints, run: JobRun) -> None:
         """Give trays to a job."""
-        for tray in trays.tolist():
-            self.holder[tray] = run
-        self.taken[trays] = True
-        np.add.at(self.kind_trays[:, KINDS.index(run.job.kind.value)], self.topology.tray_rack[trays], 1)
+        self._allot(trays, run, True)
         self.plant.allocate(trays, True)
 
-    def release(self, trays: Ints) -> None:
-        """Leave trays idle and unallocated."""
+    def release(self, trays: Ints, run: JobRun) -> None:
+        """Leave trays that a job holds idle and unallocated."""
         self.plant.allocate(trays, False)
         free = trays[~self.held[trays]]
-        self.plant.u.tray["busy"][trays] = 0
+        if len(free) < len(trays):
+            self.plant.u.tray["busy"][trays] = 0
         if len(free):
             self.plant.clear_load(free)
-        for tray in trays.tolist():
-            run = self.holder[tray]
-            if run is not None:
-                self.kind_trays[self.topology.tray_rack[tray], KINDS.index(run.job.kind.value)] -= 1
-            self.holder[tray] = None
-        self.taken[trays] = False
+        self._allot(trays, run, False)
         self.declare(trays, 0.0)
+
+    def _allot(self, trays: Ints, run: JobRun, taken: bool) -> None:
+        """Note that a job takes trays, or leaves them."""
+        holder = run if taken else None
+        for tray in trays.tolist():
+            self.holder[tray] = holder
+        self.taken[trays] = taken
+        racks = self.topology.tray_rack[trays]
+        np.add.at(self.kind_trays[:, KINDS.index(run.job.kind.value)], racks, 1 if taken else -1)
+        self._uncounted.update(racks.tolist())
 
     def usable_trays(self, rack: int) -> Ints:
         """Free trays of a rack in service that are on."""
         if not self.in_service[rack]:
             return np.zeros(0, dtype=np.int64)
-        first, end = self.topology.rack_tray0[rack], self.topology.rack_tray0[rack + 1]
-        return np.asarray(first + (self.plant.ready[first:end] & ~self.taken[first:end]).nonzero()[0])
+        first, end = self._shelves[0][rack : rack + 2]
+        return first + (self.plant.ready[first:end] > self.taken[first:end]).nonzero()[0]
 
     def free_trays(self) -> Ints:
         """Free trays of every rack that are on, whether or not it is in service."""
-        free = self.plant.ready & ~self.taken
-        return np.add.reduceat(free, self.topology.rack_tray0[:-1], dtype=np.int64)
+        ready, taken, first = self.plant.ready, self.taken, self._shelves[0]
+        if self._counted != self.plant.ready_changes:
+            self._counted = self.plant.ready_changes
+            self._free = np.add.reduceat(ready & ~taken, self.topology.rack_tray0[:-1], dtype=np.int64)
+        else:
+            for rack in self._uncounted:
+                trays = slice(first[rack], first[rack + 1])
+                self._free[rack] = np.count_nonzero(ready[trays] > taken[trays])
+        self._uncounted.clear()
+        return self._free.copy()
 
     # ------------------------------------------------------------------ snapshot
 
@@ -304,7 +319,7 @@ class World:
         """Power at every rack's inlet [W] once its jobs draw what they declared."""
         first, per_watt, fixed = self._shelves
         for rack in self._stale:
-            self._rack_declared[rack] = self.declared[first[rack] : first[rack + 1]].sum()
+            self._rack_declared[rack] = np.add.reduce(self.declared[first[rack] : first[rack + 1]])
         self._stale.clear()
         return np.asarray(self._rack_declared * per_watt + fixed)
 
