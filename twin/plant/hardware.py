@@ -4,8 +4,6 @@ Every method marks what has to be settled again; nothing is solved here.
 """
 
 from abc import ABC, abstractmethod
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,11 +47,6 @@ class Hardware(ABC):
     def _lag(self) -> float:
         """How far [s] the present is from the start of a stretch that is still to be metered."""
 
-    @cached_property
-    def _of(self) -> dict[str, NDArray[Any]]:
-        """Inputs of all trays by name: to find one in the records takes as long as to set it for a few trays."""
-        return {name: self.u.tray[name] for name in self.u.tray.dtype.names or ()}
-
     def _touch_trays(self, trays: Ints) -> None:
         """Inputs of ``trays`` are about to change."""
         self._before(trays)
@@ -73,31 +66,31 @@ class Hardware(ABC):
     ) -> None:
         """Give ``trays`` (indices) a power profile. utilisation [-] of the dynamic range; sigma_watts [W] per tray."""
         self._touch_trays(trays)
-        of = self._of
-        of["load"][trays] = utilisation
-        of["sigma"][trays] = sigma_watts
-        of["swing_hertz"][trays] = swing_hertz
-        of["gang"][trays] = gang
-        of["busy"][trays] = 1
+        tray = self.u.tray
+        tray["load"][trays] = utilisation
+        tray["sigma"][trays] = sigma_watts
+        tray["swing_hertz"][trays] = swing_hertz
+        tray["gang"][trays] = gang
+        tray["busy"][trays] = 1
         if linear_share is not None:
-            of["linear"][trays] = linear_share
+            tray["linear"][trays] = linear_share
         if speed_exponent is not None:
-            of["beta"][trays] = speed_exponent
+            tray["beta"][trays] = speed_exponent
 
     def move_load(self, trays: Ints, utilisation: float, sigma_watts: float) -> None:
         """Change utilisation [-] and swing [W per tray] of ``trays`` whose profiles and gangs stay as they are."""
         self._touch_trays(trays)
-        self._of["load"][trays] = utilisation
-        self._of["sigma"][trays] = sigma_watts
+        self.u.tray["load"][trays] = utilisation
+        self.u.tray["sigma"][trays] = sigma_watts
 
     def clear_load(self, trays: Ints) -> None:
         """Leave ``trays`` idle."""
         self._touch_trays(trays)
-        of = self._of
-        of["load"][trays] = 0.0
-        of["sigma"][trays] = 0.0
-        of["gang"][trays] = -1
-        of["busy"][trays] = 0
+        tray = self.u.tray
+        tray["load"][trays] = 0.0
+        tray["sigma"][trays] = 0.0
+        tray["gang"][trays] = -1
+        tray["busy"][trays] = 0
 
     def allocate(self, trays: Ints, taken: bool) -> None:
         """Count ``trays`` as allocated (or free) in the recorded series."""
