@@ -58,7 +58,9 @@ def new_figure(height: float) -> Figure:
 def settle(figure: Figure) -> None:
     """Lay the figure out once and for all, so that writing it, even twice, does not do it again."""
     with style():
-        figure.draw_without_rendering()
+        engine = figure.get_layout_engine()
+        if engine is not None:  # it measures what it needs to, and need not draw
+            engine.execute(figure)
         figure.set_layout_engine("none")
 
 

@@ -54,7 +54,8 @@ def stories(events: pd.DataFrame, traces: Sequence[Trace] = ()) -> tuple[list[St
     """
     lines = {trace.root: trace.text for trace in traces}
     told = events[events["kind"].isin(TOLD)]
-    by_id = {int(row["event"]): row for row in events.to_dict("records")}
+    causes = events[events["event"].isin(told["cause"])]
+    by_id = {int(row["event"]): row for row in causes.to_dict("records")}
     found: list[tuple[float, Story]] = []
     keys = told["incident"].where(told["incident"] != EVENT_NONE, "root " + told["root"].astype(str))
     for _, group in told.groupby(keys, sort=False):
