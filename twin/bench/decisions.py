@@ -9,7 +9,6 @@ from twin.places import conf_dir
 from twin.policy.aware import thermal_aware
 from twin.policy.check import RACKS_PER_ROW, example
 from twin.policy.protocol import JobRequest
-from twin.policy.score import score
 from twin.sim.policy_files import policy_document
 
 RACKS = 1_000
@@ -37,13 +36,12 @@ def decisions(repeats: int, racks: int = RACKS) -> list[tuple[float, float, floa
     facility = snapshot.facility
     assert facility is not None
     _, state = policy(snapshot, ONE, None)
-    terms = policy.formula.of(ONE.kind)
     room = policy.room(snapshot, facility, state.promised_watts)
 
     def once() -> tuple[float, float, float, float]:
         one = mean_seconds(lambda: policy(snapshot, ONE, state), CALLS)
         return (
-            MICRO * mean_seconds(lambda: score(terms, room.values, room.ages), CALLS),
+            MICRO * mean_seconds(lambda: policy.formula.rate(ONE.kind, room.values, room.ages), CALLS),
             MILLI * one,
             MILLI * mean_seconds(lambda: policy(snapshot, GANG, state), CALLS),
             MILLI * (mean_seconds(lambda: policy(replace(snapshot, ages=dict(snapshot.ages)), ONE, None), CALLS) - one),

@@ -36,5 +36,6 @@ COMMANDS: tuple[Command, ...] = (
         "validate", "twin.cli.validate", "validate [CASE ...]", "hold the physics against standards, makers and papers"
     ),
     Command("audit", "twin.cli.audit", "audit ACTION LOG", "verify, replay, show or report: who decided what, and why"),
+    Command("regress", "twin.cli.regress", "regress --candidate F", "is the new score formula worse than the old one?"),
     Command("bench", "twin.cli.bench", "bench", "measure the speed of this machine"),
 )

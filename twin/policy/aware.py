@@ -29,7 +29,7 @@ from twin.policy.headroom import Ground, Headroom, Permitted, Readings, ground, 
 from twin.policy.names import by_name
 from twin.policy.profile import Profiles
 from twin.policy.protocol import JobRequest
-from twin.policy.score import Formula, Scores, read_formula, score
+from twin.policy.score import Rating, Scores, read_formula
 from twin.policy.snapshot import FacilitySnapshot
 
 Floats = NDArray[np.float64]
@@ -89,7 +89,7 @@ class ThermalAware:
     permitted: Permitted
     rules: Rules
     exclusions: tuple[Exclusion, ...]
-    formula: Formula
+    formula: Rating
     least_confidence: float
     version: str
     digest: str
@@ -182,7 +182,7 @@ class ThermalAware:
         found = room.judged.get((kind, role))
         if found is None:
             allowed, first = admit(self.rules.of(kind, role), room.values, room.ages)
-            found = Judged(allowed, first, score(self.formula.of(kind), room.values, room.ages))
+            found = Judged(allowed, first, self.formula.rate(kind, room.values, room.ages))
             room.judged[kind, role] = found
         return found
 

@@ -8,6 +8,7 @@ worst. Scores are rounded to 1e-6 before they are compared. The confidence is th
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,15 @@ class Term:
     greatest_age_seconds: float
 
 
+class Rating(Protocol):
+    """What rates all racks for a class of work: a :class:`Formula`, or code of one's own.
+
+    ``values`` and ``ages`` [s] are arrays over racks by factor (:data:`twin.policy.factors.FACTORS`).
+    """
+
+    def rate(self, kind: str, values: Mapping[str, Floats], ages: Mapping[str, Floats]) -> "Scores": ...
+
+
 @dataclass(frozen=True)
 class Formula:
     """Terms by class of work; a class that is not named has those of ``default``."""
@@ -42,6 +52,10 @@ class Formula:
 
     def of(self, kind: str) -> tuple[Term, ...]:
         return self.terms.get(kind, self.terms[DEFAULT])
+
+    def rate(self, kind: str, values: Mapping[str, Floats], ages: Mapping[str, Floats]) -> "Scores":
+        """Scores of all racks for a class of work."""
+        return score(self.of(kind), values, ages)
 
 
 @dataclass(frozen=True)
