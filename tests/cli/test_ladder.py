@@ -16,11 +16,12 @@ def test_show_prints_scopes_rungs_limits_and_business_rules(twin: Any, monkeypat
     ended = twin("ladder", "show")
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
-    assert lines[0] == "ladder default, version 1, owner thermal operations"
+    assert lines[0] == "ladder default, version 2, owner thermal operations"
     titles = [line.strip() for line in lines if line.startswith("every ")]
     assert titles == [
+        "every rack: rack_air, by rack_air_supply_temperature_celsius",
         "every rack: rack_coolant, by rack_supply_temperature_celsius",
-        "every rack: rack_devices, by rack_device_temperature_celsius",
+        "every rack: rack_devices, by rack_device_over_slowdown_kelvin",
         "every row: row_coolant, by row_mean_supply_temperature_celsius",
         "every loop: loop_coolant, by loop_supply_temperature_celsius",
         "every hall: hall_coolant, by hall_mean_supply_temperature_celsius",

@@ -174,7 +174,14 @@ def test_any_document_is_read_or_refused(path: str, value: Any) -> None:
 def test_the_default_has_every_rung_and_a_ladder_for_every_level() -> None:
     rules = rules_from_mapping(DEFAULT)
     assert {ladder.level for ladder in rules.ladders} == {Level.RACK, Level.ROW, Level.LOOP, Level.HALL}
-    assert [each.level for each in rules.ladders] == [Level.RACK, Level.RACK, Level.ROW, Level.LOOP, Level.HALL]
+    assert [each.level for each in rules.ladders] == [
+        Level.RACK,
+        Level.RACK,
+        Level.RACK,
+        Level.ROW,
+        Level.LOOP,
+        Level.HALL,
+    ]
     for ladder in rules.ladders:
         heights = [ORDER[each.rung] for each in ladder.steps]
         assert heights == sorted(heights)

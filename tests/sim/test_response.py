@@ -202,7 +202,9 @@ def test_the_ladder_relieves_devices_that_slow_and_takes_back_what_it_did():
     alerts = events[events["kind"] == EventKind.ALERT]
     assert alerts["time_seconds"].min() < first_flag  # people hear of it before anything is turned down
     assert (alerts["root"] == "chiller_trip 00:05:00").all()
-    assert alerts["detail"].str.contains(r"celsius [\d.]+ (?:above|below) \d+|business rule").all()
+    assert (
+        alerts["detail"].str.contains(r"(?:celsius|slowdown_kelvin) -?[\d.]+ (?:above|below) -?\d+|business rule").all()
+    )
 
 
 def test_a_response_is_the_same_to_the_bit_on_a_second_run():

@@ -175,6 +175,7 @@ def example(rows: int = 4) -> FacilitySnapshot:
         rack_tray_idle_watts=np.full(racks, 1_500.0),
         rack_watts_per_tray_watt=np.full(racks, 1.03),
         loop_capacity_watts=np.full(rows, 1.2 * RACKS_PER_ROW * NAMEPLATE),
+        rack_slowdown_celsius=np.full(racks, 87.0),
     )
     values: dict[str, Any] = {
         "rack_power_watts": power,

@@ -4,7 +4,7 @@ A *limit* is a current that has a rating: one line of a metered node, or the hot
 limits, R racks, L loops, B breakers, P metered lines; D is the greatest number of limits above a rack.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,10 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
     copy = np.array(array)
     copy.setflags(write=False)
     return copy
+
+
+def _nothing() -> Floats:
+    return np.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Facility:
     rack_tray_idle_watts: Floats  # R, of an idle tray
     rack_watts_per_tray_watt: Floats  # R, at the rack's inlet for a watt of its trays
     loop_capacity_watts: Floats  # L, heat that its exchanger is rated for
+    rack_slowdown_celsius: Floats = field(default_factory=_nothing)  # R, at which its devices slow; empty: not known
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -166,7 +166,11 @@ def _ages(snapshot: FacilitySnapshot, racks: int, of_loop: Callable[[Floats], Fl
         for field in fields:
             age = snapshot.ages.get(field)
             if age is not None and len(age):
-                np.fmax(oldest, of_loop(age) if field.startswith("loop_") else age, out=oldest)
+                if field.startswith("loop_"):
+                    age = of_loop(age)
+                elif field == "rack_flow_litres_per_minute":  # a rack without a loop has no meter of it
+                    age = np.where(snapshot.rack_loop >= 0, age, 0.0)
+                np.fmax(oldest, age, out=oldest)
         ages |= dict.fromkeys(names, oldest)
     currents = max((float(np.max(snapshot.ages[name], initial=0.0)) for name in _CURRENTS if name in snapshot.ages),
                    default=0.0)  # fmt: skip

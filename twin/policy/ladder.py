@@ -209,6 +209,9 @@ def _quiet(
     for s, (each, (above, below)) in enumerate(zip(found, ladder.table.bounds, strict=True)):
         extent = each.extent
         if extent is None:
+            if each.absent is not None and each.absent.all():
+                newest.append(before.newest[s])
+                continue
             return None
         lowest, highest, first, last = extent
         if not (highest <= above and lowest >= below):
@@ -230,7 +233,8 @@ def _stepped(
     table, rungs = ladder.table, len(ladder.steps)
     values, stamp = _rows([each.values for each in found]), _rows([each.measured_seconds for each in found])
     readable = good(values, _rows([each.quality for each in found])) & np.isfinite(stamp)
-    readable &= (stamp <= time_seconds) & (time_seconds - stamp <= rules.stale_seconds)
+    there = _there(found, values)
+    readable &= there & (stamp <= time_seconds) & (time_seconds - stamp <= rules.stale_seconds)
     new = readable & (stamp > before.latest)
     latest = np.where(new, stamp, before.latest)
     with np.errstate(invalid="ignore"):
@@ -239,7 +243,7 @@ def _stepped(
         before,
         latest=latest,
         broken=~new & (before.broken | ~readable),
-        unseen=time_seconds - np.maximum(latest, start_seconds) > rules.unseen_seconds,
+        unseen=there & (time_seconds - np.maximum(latest, start_seconds) > rules.unseen_seconds),
     )
     signed, fresh = table.sign * values[table.which], new[table.which]
     beyond = signed > table.level
@@ -259,6 +263,15 @@ def _stepped(
     moving = replace(seen, past=past, calm=calm)
     climbed = _climbed(ladder, moving, values, fresh)
     return values, _released(ladder, climbed, fresh)
+
+
+def _there(found: Sequence[Reading], values: Floats) -> Bools:
+    """Places that have each signal, shape (S, M): what others read is none, and nobody misses it."""
+    there = np.ones(values.shape, dtype=bool)
+    for row, each in zip(there, found, strict=True):
+        if each.absent is not None:
+            row[each.absent] = False
+    return there
 
 
 def _rows(arrays: list[NDArray[Any]]) -> NDArray[Any]:

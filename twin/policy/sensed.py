@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ from twin.policy.scope import Level
 from twin.policy.snapshot import FacilitySnapshot, Quality
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 Extent = tuple[float, float, float, float]  # lowest, highest, first [s], last [s]
 
 ROUNDING = 1e-9  # by which a mean may lie beyond what it is the mean of
@@ -33,9 +34,15 @@ _OF_LOOPS = (
     "loop_valve_ratio",
 )
 
-#: signals by the level whose places have them
+#: signals by the level whose places have them. Supply temperatures of racks, rows and the hall are those of coolant, in
+#: racks on loops; air is supplied to the others. A device's limit is its own: at 0 K over slowdown it slows down
 SIGNALS: dict[Level, tuple[str, ...]] = {
-    Level.RACK: (*_OF_RACKS, "rack_power_ratio"),
+    Level.RACK: (
+        *_OF_RACKS,
+        "rack_power_ratio",
+        "rack_air_supply_temperature_celsius",
+        "rack_device_over_slowdown_kelvin",
+    ),
     Level.ROW: ("row_power_watts", "row_mean_supply_temperature_celsius"),
     Level.LOOP: _OF_LOOPS,
     Level.HALL: ("hall_power_watts", "hall_mean_supply_temperature_celsius"),
@@ -49,16 +56,21 @@ class Signal:
     values: Floats  # M
     measured_seconds: Floats  # M, the sensor's time stamp; −inf for never
     quality: NDArray[np.int8]  # M, codes of Quality
+    absent: Bools | None = None  # M, places that have no such thing: nobody misses it there; None for no place
 
     @cached_property
     def extent(self) -> Extent | None:
-        """Lowest and highest value, first and last time stamp; None where a reading does not count or none is."""
-        if not len(self.values) or np.count_nonzero(self.quality):  # GOOD is 0
+        """Lowest and highest value, first and last time stamp, of places that have it; None where a reading does not
+        count or none is."""
+        values, stamps, quality = self.values, self.measured_seconds, self.quality
+        if self.absent is not None:
+            there = ~self.absent
+            values, stamps, quality = values[there], stamps[there], quality[there]
+        if not len(values) or np.count_nonzero(quality):  # GOOD is 0
             return None
-        lowest, highest = float(np.minimum.reduce(self.values)), float(np.maximum.reduce(self.values))
+        lowest, highest = float(np.minimum.reduce(values)), float(np.maximum.reduce(values))
         if not math.isfinite(lowest + highest):
             return None
-        stamps = self.measured_seconds
         return lowest, highest, float(np.minimum.reduce(stamps)), float(np.maximum.reduce(stamps))
 
 
@@ -72,9 +84,16 @@ class Means:
     def extent(self) -> Extent | None:
         """That of the source, a little wider for rounding, where all was read at once and no group is empty."""
         found = self._source.extent
-        if found is None or found[2] != found[3] or not np.bincount(self._group, minlength=self._groups).all():
+        if found is None or found[2] != found[3] or self.absent is not None:
             return None
         return found[0] - ROUNDING, found[1] + ROUNDING, found[2], found[3]
+
+    @cached_property
+    def absent(self) -> Bools | None:
+        """Groups of which no member has it."""
+        members = self._group if self._source.absent is None else self._group[~self._source.absent]
+        none = np.bincount(members, minlength=self._groups) == 0
+        return none if none.any() else None
 
     @cached_property
     def _found(self) -> Signal:
@@ -129,6 +148,17 @@ def readings_of(snapshot: FacilitySnapshot, hall: str = "hall", wanted: Collecti
             found = read[name] = _signal(snapshot, name)
         return found
 
+    def of_cooling(name: str, liquid: bool) -> Signal:
+        found = signal(name)
+        absent = (snapshot.rack_loop >= 0) != liquid
+        return replace(found, absent=absent) if absent.any() else found
+
+    def over_slowdown() -> Signal:
+        found, facility = signal("rack_device_temperature_celsius"), snapshot.facility
+        if facility is None or not len(facility.rack_slowdown_celsius):
+            return Signal(found.values, found.measured_seconds, np.full(len(found.values), Quality.MISSING, np.int8))
+        return replace(found, values=found.values - facility.rack_slowdown_celsius)
+
     def ratio() -> Signal:
         power = signal("rack_power_watts")
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -136,15 +166,18 @@ def readings_of(snapshot: FacilitySnapshot, hall: str = "hall", wanted: Collecti
         return Signal(share, power.measured_seconds, power.quality)
 
     def mean_supply(group: NDArray[np.int64], groups: int) -> Means:
-        return Means(signal("rack_supply_temperature_celsius"), group, groups)
+        return Means(of_cooling("rack_supply_temperature_celsius", True), group, groups)
 
     made: dict[str, Callable[[], Reading]] = {
         "rack_power_ratio": ratio,
+        "rack_supply_temperature_celsius": lambda: of_cooling("rack_supply_temperature_celsius", True),
+        "rack_air_supply_temperature_celsius": lambda: of_cooling("rack_inlet_air_temperature_celsius", False),
+        "rack_device_over_slowdown_kelvin": over_slowdown,
         "row_mean_supply_temperature_celsius": lambda: mean_supply(snapshot.rack_row, rows),
         "hall_mean_supply_temperature_celsius": lambda: mean_supply(np.zeros_like(snapshot.rack_row), 1),
         "hall_power_watts": lambda: _over(signal("row_power_watts"), np.zeros(rows, dtype=np.int64), 1, mean=False),
     }
-    every = (*_OF_RACKS, *_OF_LOOPS, "row_power_watts", *made)
+    every = dict.fromkeys((*_OF_RACKS, *_OF_LOOPS, "row_power_watts", *made))
     signals = {
         name: made[name]() if name in made else signal(name) for name in every if wanted is None or name in wanted
     }
@@ -168,6 +201,11 @@ def _signal(snapshot: FacilitySnapshot, name: str) -> Signal:
 
 def _over(signal: Signal, group: NDArray[np.int64], groups: int, *, mean: bool) -> Signal:
     """Mean or sum of a signal over groups."""
+    absent = signal.absent
+    if absent is not None:
+        there = ~absent
+        group = group[there]
+        signal = Signal(signal.values[there], signal.measured_seconds[there], signal.quality[there])
     counts = np.bincount(group, minlength=groups)
     bad = (signal.quality != Quality.GOOD) | ~np.isfinite(signal.values)
     sums = np.bincount(group, weights=np.where(bad, 0.0, signal.values), minlength=groups)
@@ -177,4 +215,4 @@ def _over(signal: Signal, group: NDArray[np.int64], groups: int, *, mean: bool) 
     with np.errstate(invalid="ignore", divide="ignore"):
         values = np.where(whole, sums / counts if mean else sums, np.nan)
     quality = np.where(whole, Quality.GOOD, Quality.MISSING).astype(np.int8)
-    return Signal(values, np.where(counts > 0, oldest, -np.inf), quality)
+    return Signal(values, np.where(counts > 0, oldest, -np.inf), quality, None if absent is None else counts == 0)

@@ -56,6 +56,7 @@ def facility_of(topology: Topology, c: Constants) -> Facility:
         rack_neighbours=topology.rack_neighbour,
         rack_tray_idle_watts=np.array([rack.rack_class.tray_idle_watts for rack in hall.racks]),
         rack_watts_per_tray_watt=1.0 + c.rack["loss_share"],
+        rack_slowdown_celsius=np.array([rack.rack_class.slowdown_celsius for rack in hall.racks]),
         loop_capacity_watts=np.array([loop.cdu.rated_heat_watts for loop in hall.loops], dtype=np.float64),
     )
 
