@@ -34,6 +34,18 @@ def test_nothing_moves_at_the_start(name, load):
     np.testing.assert_allclose(plant.rack_power, power, rtol=1e-7)
 
 
+def test_more_heat_than_is_carried_away_begins_at_the_shutdown():
+    """A loop rated for 40 % of its racks' heat warms without end: the run starts within one stretch of 300 s after its
+    first device would shut down, and at once some do."""
+    top = compile_topology(load_hall("small", ["loop.oversubscription=0.4"]))
+    plant = Plant(top)
+    plant.set_load(np.arange(len(top.tray_rack)), 1.0)
+    rate = equilibrate(plant)
+    over = plant.x.td[plant.cur].max() - plant.c.rack["t_off"].max()
+    assert 0.0 < over <= 300.0 * rate
+    assert plant.settle(0.0) is not None
+
+
 @pytest.mark.parametrize("name", ["small", "mixed", "reference"])
 def test_steady_heat_in_is_heat_out(name):
     """In the steady state every loop's exchanger takes what its racks' plates and its pumps give."""

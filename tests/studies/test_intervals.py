@@ -66,10 +66,18 @@ def test_no_spread_is_no_certainty() -> None:
 
 
 def test_relative_change() -> None:
-    found = relative_change([10.0, 20.0, 30.0, 40.0], [1.0, 2.0, 3.0, 4.0])
+    a = np.arange(1.0, 25.0)
+    found = relative_change(a, a / 10.0)
     assert (found.estimate, found.low, found.high) == pytest.approx((-0.9, -0.9, -0.9))
-    rare = relative_change([0.0] * 19 + [1.0], [0.0] * 20)
-    assert rare.estimate == -1.0 and not rare.told  # a third of the resamples have no event
+    noisy = relative_change(a, a * np.random.default_rng(2).uniform(0.0, 0.4, len(a)))
+    assert noisy.told and noisy.low < -0.8 < noisy.high and noisy.high - noisy.low < 0.2
+
+
+def test_a_ratio_of_rare_events_is_not_told() -> None:
+    rare = relative_change([0.0] * 19 + [1.0], [0.0] * 19 + [0.5])
+    assert rare.estimate == -0.5 and not rare.told  # a third of the resamples have no event
+    assert not relative_change([1.0] * 20, [0.0] * 20).told  # none seen is not none possible
+    assert not relative_change([1.0, 2.0], [1.0, 1.0]).told  # two pairs
     assert math.isnan(relative_change([0.0, 0.0], [1.0, 0.0]).estimate)
 
 

@@ -51,7 +51,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """Compare runs. Returns an exit code."""
+    """Compare runs, or with ``--library`` policies over the scenario library. Returns an exit code."""
+    if "--library" in argv:
+        from twin.cli import library  # takes a while to load
+
+        return library.main(argv)
     asked = parser().parse_args(argv)
     if not 0.0 < asked.level < 1.0 or asked.seed < 0:
         return refuse([f"--level {asked.level:g}, --seed {asked.seed}: give a share below 1 and a seed of 0 or more"])

@@ -17,8 +17,11 @@ def equilibrate(plant: Plant) -> float:
     """Carry the plant to |dT/dt| < 1e-6 K/s under its inputs without time passing; returns the rate found [K/s].
 
     Guards are not watched: a device past its level is reported when the run begins. Breakers are put at their drive r².
+    Where more heat comes in than is carried away there is no steady state: the search ends as soon as a device is past
+    its shutdown, and the rate found tells.
     """
     plant.settle(plant.time)
+    shutdown = plant.c.rack["t_off"][plant.topology.tray_rack]
     rate = np.inf
     for _ in range(LONGEST):
         span = 300.0
@@ -38,6 +41,8 @@ def equilibrate(plant: Plant) -> float:
         plant._dirty_feeds = True  # powers and currents at the temperatures just found
         plant.settle(plant.time)
         if rate < STEADY and not drifted.any():
+            break
+        if (plant.x.td[plant.cur] > shutdown).any():
             break
     for loop in range(len(plant.topology.loop_names)):
         solve_flows(

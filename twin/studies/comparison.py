@@ -43,6 +43,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("jobs.queued", "jobs queued at the end"),
     Measure("jobs.refused", "jobs refused"),
     Measure("jobs.killed", "jobs killed"),
+    Measure("racks_used", "racks that had work"),
     Measure("stranded_power_watts", "power held unused", 1e-3, "kW"),
     Measure("it_energy_joules", "IT energy", 1.0 / 3.6e9, "MWh"),
     Measure("facility_energy_joules", "facility energy", 1.0 / 3.6e9, "MWh"),

@@ -126,8 +126,9 @@ def paired_difference(a: ArrayLike, b: ArrayLike, level: float = LEVEL, seed: in
 def relative_change(a: ArrayLike, b: ArrayLike, level: float = LEVEL, seed: int = 0) -> Interval:
     """Change from the total of ``a`` to that of ``b``, relative to the former (-0.9: nine tenths less), over pairs.
 
-    Percentile bootstrap over the pairs. The ends are NaN (it cannot be told) where ``a`` is so often 0 that more than
-    one resample in a thousand has none of it: a ratio of rare events says little, the difference says what there is.
+    Percentile bootstrap over the pairs. The ends are NaN (it cannot be told) below :data:`BOOTSTRAP_PAIRS` pairs; where
+    ``a`` is so often 0 that more than one resample in a thousand has none of it; and where ``b`` is always 0, which no
+    resample would doubt. A ratio of rare events says little: the difference says what there is.
 
     Raises ValueError as :func:`paired_difference`.
     """
@@ -137,7 +138,7 @@ def relative_change(a: ArrayLike, b: ArrayLike, level: float = LEVEL, seed: int 
     first, second = first[order], second[order]
     total = math.fsum(first)
     estimate = math.fsum(second) / total - 1.0 if total > 0.0 else math.nan
-    if len(first) < FEWEST_PAIRS or total <= 0.0:
+    if len(first) < BOOTSTRAP_PAIRS or total <= 0.0 or not second.any():
         return Interval(estimate, math.nan, math.nan, level, NONE)
     drawn = np.random.default_rng(seed).integers(len(first), size=(RESAMPLES, len(first)))
     below, above = first[drawn].sum(axis=1), second[drawn].sum(axis=1)

@@ -1,0 +1,128 @@
+"""The search for a capacity against worlds whose risk is known, and plants that stay as they are while racks come."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from twin.hall.parts import NodeKind
+from twin.hall.reader import read_hall
+from twin.setup.compose import compose_run
+from twin.studies.axes import changed, present, searched
+from twin.studies.capacity import Limits, Plan, Verdict, broken, gain, search, verdict
+from twin.studies.ledger import METRICS
+
+VALUES = tuple(float(value) for value in range(8, 25))
+
+
+def world(threshold: dict[str, float]):
+    """Runs that trip with a chance that rises from 0 to 1 in four racks about each policy's threshold."""
+    asked = []
+
+    def run(cases):
+        found = {}
+        for case in cases:
+            asked.append(case)
+            policy = case.words[-1].removeprefix("policy=")
+            chance = min(1.0, max(0.0, (case.value - threshold[policy]) / 4.0))
+            trips = int(np.random.default_rng(case.seed).random() < chance)  # the seed alone decides: common numbers
+            found[case] = {METRICS: metrics(trips)}
+        return found
+
+    return run, asked
+
+
+def metrics(trips=0, throttled=0.0, misses=0.0):
+    return {
+        "breaker_trips_total": trips,
+        "throttled_gpu_seconds": throttled,
+        "gpu_seconds_delivered": 1000.0,
+        "latency_misses_total": misses,
+        "services": {"chat": {"requests": 100.0}},
+    }
+
+
+def test_the_search_brackets_what_a_policy_bears():
+    """Chance 0 up to 12 and to 16, more than the allowed 0.1 from 13 and 17 on."""
+    run, asked = world({"blind": 12.0, "aware": 16.0})
+    plan = Plan((), "racks", VALUES, own=16.0)
+    blind, aware = (search(plan, policy, run) for policy in ("blind", "aware"))
+    for found, last in ((blind, 12.0), (aware, 16.0)):
+        assert found.safe <= last and found.unsafe >= last + 1.0
+        assert last - 1.0 <= found.safe and found.unsafe <= last + 3.0
+        assert [point.value for point in found.points] == sorted({point.value for point in found.points})
+    more = gain(plan, aware, blind)
+    assert more.low <= 4.0 <= more.high and more.estimate == aware.safe - blind.safe
+    # bisection, and early stops: a fifth of what a full scan would make
+    assert len(set(asked)) < 2 * len(VALUES) * plan.most / 4
+    far = next(point for point in aware.points if point.value == 16.0)
+    assert far.runs == 40 and far.verdict is Verdict.SAFE  # none of 40, and no sooner
+
+
+def test_an_end_that_is_never_reached_stays_open():
+    run, _ = world({"calm": 90.0, "wild": -90.0})
+    plan = Plan((), "racks", VALUES, own=16.0)
+    calm, wild = search(plan, "calm", run), search(plan, "wild", run)
+    assert (calm.safe, wild.unsafe) == (24.0, 8.0) and math.isnan(calm.unsafe) and math.isnan(wild.safe)
+    assert math.isnan(gain(plan, calm, wild).high)
+
+
+def test_a_point_is_called_wrongly_as_rarely_as_promised():
+    """At the very risk that is allowed, all looks together call it unsafe in at most 5 % of studies: exactly, by
+    following every path of counts."""
+    plan = Plan((), "racks", VALUES, own=16.0)
+    reach, wrong, before = {0: 1.0}, 0.0, 0
+    for look in plan.looks:
+        after: dict[int, float] = {}
+        for count, chance in reach.items():
+            for more in range(look - before + 1):
+                after[count + more] = after.get(count + more, 0.0) + chance * stats.binom.pmf(
+                    more, look - before, plan.limits.risk
+                )
+        told = {count: verdict((count, 0, 0), look, plan) for count in after}
+        wrong += sum(after[count] for count in after if told[count] is Verdict.UNSAFE)
+        reach = {count: after[count] for count in after if told[count] is Verdict.OPEN}
+        before = look
+    assert 0.0 < wrong <= 0.05
+
+
+def test_what_breaks_a_limit():
+    limits = Limits(throttled=0.01, latency=0.05)
+    assert broken(metrics(), limits) == (False, False, False)
+    assert broken(metrics(trips=1, throttled=10.0, misses=5.0), limits) == (True, False, False)
+    assert broken(metrics(throttled=10.1, misses=5.1), limits) == (False, True, True)
+
+
+@pytest.mark.parametrize(("axis", "value"), [("racks", 5), ("racks", 3), ("power_limit", 160.0)])
+def test_the_plant_stays_as_it_was_built(axis, value):
+    mapping = compose_run(["hall=reference", "hall.rows=2", "hall.racks_per_row=4", "hall.loop.racks=2"])
+    mapping = mapping.configuration.hall
+    before, after = (read_hall(each, source="hall") for each in (mapping, changed(mapping, axis, value)))
+    for hall in (before, after):
+        assert len({node.name for node in hall.nodes}) == len(hall.nodes)
+    assert plant(after) == pytest.approx(plant(before))
+    racks = [rack for rack in after.racks if rack.cell == "hall"]
+    assert len(racks) == (2 * value if axis == "racks" else 8)
+    assert racks[0].rack_class.max_power_watts == pytest.approx(160e3 if axis == "power_limit" else 132e3, rel=1e-3)
+    assert present(changed(mapping, axis, value), axis) == pytest.approx(value) if axis != "racks" else True
+
+
+def plant(hall):
+    """What a hall is built of, by name: ratings, batteries, loops, air and water; the staging cell's air apart."""
+    found = {node.name: node.breaker.rating_amperes for node in hall.nodes if node.breaker and _shared(node)}
+    found |= {f"{node.name} battery": node.battery_joules for node in hall.nodes}
+    found |= {loop.name: loop.cdu.rated_heat_watts for loop in hall.loops}
+    found |= {zone.name: zone.capacity_watts for zone in hall.zones if zone.name != "zone S"}
+    found |= {"water": hall.facility.capacity_watts, "tank": hall.facility.tank_heat_capacity}
+    return {name: value for name, value in found.items() if "-0" not in name}
+
+
+def _shared(node):
+    return node.kind is not NodeKind.RACK
+
+
+def test_values_to_search_are_steps_of_the_axis():
+    assert searched("racks", 16.0, None, None)[::20] == [8.0, 28.0]
+    assert searched("supply_temperature", 40.0, 38.5, 41.0) == [39.0, 40.0, 41.0]
+    assert searched("power_limit", 132.0, 130.0, 131.0) == []
