@@ -17,32 +17,42 @@ from twin.hall.checks import HallWarning, check_hall
 from twin.hall.errors import HallError
 from twin.hall.loads import air_heat_watts, liquid_heat_watts, node_currents
 from twin.hall.parts import Hall, NodeKind, PowerNode
-from twin.hall.reader import hall_names, load_hall
+from twin.hall.reader import hall_names, load_hall, read_hall
 
 EXAMPLES = """
 examples:
   twin hall show reference --out hall.png
   twin hall check reference rows=6 loop.supply_temperature_celsius=35
   twin hall check my_hall.yaml --strict          exit code 1 when there is a warning
+  twin hall headroom results/RUN                 what each rack had left at the peak of a run, and what would bind
 """
 
 
 def main(argv: list[str]) -> int:
-    """Show or check a hall. 0 fine, 1 warnings under ``--strict``, 3 a hall that makes no sense."""
+    """Show or check a hall, or map headroom. 0 fine, 1 warnings under ``--strict``, 3 a hall that makes no sense."""
     parser = argparse.ArgumentParser(
         prog="twin hall",
         description="Show a hall (tree in the terminal, sheet as a picture), or check it for non-selective breakers, "
-        "overload, feed loss, valves without authority and loops that are too small.",
+        "overload, feed loss, valves without authority and loops that are too small; or map the headroom that a run "
+        "left on its floor.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("action", choices=("show", "check"))
-    parser.add_argument("name", metavar="NAME", help=f"a hall of conf/hall ({', '.join(hall_names())}), or a YAML file")
+    parser.add_argument("action", choices=("show", "check", "headroom"))
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        help=f"a hall of conf/hall ({', '.join(hall_names())}), or a YAML file; headroom: a run directory",
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="changes, for instance rows=6")
-    parser.add_argument("--out", metavar="FILE", help="show: where the picture goes (default hall-NAME.png)")
+    parser.add_argument(
+        "--out", metavar="FILE", help="where the picture goes (default hall-NAME.png, or headroom.png in the run)"
+    )
     parser.add_argument("--json", action="store_true", help="as JSON, for scripts")
     parser.add_argument("--strict", action="store_true", help="check: exit code 1 when there is a warning")
     asked = parser.parse_intermixed_args(argv)
+    if asked.action == "headroom":
+        return _headroom(asked.name, asked.json, asked.out)
     try:
         hall = load_hall(asked.name, asked.overrides)
     except HallError as error:
@@ -86,6 +96,31 @@ def _show(hall: Hall, as_json: bool, out: str | None) -> int:
         console = Console()
         console.print(power_tree(hall))
         console.print(_loop_table(hall))
+        print(f"picture: {path}")
+    return Exit.FINE
+
+
+def _headroom(directory: str, as_json: bool, out: str | None) -> int:
+    from twin.results.drawing import png, settle
+    from twin.results.headroom import PERMITTED, headroom_map, headroom_of, weakest
+    from twin.results.read import read_run
+    from twin.results.rundir import RunError
+
+    path = Path(directory) / "headroom.png" if out is None else Path(out)
+    try:
+        run = read_run(directory)
+        hall = read_hall(run.manifest["configuration"]["hall"], source=f"{directory}/manifest.json")
+        found = headroom_of(run, hall)
+        title = f"Headroom per rack at the peak of the run, kW, at {PERMITTED:.0%} of breakers' ratings"
+        figure = headroom_map(found, title)
+        settle(figure)
+        png(figure, path)
+    except (RunError, HallError, KeyError) as error:
+        return refuse(map(str, getattr(error, "faults", [f"{directory}: {error}"])))
+    if as_json:
+        print(found.to_json(orient="records", indent=2))
+    else:
+        print("\n".join(weakest(found)))
         print(f"picture: {path}")
     return Exit.FINE
 

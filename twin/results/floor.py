@@ -1,5 +1,6 @@
 """The hall as a heat map: rows and positions, each rack a cell, dark where trouble is near."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,11 +55,11 @@ def hall_map(racks: pd.DataFrame, lowest_flow: pd.Series | None = None) -> Figur
         for axes, (title, values, colours, low, high) in zip(
             figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True
         ):
-            _panel(axes, racks, places, title, values.astype(float), colours, low, high)
+            panel(axes, racks, places, title, values.astype(float), colours, low, high)
     return figure
 
 
-def _panel(
+def panel(
     axes: Axes,
     racks: pd.DataFrame,
     places: pd.DataFrame,
@@ -67,7 +68,10 @@ def _panel(
     colours: str,
     low: float | None,
     high: float | None,
+    words: Sequence[str] | None = None,
 ) -> None:
+    """Draw the floor into ``axes``: a value and, of a rack that throttled or was dark, a mark per cell. ``words`` are
+    what the cells say, by default their values."""
     names = list(dict.fromkeys(racks["row"]))
     width = int(places["position"].max()) + 1
     grid: NDArray[np.float64] = np.full((len(names), width), np.nan)
@@ -95,7 +99,8 @@ def _panel(
             frame = Rectangle((x + 0.06, y + 0.08), 0.88, 0.84, fill=False, linewidth=2.2, edgecolor=DARK)
             axes.add_patch(frame).set_in_layout(False)  # cells lie inside the axes: no need to measure each
         value = grid[y, x]
-        text = "" if crowded else f"{value:.0f}" if np.isfinite(value) else "air"
+        said = words[i] if words is not None else f"{value:.0f}" if np.isfinite(value) else "air"
+        text = "" if crowded else said
         text = f"{text} ×".strip() if dark[i] else text
         if text:
             ink = _ink(mesh.to_rgba(np.array([value]))[0]) if np.isfinite(value) else DARK
