@@ -23,7 +23,13 @@ LEGEND = "what binds: N nameplate, F rack feed, R row, P PDU, U UPS or utility, 
 def headroom_of(run: Run, hall: Hall, permitted: float = PERMITTED) -> pd.DataFrame:
     """Headroom of the production cell's racks at the peaks of a run. Raises RunError for a table that is missing."""
     heat = run.series("loop", ["heat_watts"], ["max"]).groupby("name")["heat_watts_max"].max()
-    return headroom(hall, run.table("racks"), run.table("breakers"), heat.to_dict(), permitted)
+    return headroom(
+        hall,
+        run.table("racks"),
+        run.table("breakers"),
+        {str(name): float(watts) for name, watts in heat.items()},
+        permitted,
+    )
 
 
 def headroom(
@@ -82,12 +88,16 @@ def headroom_map(found: pd.DataFrame, title: str) -> Figure:
     places = floor_positions(found)
     depth = int(places["row"].max()) + 1
     kilowatts = found["headroom_watts"] / 1e3
-    words = [f"{value:.0f} {LETTERS[kind]}" for value, kind in zip(kilowatts, found["binds"], strict=True)]
+    words = [
+        f"{value:.0f} {LETTERS[kind]}".replace("-", "−") for value, kind in zip(kilowatts, found["binds"], strict=True)
+    ]
     with style():
         figure = new_figure(max(2.2, 1.3 + min(0.5, 9.0 / depth) * depth))
         axes = figure.subplots()
         highest = max(1.0, math.ceil(float(kilowatts.max())))
-        panel(axes, found, places, title, kilowatts, "YlOrRd_r", min(0.0, float(kilowatts.min())), highest, words)
+        # what is far beyond its limit is no darker, so that the rest of the floor can be told apart
+        lowest = max(min(0.0, float(kilowatts.min())), -highest)
+        panel(axes, found, places, title, kilowatts, "YlOrRd_r", lowest, highest, words)
         axes.set_xlabel(f"position in the row.   kW and {LEGEND}")
     return figure
 

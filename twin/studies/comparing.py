@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Transform
 
 from twin.results.drawing import DARK, MIDDLE, PALE, new_figure, png, settle, style, svg
 from twin.results.rundir import write_whole
@@ -90,7 +91,7 @@ def _panel(axes: Axes, rows: Sequence[Line | None], names: Sequence[tuple[str, s
     axes.axvline(0.0, color=MIDDLE, linewidth=1.0)
     for place, line in enumerate(rows):
         if line is None:
-            axes.text(0.0, place, "no pair has it", va="center", color=MIDDLE, fontsize=8)
+            axes.text(0.02, place, "no pair has it", va="center", color=MIDDLE, fontsize=8, transform=_aside(axes))
             continue
         told, scale = line.difference, line.scale
         if told.told:
@@ -109,6 +110,11 @@ def _panel(axes: Axes, rows: Sequence[Line | None], names: Sequence[tuple[str, s
     axes.grid(axis="x", color=PALE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.margins(x=0.08)
+
+
+def _aside(axes: Axes) -> Transform:
+    """Across in shares of the panel, down in its rows."""
+    return axes.get_yaxis_transform()
 
 
 def write(folder: Path, pairing: Pairing, lines: Sequence[Line], level: float, command: str) -> list[Path]:
