@@ -132,6 +132,37 @@ def test_evidence_is_a_sentence_about_the_run(key, value, evidence):
     assert judged(key, value).evidence == evidence
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "met"),
+    [
+        ("never between 0 s and 60 s of feed_loss", "slowdown on", True),
+        ("never between 61 s and 100 s of feed_loss", "slowdown on", False),  # at 100 s exactly
+        ("never between 101 s and 109 s of feed_loss", "slowdown on", True),
+        ("never within 60 s of feed_loss", "breaker trip", False),
+        ("never between 0 s and 1 h of job killed", "breaker trip", False),  # no such time
+        ("never", "job started in loop 01", False),
+        ("never", "job started in B-01", True),
+        ("never", "job started in row C", False),  # one rack of several
+        ("never", "job started outside row A", False),
+        ("some", "job started in A-01", True),
+        ("never between 1 s and 99 s of feed_loss", "job started in row A", True),
+        ("at end", "by_loop.loop 02 == 3", True),
+        ("at end", "by_loop.loop 02 < 3", False),
+    ],
+    ids=lambda value: str(value),
+)
+def test_times_in_which_nothing_happens_and_places_that_work_starts_in(key, value, met):
+    started = [
+        (50.0, "job_started", "job", "gang-7", "on A-01"),
+        (800.0, "job_started", "job", "gang-8", "on B-02, C-01"),
+    ]
+    more = pd.DataFrame(started, columns=[*EVENTS.columns, "detail"])
+    tables = {**TABLES, "events": pd.concat([EVENTS.assign(detail=""), more], ignore_index=True)}
+    expectation = read_expectation({key: value}, REFERENCE, TIMELINE)
+    (outcome,) = evaluate((expectation,), tables, {"by_loop": {"loop 02": 3.0}})
+    assert outcome.met is met
+
+
 def test_a_run_without_events_meets_never_and_nothing_else():
     tables = {**TABLES, "events": EVENTS.iloc[:0]}
     for key, value, met in (
@@ -165,6 +196,8 @@ def test_a_run_without_events_meets_never_and_nothing_else():
         ({"always": "device_temperature < 87"}, "unknown signal device_temperature", "device_temperature_celsius"),
         ({"always": "device_temperature_celsius > 20"}, None, "highest"),
         ({"always": "flow_litres_per_minute < 20"}, None, "lowest"),
+        ({"never": "job requeued in row A"}, "a job_requeued is of a job, which has no place", "job started"),
+        ({"never between 9 s and 3 s of feed_loss": "breaker trip"}, "an empty span of time", "shorter"),
         ({"each rack in row Q": "slowdown on"}, "unknown place 'row Q'", "row"),
     ],
     ids=str,

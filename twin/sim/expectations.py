@@ -5,15 +5,16 @@ Each expectation is one key with one value::
     never: breaker trip                                  no such event in the run
     never: slowdown on or device shutdown outside loop 02
     some: job requeued                                   at least one
+    never between 1 min and 1 h of evacuate: job started in loop 02   none in that time
     each rack in loop 02: slowdown on or device shutdown  at least one on every rack of a place
     within 90 s of feed_loss: breaker trip at row        an event, no later than that after an action or an event
     between 400 s and 415 s of feed_loss: breaker trip in row A
-    at end: jobs.killed == 0                             a metric; dots reach into nested ones
+    at end: jobs.killed == 0                             a metric; dots reach into nested ones, by_loop.loop 02
     always: device_temperature_celsius < 87 in row A     a rack's, loop's or breaker's extreme over the run
 
 Events go by their kinds (underscores or spaces), several joined by ``or``; ``at`` takes a level, ``in`` and
-``outside`` a place: rack, loop, row or power node, with all that belongs to it; ``saying`` words of its detail, as in
-``some: alert in A-02 saying coolant rise``.
+``outside`` a place: rack, loop, row or power node, with all that belongs to it, and a job started in a place when any
+of its racks is there; ``saying`` words of its detail, as in ``some: alert in A-02 saying coolant rise``.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from twin.hall.errors import did_you_mean
 from twin.hall.parts import Hall
@@ -55,8 +59,12 @@ EXTREMES: dict[str, tuple[tuple[str, str], ...]] = {
     "thermal_fraction": (("breakers", "thermal_fraction_max"),),
     "current_amperes": (("breakers", "current_amperes_max"),),
 }
-FORMS = "never, some, 'each rack in PLACE', 'within TIME of EVENT', 'between TIME and TIME of EVENT', always, 'at end'"
-COMPARISON = re.compile(r"\s*([\w.]+)\s*(==|!=|<=|>=|<|>)\s*(\S+)\s*(?:in\s+(.+?)\s*)?")
+STARTED, RACKS = str(EventKind.JOB_STARTED), "on "  # the one event of a job whose detail says where: "on A-01, A-02"
+FORMS = (
+    "never, 'never between TIME and TIME of EVENT', some, 'each rack in PLACE', 'within TIME of EVENT', "
+    "'between TIME and TIME of EVENT', always, 'at end'"
+)
+COMPARISON = re.compile(r"\s*(\w[\w. ]*?)\s*(==|!=|<=|>=|<|>)\s*(\S+)\s*(?:in\s+(.+?)\s*)?")
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,27 @@ class Outcome:
     expectation: str
     met: bool
     evidence: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """Between ``low`` and ``high`` [s] after the first of a kind of event, or after an action of the story."""
+
+    low: float
+    high: float
+    since: str  # the action or the kind of event
+    start_seconds: float | None  # of the action; None for an event, which is found in the run
+
+    def start(self, events: pd.DataFrame) -> float | None:
+        """What it counts from [s]; None where there was no such event."""
+        if self.start_seconds is not None:
+            return self.start_seconds
+        begun = events.loc[events["kind"] == self.since, "time_seconds"]
+        return None if begun.empty else float(begun.min())
+
+    def holds(self, times: pd.Series, start: float) -> pd.Series:
+        """Which times [s] are in it."""
+        return times.between(start + self.low, start + self.high)
 
 
 @dataclass(frozen=True)
@@ -96,25 +125,45 @@ class Clause:
             chosen = chosen[chosen["level"] == self.level]
         if self.inside is not None:
             inside = self.inside
-            chosen = chosen[chosen["name"].map(lambda name: belongs(name, inside)).astype(bool)]
+            chosen = chosen[_mask(any(belongs(name, inside) for name in each) for each in _named(chosen))]
         if self.outside is not None:
             outside = self.outside
-            chosen = chosen[~chosen["name"].map(lambda name: belongs(name, outside)).astype(bool)]
+            chosen = chosen[_mask(not all(belongs(name, outside) for name in each) for each in _named(chosen))]
         if self.saying:
             chosen = chosen[chosen["detail"].map(lambda detail: self.saying in detail).astype(bool)]
         return chosen.sort_values("time_seconds", kind="stable")
 
 
+def _mask(rows: Iterable[bool]) -> NDArray[np.bool_]:
+    """Which rows are chosen; of a table without rows, none."""
+    return np.fromiter(rows, dtype=np.bool_)
+
+
+def _named(events: pd.DataFrame) -> list[list[str]]:
+    """What each event names: the racks that a job started on, or else the thing that it happened to."""
+    if STARTED not in set(events["kind"]):
+        return [[name] for name in events["name"]]
+    rows = zip(events["kind"], events["name"], events["detail"], strict=True)
+    return [detail.removeprefix(RACKS).split(", ") if kind == STARTED else [name] for kind, name, detail in rows]
+
+
 @dataclass(frozen=True)
 class Never:
-    """No such event in the whole run."""
+    """No such event in the whole run, or in a time after an action or an event."""
 
     text: str
     clause: Clause
+    window: Window | None = None
 
     def judge(self, tables: Mapping[str, pd.DataFrame], metrics: Mapping[str, Any]) -> Outcome:
         found = self.clause.select(tables["events"])
-        return Outcome(self.text, found.empty, told(found))
+        if self.window is None:
+            return Outcome(self.text, found.empty, told(found))
+        start = self.window.start(tables["events"])
+        if start is None:
+            return Outcome(self.text, False, f"there was no {self.window.since} to count from")
+        found = found[self.window.holds(found["time_seconds"], start)]
+        return Outcome(self.text, found.empty, told(found) if len(found) else "none in that time")
 
 
 @dataclass(frozen=True)
@@ -152,25 +201,19 @@ class Within:
 
     text: str
     clause: Clause
-    low: float
-    high: float
-    since: str  # the action or the kind of event
-    start_seconds: float | None  # of the action; None for an event, which is found in the run
+    window: Window
 
     def judge(self, tables: Mapping[str, pd.DataFrame], metrics: Mapping[str, Any]) -> Outcome:
-        start = self.start_seconds
+        since, start = self.window.since, self.window.start(tables["events"])
         if start is None:
-            begun = tables["events"].loc[tables["events"]["kind"] == self.since, "time_seconds"]
-            if begun.empty:
-                return Outcome(self.text, False, f"there was no {self.since} to count from")
-            start = float(begun.min())
+            return Outcome(self.text, False, f"there was no {since} to count from")
         found = self.clause.select(tables["events"])
         later = found[found["time_seconds"] >= start]
-        met = later["time_seconds"].between(start + self.low, start + self.high).any()
+        met = self.window.holds(later["time_seconds"], start).any()
         if later.empty:
-            return Outcome(self.text, False, f"none after {self.since} at {clock_of(start)}")
+            return Outcome(self.text, False, f"none after {since} at {clock_of(start)}")
         first = later.iloc[0]
-        evidence = f"the first {first['time_seconds'] - start:.1f} s after {self.since}: {first['name']}"
+        evidence = f"the first {first['time_seconds'] - start:.1f} s after {since}: {first['name']}"
         return Outcome(self.text, bool(met), evidence)
 
 
@@ -290,13 +333,14 @@ def read_expectation(entry: Any, hall: Hall, timeline: tuple[Action, ...]) -> Ex
         inside = read_place(each[1], hall)
         racks = tuple(rack.name for rack in hall.racks if rack.name in inside)
         return Each(text, read_clause(value, hall), racks)
-    if window := re.fullmatch(r"(?:within (.+?)|between (.+?) and (.+?)) of (.+)", form):
-        low = 0.0 if window[2] is None else seconds_of(window[2])
-        high = seconds_of(window[1] or window[3])
+    if window := re.fullmatch(r"(never )?(?:within (.+?)|between (.+?) and (.+?)) of (.+)", form):
+        low = 0.0 if window[3] is None else seconds_of(window[3])
+        high = seconds_of(window[2] or window[4])
         if high <= low:
             raise Unfit("an empty span of time", "Give the shorter time first")
-        since, start = read_since(window[4], timeline)
-        return Within(text, read_clause(value, hall), low, high, since, start)
+        span = Window(low, high, *read_since(window[5], timeline))
+        clause = read_clause(value, hall)
+        return Never(text, clause, span) if window[1] else Within(text, clause, span)
     raise Unfit(f"unknown form '{form}'", f"Use {FORMS}")
 
 
@@ -324,6 +368,9 @@ def read_clause(written: str, hall: Hall) -> Clause:
         raise Unfit(f"unknown event '{kind}'", did_you_mean(kind, KINDS))
     if parts[2] is not None and parts[2] not in LEVELS:
         raise Unfit(f"unknown level '{parts[2]}'", did_you_mean(parts[2], LEVELS))
+    placeless = sorted(kind for kind in kinds if kind.startswith("job_") and kind != STARTED)
+    if parts[4] is not None and placeless:
+        raise Unfit(f"a {placeless[0]} is of a job, which has no place", "Leave the place out, or ask for job started")
     names = None if parts[4] is None else read_place(parts[4], hall)
     inside, outside = (names, None) if parts[3] == "in" else (None, names)
     return Clause(written, kinds, parts[2], inside, outside, parts[5] or "")
