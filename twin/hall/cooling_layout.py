@@ -131,7 +131,7 @@ class CoolingLayout:
             capacity_watts=capacity,
             gain_watts_per_kelvin=capacity / v["band_kelvin"],
             approach=v["approach_kelvin"],
-            chiller_cop=v["chiller_cop"],
+            chiller_cop=v["chiller_cop"] or 0.0,
             free_cooling_fraction=v["free_cooling_fraction"],
             dry_bulb=v["dry_bulb_celsius"],
             wet_bulb=v["wet_bulb_celsius"],

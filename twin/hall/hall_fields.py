@@ -93,7 +93,7 @@ FACILITY_FIELDS: Final[tuple[Field, ...]] = (
     number("tank_minutes", "time in which the tank takes up the nameplate heat", above=True),
     number("tank_rise_kelvin", "… while it warms by this much", above=True),
     number("approach_kelvin", "tower outlet above wet bulb"),
-    number("chiller_cop", "coefficient of performance of the chiller", above=True),
+    number("chiller_cop", "coefficient of performance of the chillers; null for none", above=True, optional=True),
     share("free_cooling_fraction", "fan and pump power per watt rejected"),
     number("dry_bulb_celsius", "without a weather file", 20.0, low=-60.0, high=60.0),
     number("wet_bulb_celsius", "without a weather file", 14.0, low=-60.0, high=60.0),

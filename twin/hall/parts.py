@@ -222,7 +222,7 @@ class Facility:
     capacity_watts: float  # heat rejection
     gain_watts_per_kelvin: float
     approach: float  # K of the tower above wet bulb
-    chiller_cop: float
+    chiller_cop: float  # 0 without chillers: then the water is no colder than the wet bulb and the approach allow
     free_cooling_fraction: float  # W of fans and pumps per W rejected
     dry_bulb: float = 20.0  # °C, without a weather file
     wet_bulb: float = 14.0
