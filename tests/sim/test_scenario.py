@@ -306,9 +306,10 @@ def test_a_short_form_takes_the_place_of_its_story():
 def test_shipped_stories_are_fit_to_tell_in_both_forms(path: Path):
     story = stories.read_story(path)
     for mapping in (story, short_form(story)):
-        scenario = read_scenario(
-            mapping, load_hall(mapping["choose"]["hall"]), str(path), hours=mapping.get("hours", 24)
-        )
+        asked = (mapping.get("settings") or {}).get("hall") or {}
+        size = [f"{key}={asked[key]}" for key in ("rows", "racks_per_row") if key in asked]  # what names depend on
+        hall = load_hall(mapping["choose"]["hall"], size)
+        scenario = read_scenario(mapping, hall, str(path), hours=mapping.get("hours", 24))
         assert scenario.name == path.stem
         assert scenario.moral
         assert scenario.expectations

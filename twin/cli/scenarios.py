@@ -15,12 +15,23 @@ from twin.places import scenarios_dir
 from twin.setup import stories
 from twin.sim.scenario import ScenarioError
 
+EXAMPLES = """
+examples:
+  twin scenarios                            all stories: what each asks, what it expects, how long it is
+  twin scenarios loop_evacuation            one in full, with its moral
+  twin run scenario=loop_evacuation_short   tell its short form
+
+exit codes: 0 fine, 3 no such story or a file that cannot be read
+"""
+
 
 def main(argv: list[str]) -> int:
     """List the scenarios, or show one. A file that cannot be read is a refusal, after the others are listed."""
     parser = argparse.ArgumentParser(
         prog="twin scenarios",
         description="List the stories that can happen to a hall, or show one. 'twin run scenario=NAME' tells it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="one scenario, in full")
     parser.add_argument("--json", action="store_true", help="as JSON, for scripts")
@@ -59,9 +70,24 @@ def brief(story: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": story["name"],
         "purpose": sentence(story.get("purpose")),
+        "moral": sentence(story.get("moral")),
+        "hours": hours(story),
         "expectations": [expectation(entry) for entry in story.get("expectations") or []],
         "short": bool(story.get("short")),
+        "short_hours": hours(story["short"]) if story.get("short") else None,
     }
+
+
+def hours(form: Mapping[str, Any]) -> Any:
+    """Length of a form as it is written [h]; 24 h, as of any run, where it says nothing."""
+    return form.get("hours", 24)
+
+
+def length(written: Any) -> str:
+    """A length in hours, or in minutes where that is less than one."""
+    if not isinstance(written, int | float):
+        return f"{written} h"  # a fault that telling it will name
+    return f"{written:g} h" if written >= 1 else f"{60 * written:.0f} min"
 
 
 def sentence(written: object) -> str:
@@ -76,12 +102,17 @@ def expectation(entry: object) -> str:
 
 def listing(found: list[dict[str, Any]]) -> None:
     """Print the stories as a table."""
-    table = Table(show_lines=True, title="twin run scenario=NAME")
-    table.add_column("name", no_wrap=True)
+    table = Table(
+        show_lines=True,
+        title="twin run scenario=NAME",
+        caption="scenario=NAME_short tells the short form in seconds; twin scenarios NAME shows one with its moral",
+    )
+    table.add_column("name, length, short form", no_wrap=True)
     table.add_column("purpose", ratio=1)
     table.add_column("expects", ratio=1, overflow="fold")
     for story in map(brief, found):
-        table.add_row(story["name"], story["purpose"], "\n".join(story["expectations"]) or "nothing")
+        lengths = length(story["hours"]) + (f"; short {length(story['short_hours'])}" if story["short"] else "")
+        table.add_row(f"{story['name']}\n{lengths}", story["purpose"], "\n".join(story["expectations"]) or "nothing")
     Console().print(table)
 
 
@@ -106,4 +137,4 @@ def show(story: Mapping[str, Any]) -> None:
         console.print(f"moral: {sentence(story['moral'])}")
     console.print(f"file: {story['source']}")
     if story.get("short"):
-        console.print(f"short form: scenario={story['name']}_short")
+        console.print(f"short form: scenario={story['name']}_short, {length(hours(story['short']))}")
