@@ -48,7 +48,7 @@ def rollout_of(policy: Mapping[str, Any]) -> RolloutSettings | None:
     plan = _made(given, "plan", Plan.from_mapping, faults)
     judged = given.get("judge") is not None
     design = _made(given, "judge", Design.from_mapping, faults) if judged else None
-    canary = _made(given, "canary", CanaryRule.from_mapping, faults)
+    canary = _made(given, "canary", _canary, faults)
     if plan is not None and not judged and any(stage.judged for stage in plan.stages):
         faults.add(f"{AT}.judge", None, "nobody judges, and a stage is judged", "Add judge, or leave out judged")
     for metric in () if design is None else design.metrics:
@@ -66,7 +66,13 @@ def rollout_of(policy: Mapping[str, Any]) -> RolloutSettings | None:
     formula = _formula(policy)
     faults.stop()
     assert plan is not None and canary is not None
-    return RolloutSettings(plan, canary, formula, design, permitted, **times)
+    fixed = given["canary"].get("strategy") is not None
+    return RolloutSettings(plan, canary, formula, design, permitted, strategy_fixed=fixed, **times)
+
+
+def _canary(mapping: Mapping[str, Any]) -> CanaryRule:
+    """How canaries are chosen; a strategy of null is the default one."""
+    return CanaryRule.from_mapping({key: value for key, value in mapping.items() if (key, value) != ("strategy", None)})
 
 
 def _reads(design: Design | None, metric: str) -> bool:

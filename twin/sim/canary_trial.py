@@ -13,11 +13,11 @@ from twin.policy.headroom import amperes_per_watt, readings
 from twin.policy.judge import judge_canary, window_means
 from twin.policy.matching import Matching, match
 from twin.policy.projection import Level, Projection, Standing, members, project, shown
+from twin.policy.rollout_signals import Baseline
 from twin.policy.snapshot import FacilitySnapshot
 from twin.policy.trial import Design, JudgeState, Outcome, Readings, Verdict, Window, Windows
 from twin.sim.deployment import Deployment, Runs
 from twin.sim.releases import METERS, RolloutSettings
-from twin.sim.rollout_signals import Baseline
 from twin.workload.jobs import JobKind
 
 Floats = NDArray[np.float64]

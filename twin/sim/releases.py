@@ -49,6 +49,7 @@ class RolloutSettings:
     test_seconds: float = 300.0  # of each staging test
     take_back_seconds: float = 30.0  # between two racks that go back
     most_at_once: float = 0.25  # of the racks to reach [1], that restart together after the first production stage
+    strategy_fixed: bool = False  # canaries are chosen by the pipeline's strategy, whatever a story says
     told: Callable[[Told], None] | None = None  # hears of every decision that differs from the one before
 
 

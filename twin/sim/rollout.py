@@ -67,7 +67,9 @@ class Rollout:
         self.settings = settings
         self.release = release
         self.event = event  # that started it
-        rule = settings.canary if release.strategy is None else replace(settings.canary, strategy=release.strategy)
+        rule = settings.canary
+        if release.strategy is not None and not settings.strategy_fixed:
+            rule = replace(rule, strategy=release.strategy)
         topology = world.topology
         self.cell = np.flatnonzero(~topology.rack_production).tolist()
         self.deployment = Deployment(world, release, settings.window_seconds + 2.0 * settings.period_seconds)

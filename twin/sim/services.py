@@ -36,7 +36,8 @@ class ServiceRun:
     wait_max: float = 0.0
     busy: float = 0.0  # replica-seconds
     live_seconds: float = 0.0
-    parts: tuple[Part, ...] = ()  # builds of the live replicas, where a release is among them
+    parts: tuple[Part, ...] = ()  # builds of the live replicas, where they are not all of one
+    build: Build = field(init=False)  # that all of them have, where they do
     answered: Floats | None = None  # requests served and failed by rack, shape (2, R), since there are releases
     # the live replicas with their trays and gangs, kept until one of them changes
     _changed: bool = True
@@ -50,6 +51,9 @@ class ServiceRun:
     _racks: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _part: Floats = field(default_factory=lambda: np.zeros(0))
     _failing: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        self.build = self.service.build
 
     def enlist(self, run: JobRun) -> None:
         """Count a job among the replicas."""
@@ -90,7 +94,7 @@ class ServiceRun:
         speed = self._pace(world) if slow else 1.0
         able = self._able(live) if world.degraded else float(len(live))
         self.queue, served = advance(
-            self.service, self.queue, self.second, stop, live=able, speed=speed, parts=self.parts
+            self.service, self.queue, self.second, stop, live=able, speed=speed, build=self.build, parts=self.parts
         )
         self.add(served, float(len(live)))
         if self.answered is not None and live:
@@ -106,7 +110,7 @@ class ServiceRun:
         if world.degraded or self.parts:
             self._put_apart(world, live)
             return
-        load, swing = utilisation_to_power(service, self.utilisation, service.knobs, service.build)
+        load, swing = utilisation_to_power(service, self.utilisation, service.knobs, self.build)
         if live is self._put and not self._unset:
             world.move_load(self._trays, load, swing * self._largest)
             return
@@ -138,10 +142,11 @@ class ServiceRun:
         return self.service.build if run.build is None else run.build
 
     def _parts(self) -> tuple[Part, ...]:
-        """Builds of the live replicas with their shares; none while all have the one of the run's beginning."""
-        if all(run.build is None for run in self._live):
-            return ()
+        """Builds of the live replicas with their shares; none while all have one, as before and after a release."""
         counts = Counter(map(self._build, self._live))
+        if len(counts) <= 1:
+            self.build = next(iter(counts), self.build)
+            return ()
         return tuple(Part(build, number / len(self._live)) for build, number in counts.items())
 
     def watch_answers(self, racks: int) -> None:
@@ -156,7 +161,7 @@ class ServiceRun:
             self._answering = live
             counts = np.array([len(run.trays) for run in live])
             self._racks = world.topology.tray_rack[np.concatenate([run.trays for run in live])]
-            parts = self.parts or (Part(self.service.build, 1.0),)
+            parts = self.parts or (Part(self.build, 1.0),)
             shares = served_shares(self.service, parts, self.service.knobs)
             each = {part.build: s / (part.share * len(live)) for part, s in zip(parts, shares, strict=True)}
             builds = [self._build(run) for run in live]
