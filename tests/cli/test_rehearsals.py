@@ -41,6 +41,8 @@ def test_a_teams_record_changes_the_run_and_its_score_and_is_kept_with_it(twin, 
     page = (tmp_path / "run" / "report.html").read_text()
     assert "How the team did" in page
     assert "late: 30 s after its deadline" in page
+    assert "Which flag stayed longer than needed?" in page
+    assert "<b>too long</b>: scale_back = halved for the hall, set by on_call team at 00:01:30" in page
     (tmp_path / "team.csv").unlink()
     assert twin("run", "--again", "run", "out=again").code == 0
     for name in ("events.parquet", "scorecard.parquet"):

@@ -2,14 +2,12 @@
 
 import argparse
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from twin.cli.exits import Exit, refuse
 
 if TYPE_CHECKING:
-    from twin.results.postmortem import Finding
     from twin.results.read import Run
 
 EXAMPLES = """
@@ -66,29 +64,17 @@ def main(argv: list[str]) -> int:
 
 def look(run: "Run") -> dict[str, Any]:
     """Everything that a post-mortem tells, as plain values."""
-    from twin.results import postmortem as ask
     from twin.results import scorecard
+    from twin.results.lessons import lessons
     from twin.results.narrative import stories, verdict
     from twin.results.report import traces_of
 
-    events, racks, jobs = (run.table(name) for name in ("events", "racks", "jobs"))
-    series = run.series("rack", ("device_temperature_celsius",), ("mean", "max"))
-    ended = float(run.metrics["simulated_seconds"]) + float(run.metrics.get("warmup_seconds") or 0.0)
-
-    def section(findings: "Sequence[Finding]", one: str) -> dict[str, Any]:
-        return {"summary": ask.summary(findings, one), "findings": [asdict(each) for each in findings]}
-
-    rack_classes, workloads = ask.classes(racks, jobs), ask.workloads(jobs)
     traces = traces_of(run)
-    told, _ = stories(events, traces)
+    told, _ = stories(run.table("events"), traces)
     found: dict[str, Any] = {
         "run": str(run.manifest.get("name", run.directory.name)),
         "verdict": verdict(run.metrics, run.complete),
-        "canary": section(ask.canaries(events, run.table("rollouts"), racks, series), "release"),
-        "shutdown": section(ask.shutdowns(events, racks, series), "rack"),
-        "flags": section(ask.flags(events, racks, series, ended), "flag"),
-        "rack_classes": {"summary": ask.compared(rack_classes, "rack classes"), "lines": rack_classes},
-        "workloads": {"summary": ask.compared(workloads, "workloads"), "lines": workloads},
+        **lessons(run),
         "causes": [trace.text for trace in traces],
         "timeline": [{"title": each.title, "steps": [asdict(step) for step in each.steps]} for each in told],
     }
@@ -104,12 +90,10 @@ def look(run: "Run") -> dict[str, Any]:
 
 def page(found: dict[str, Any]) -> str:
     """The post-mortem as Markdown."""
+    from twin.results.lessons import QUESTIONS
+
     lines = [f"# Post-mortem of {found['run']}", "", found["verdict"], ""]
-    for key, title in (
-        ("canary", "Did the canary land right?"),
-        ("shutdown", "Was shutdown too late or too early?"),
-        ("flags", "Which flag stayed longer than needed?"),
-    ):
+    for key, title in QUESTIONS.items():
         lines += [f"## {title}", "", found[key]["summary"], ""]
         told = found[key]["findings"]
         lines += [f"* **{each['answer']}**: {each['sentence']}" for each in told[:MOST]]

@@ -69,7 +69,7 @@ def _canary(
         each
         for each in troubles(events)
         if each.cools_less
-        and (each.level not in ("rack", "loop", "row") or each.name in {*names, *loops, *rows})
+        and each.touches({*names, *loops, *rows})
         and each.begun <= (ended if ended == ended else begun)
         and (each.ended is None or each.ended >= begun)
     ]
@@ -180,8 +180,7 @@ def flags(events: pd.DataFrame, racks: pd.DataFrame, series: pd.DataFrame, ended
         near = hot[hot["name"].isin(mine) & (hot["time_seconds"] < until)]["time_seconds"] + step
         ends = [min(float(end), until) for end in near if end > held.begun - LATELY]
         for each in all_troubles:
-            here = each.level not in ("rack", "loop", "row") or each.name in places
-            if here and each.begun < until and (each.ended is None or each.ended > held.begun - LATELY):
+            if each.touches(places) and each.begun < until and (each.ended is None or each.ended > held.begun - LATELY):
                 ends.append(until if each.ended is None else min(each.ended, until))
         over = max(ends, default=None)
         where = "the hall" if held.level == "hall" else f"{held.level} {held.name.removeprefix(held.level + ' ')}"

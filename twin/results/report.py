@@ -17,6 +17,7 @@ from twin.results.drawing import png, settle, svg
 from twin.results.figures import SERIES, breaker_margins, day_timeline, losses_by_cause, throttling
 from twin.results.floor import hall_map
 from twin.results.grid import read_grids
+from twin.results.lessons import QUESTIONS, lessons
 from twin.results.measures import METRICS, NEAR_MISS_FRACTION
 from twin.results.narrative import expectations, overloaded, stories, verdict
 from twin.results.read import Run, read_run
@@ -24,6 +25,7 @@ from twin.results.rundir import RunError
 from twin.results.traces import Trace, traces
 
 MOST_JOBS = 15  # of the jobs hit, in the table
+MOST_FINDINGS = 8  # of a post-mortem, for each of its questions
 LOWEST_FLOW = "flow_litres_per_minute_min"
 
 #: measures that the footnotes define
@@ -114,7 +116,8 @@ def render(run: Run, pictures: Mapping[str, str]) -> str:
         cards=cards(run.metrics),
         expectations=expectations(run.table("events")),
         rollouts=run.metrics.get("rollouts") or {},
-        scorecard=rehearsal(run),
+        rehearsal=rehearsal(run),
+        most_findings=MOST_FINDINGS,
         forecasts=forecasts(run.metrics.get("forecast") or {}),
         claims=(run.metrics.get("forecast") or {}).get("sustained"),
         pictures={name: Markup(picture) for name, picture in pictures.items()},
@@ -141,11 +144,16 @@ def traces_of(run: Run) -> list[Trace]:
 
 
 def rehearsal(run: Run) -> dict[str, Any] | None:
-    """The scorecard of a rehearsal: a sentence, headings and rows; None where nothing was rehearsed."""
+    """Scorecard and post-mortem of a rehearsal; None where nothing was rehearsed."""
     if "operators" not in run.metrics:
         return None
-    table = run.table("scorecard")
-    return {"sentence": scorecard.sentence(table), "headings": scorecard.HEADINGS, "rows": scorecard.lines(table)}
+    table, found = run.table("scorecard"), lessons(run)
+    return {
+        "sentence": scorecard.sentence(table),
+        "headings": scorecard.HEADINGS,
+        "rows": scorecard.lines(table),
+        "questions": [(title, found[key]["summary"], found[key]["findings"]) for key, title in QUESTIONS.items()],
+    }
 
 
 def about(manifest: Mapping[str, Any]) -> dict[str, str]:

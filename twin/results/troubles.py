@@ -1,6 +1,7 @@
 """Troubles of the facility with their beginning and end, and flags with theirs: pure functions of the events table."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pandas as pd
@@ -52,6 +53,13 @@ class Trouble:
     def lasts(self, time: float) -> bool:
         """Whether it is under way at a time [s]."""
         return self.begun <= time and (self.ended is None or self.ended > time)
+
+    def touches(self, places: Collection[str]) -> bool:
+        """Whether it reaches any of these racks, rows and loops; what is above rows and loops reaches everything."""
+        if self.level not in ("rack", "loop", "row"):
+            return True
+        # a power node is named as row A/feed A or A-01/feed A
+        return self.name in places or self.name.partition("/")[0].removeprefix("row ") in places
 
     @property
     def cools_less(self) -> bool:
