@@ -27,6 +27,7 @@ TIMES = (
     count("looks", "of the judge during the canary's soak", low=1),
     number("test_seconds", "of each staging test", above=True),
     number("take_back_seconds", "between two racks that go back"),
+    share("most_busy", "that full rollout may take a service, of its replicas' time", above=True),
     share("most_at_once", "of the racks to reach, that restart together", above=True),
 )
 

@@ -141,8 +141,14 @@ class Trial:
         field = METERS[metric]
         if field is not None:
             return self._means(snapshot, field, window)
-        counted = self.deployment.error_rates if metric == "error_rate" else self.deployment.throttled_shares
-        return counted(window.begin_seconds, window.end_seconds)
+        deployment = self.deployment
+        counted = {
+            "error_rate": deployment.error_rates,
+            "late_share": deployment.late_shares,
+            "served_ratio": deployment.served_ratios,
+            "throttled_share": deployment.throttled_shares,
+        }
+        return counted[metric](window.begin_seconds, window.end_seconds)
 
     def _means(self, snapshot: FacilitySnapshot, field: str, window: Window) -> Floats:
         past = snapshot.histories.get(field)
@@ -226,7 +232,7 @@ class Trial:
         """
         if self.verdict is None or not self.over or not self.verdict.metrics or snapshot.facility is None:
             return None
-        facility, permitted = snapshot.facility, self.settings.permitted
+        facility, permitted, deployment = snapshot.facility, self.settings.permitted, self.deployment
         racks = len(snapshot.rack_names)
         trays = self.deployment.weights()
         mean = float(np.mean([trays[self.world.rack_index[rack]] for rack in self.canaries]))
@@ -256,13 +262,22 @@ class Trial:
                 np.eye(racks) * weight, "power",
             ),
         ]  # fmt: skip
+        changes = shown(self.verdict)
+        if "served_ratio" in changes and deployment.service is not None and trays.sum() > 0.0:
+            # what each replica bears less, all of them are busier
+            busy = deployment.busiest(self.world.env.now - self.settings.window_seconds)
+            gain_busy = -busy * (trays / trays.sum())[None, :]
+            levels.append(
+                Level("service", "1", (deployment.service.service.name,), np.array([busy]),
+                      np.array([self.settings.most_busy]), gain_busy, "served_ratio")
+            )  # fmt: skip
         target = np.zeros(racks, dtype=bool)
         target[targets] = True
         done = np.zeros(racks, dtype=bool)
         done[list(self.deployment.on)] = True
         # what a full rollout does not touch is not its doing
-        touched = [_only(level, np.asarray((level.gain[:, target] > 0.0).any(axis=1))) for level in levels]
-        return project(touched, shown(self.verdict), target, done)
+        touched = [_only(level, np.asarray((level.gain[:, target] != 0.0).any(axis=1))) for level in levels]
+        return project(touched, changes, target, done)
 
 
 def _only(level: Level, keep: NDArray[np.bool_]) -> Level:

@@ -19,14 +19,18 @@ Runs = frozenset[tuple[int, int]]  # numbers of runs with their starts
 
 @dataclass(frozen=True)
 class Counted:
-    """Sums at one look, by rack: requests served and failed, device-seconds with a throttled clock; and the greatest
-    power at inlets [W] that was declared at that time, of racks with the release (0 for others)."""
+    """Sums at one look, by rack: requests served, failed and late, device-seconds with a throttled clock; and what held
+    at that time: the greatest power at inlets [W] that was declared of racks with the release (0 for others), trays of
+    the release's work, and how busy its service was [1]."""
 
     time: float
     served: Floats
     failed: Floats
+    late: Floats
     throttled: Floats
     declared_peak: Floats
+    trays: Floats
+    busy: float
 
 
 class Deployment:
@@ -199,9 +203,10 @@ class Deployment:
         world, now = self.world, self.world.env.now
         world.env.read()
         racks = len(world.topology.rack_names)
-        served, failed = (np.zeros(racks), np.zeros(racks))
+        served, failed, late, busy = np.zeros(racks), np.zeros(racks), np.zeros(racks), 0.0
         if self.service is not None and self.service.answered is not None:
-            served, failed = self.service.answered[0].copy(), self.service.answered[1].copy()
+            served, failed, late = self.service.answered.copy()
+            busy = self.service.utilisation
         slow = np.add.reduceat(world.plant.m.slow_s, world.topology.rack_tray0[:-1])
         declared = np.zeros(racks)
         on = np.array(list(self.on), dtype=np.int64)
@@ -211,7 +216,7 @@ class Deployment:
         self.own_since[[old != new for old, new in zip(self._own, own, strict=True)]] = now
         self.company_since[[old != new for old, new in zip(self.company, company, strict=True)]] = now
         self._own, self.company = own, company
-        self._kept.append(Counted(now, served, failed, slow, declared))
+        self._kept.append(Counted(now, served, failed, late, slow, declared, self.weights(), busy))
         while len(self._kept) > 2 and self._kept[1].time <= now - self._keep:
             self._kept.popleft()
 
@@ -232,12 +237,37 @@ class Deployment:
 
     def error_rates(self, begin: float, end: float) -> Floats:
         """The same for each rack by itself, shape (R,)."""
+        return self._of_served(begin, end, "failed")
+
+    def _of_served(self, begin: float, end: float, what: str) -> Floats:
+        """A count over the requests that each rack answered between two times [s]; NaN where it answered none."""
         if not self.release.is_service:
             return np.zeros(len(self.world.topology.rack_names))
         a, b = self._between(begin, end)
         served = b.served - a.served
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.where(served > 0.0, (b.failed - a.failed) / served, np.nan))
+            return np.asarray(np.where(served > 0.0, (getattr(b, what) - getattr(a, what)) / served, np.nan))
+
+    def late_shares(self, begin: float, end: float) -> Floats:
+        """Share of the requests answered by each rack that came later than they should, (R,); 0 for images of jobs."""
+        return self._of_served(begin, end, "late").clip(max=1.0)
+
+    def served_ratios(self, begin: float, end: float) -> Floats:
+        """Requests that each rack answered per tray over those of the service per tray, shape (R,); NaN without any.
+
+        A router gives each replica what it bears, so that it tells the capacity of a build. 1 for images of jobs.
+        """
+        if not self.release.is_service:
+            return np.ones(len(self.world.topology.rack_names))
+        a, b = self._between(begin, end)
+        served = b.served - a.served
+        mean = float(served.sum()) / max(1.0, float(b.trays.sum()))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.where(served > 0.0, served / b.trays / mean, np.nan))
+
+    def busiest(self, begin: float) -> float:
+        """Greatest share of its replicas' time [1] for which the service was busy since a time [s]."""
+        return max(each.busy for each in self._kept if each.time >= begin)
 
     def declared_peaks(self, begin: float, racks: Ints) -> Floats:
         """Greatest power at inlets of ``racks`` [W] that was declared since a time [s]."""

@@ -20,6 +20,8 @@ METERS: dict[str, str | None] = {
     "power": "rack_power_watts",
     "outlet_temperature": "rack_return_temperature_celsius",
     "error_rate": None,
+    "late_share": None,
+    "served_ratio": None,
     "throttled_share": None,
 }
 
@@ -48,6 +50,7 @@ class RolloutSettings:
     looks: int = 2  # of the judge during the canary's soak
     test_seconds: float = 300.0  # of each staging test
     take_back_seconds: float = 30.0  # between two racks that go back
+    most_busy: float = 0.95  # that full rollout may take a service [1], of its replicas' time
     most_at_once: float = 0.25  # of the racks to reach [1], that restart together after the first production stage
     strategy_fixed: bool = False  # canaries are chosen by the pipeline's strategy, whatever a story says
     told: Callable[[Told], None] | None = None  # hears of every decision that differs from the one before

@@ -38,7 +38,7 @@ class ServiceRun:
     live_seconds: float = 0.0
     parts: tuple[Part, ...] = ()  # builds of the live replicas, where they are not all of one
     build: Build = field(init=False)  # that all of them have, where they do
-    answered: Floats | None = None  # requests served and failed by rack, shape (2, R), since there are releases
+    answered: Floats | None = None  # requests served, failed and late by rack, shape (3, R), since there are releases
     # the live replicas with their trays and gangs, kept until one of them changes
     _changed: bool = True
     _live: list[JobRun] = field(default_factory=list)
@@ -51,6 +51,8 @@ class ServiceRun:
     _racks: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _part: Floats = field(default_factory=lambda: np.zeros(0))
     _failing: Floats = field(default_factory=lambda: np.zeros(0))
+    _builds: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each tray: place among the parts
+    _even: Floats = field(default_factory=lambda: np.zeros(0))  # of each tray: its part of its build's requests
 
     def __post_init__(self) -> None:
         self.build = self.service.build
@@ -98,7 +100,7 @@ class ServiceRun:
         )
         self.add(served, float(len(live)))
         if self.answered is not None and live:
-            self._answer(world, live, served.served_requests)
+            self._answer(world, live, served)
         self.second = stop
         if live and (abs(served.utilisation - self.utilisation) > world.settings.service_deadband or self._unset):
             self.utilisation = served.utilisation
@@ -150,12 +152,12 @@ class ServiceRun:
         return tuple(Part(build, number / len(self._live)) for build, number in counts.items())
 
     def watch_answers(self, racks: int) -> None:
-        """Count from now on what each of so many racks serves and fails."""
+        """Count from now on what each of so many racks serves, fails and answers late."""
         if self.answered is None:
-            self.answered = np.zeros((2, racks))
+            self.answered = np.zeros((3, racks))
 
-    def _answer(self, world: World, live: list[JobRun], requests: float) -> None:
-        """Count requests served and failed on the racks of live replicas."""
+    def _answer(self, world: World, live: list[JobRun], found: Served) -> None:
+        """Count requests served, failed and late on the racks of live replicas."""
         assert self.answered is not None
         if self._answering is not live:
             self._answering = live
@@ -167,9 +169,15 @@ class ServiceRun:
             builds = [self._build(run) for run in live]
             self._part = np.repeat(np.array([each[build] for build in builds]) / counts, counts)
             self._failing = np.repeat(np.array([build.error_rate for build in builds]), counts)
-        racks, served = self.answered.shape[1], requests * self._part
+            number = {part.build: place for place, part in enumerate(parts)}
+            self._builds = np.repeat(np.array([number[build] for build in builds]), counts)
+            self._even = 1.0 / np.bincount(self._builds, minlength=len(parts)).clip(1)[self._builds]
+        racks, served = self.answered.shape[1], found.served_requests * self._part
         self.answered[0] += np.bincount(self._racks, served, racks)
         self.answered[1] += np.bincount(self._racks, served * self._failing, racks)
+        if found.late_requests > 0.0:
+            late = np.array(found.late_of_parts)[self._builds] * self._even
+            self.answered[2] += np.bincount(self._racks, late, racks)
 
     def _able(self, live: list[JobRun]) -> float:
         """Live replicas, each counted by its decode rate against the same build with the service's own knobs."""

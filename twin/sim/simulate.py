@@ -105,7 +105,7 @@ def simulate(
     settings: Settings,
     store: RunStore | None = None,
     progress: Callable[[float], None] | None = None,
-    watch: Callable[[World], None] | None = None,
+    watch: Callable[[World], simpy.Event | None] | None = None,
 ) -> Result:
     """Run ``until`` [s] of simulated time and return what happened.
 
@@ -113,7 +113,7 @@ def simulate(
     KeyboardInterrupt ends the run where it is: the result is marked incomplete. The workload's random draws stand in
     it; ``seed`` is that of what is drawn in the run itself: how devices differ, the errors of sensors, and the faults
     that ``settings`` lets come by chance. ``watch`` is handed the world before time starts, and may start processes in
-    it: whoever checks the plant looks at its truth that way.
+    it: whoever checks the plant looks at its truth that way. An event that it returns ends the run when it happens.
     """
     planned = scenario.planned()
     unfit = misfits(planned, [each.name for each in workload.services], settings.rollout, scenario.name)
@@ -202,11 +202,10 @@ def simulate(
         env.process(forecasts.process())
     if settings.warmup_seconds > 0.0:
         env.process(_warm(world, ledger))
-    if watch is not None:
-        watch(world)
+    ended_by = None if watch is None else watch(world)
     complete = True
     try:
-        env.run(until=until)
+        env.run(until=until if ended_by is None else ended_by | env.timeout(until))
     except KeyboardInterrupt:
         complete = False
     protection.finish()

@@ -74,6 +74,7 @@ class Served:
     utilisation: float  # mean busy share of the live replicas, 0 to 1
     wait_seconds: float  # at the end; inf without live replicas
     wait_seconds_max: float
+    late_of_parts: tuple[float, ...] = ()  # late requests of each build
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def advance(
     prefill = math.fsum(p.share * rate.prefill_tokens_per_second for p, rate in zip(parts, each, strict=True))
     decode = math.fsum(p.share * rate.decode_tokens_per_second for p, rate in zip(parts, each, strict=True))
     able = live > 0.0 and prefill > 0.0
+    late = np.zeros(len(parts))
     out = _advance(
         service.prompt_tokens,
         service.output_tokens,
@@ -168,6 +170,7 @@ def advance(
         np.array([rate.token_latency_seconds if able else 0.0 for rate in each]),
         np.array([part.build.latency for part in parts]),
         service.latency_target_seconds,
+        late,
     )
     served = Served(
         seconds=stop - start,
@@ -183,6 +186,7 @@ def advance(
         utilisation=out[11],
         wait_seconds=out[12],
         wait_seconds_max=out[13],
+        late_of_parts=tuple(late.tolist()),
     )
     return Queue(out[0], out[1], out[2]), served
 
@@ -220,9 +224,10 @@ def _advance(
     token_latency: NDArray[np.float64],
     latency_factor: NDArray[np.float64],
     target: float,
+    late_of: NDArray[np.float64],
 ) -> tuple[float, ...]:
     """The queue of the module's docstring; arrays per second, rates [1/s], times [s], ``live`` in replicas; from
-    ``shares`` on one entry per build."""
+    ``shares`` on one entry per build; late requests of each are put into ``late_of``."""
     arrived_prompt = arrived_output = arrived_requests = 0.0
     served_prompt = served_output = served_requests = 0.0
     late = queued_time = busy = wait_max = 0.0
@@ -268,6 +273,7 @@ def _advance(
                 first += token_latency[part]
                 if wait + first > target:
                     late += requests[second] * shares[part]
+                    late_of[part] += requests[second] * shares[part]
     mean = busy / (stop - start) if stop > start else 0.0
     return (
         queued_prompt,
