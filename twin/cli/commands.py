@@ -24,6 +24,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("ladder", "twin.cli.ladder", "ladder show [NAME]", "print what the response ladder does, rung by rung"),
     Command("compare", "twin.cli.compare", "compare RUN RUN ...", "paired differences of runs of the same worlds"),
     Command("capacity", "twin.cli.capacity", "capacity [KEY=VALUE ...]", "how much more a hall bears at a stated risk"),
+    Command("canary", "twin.cli.canary", "canary [KEY=VALUE ...]", "try builds of known harm on canaries"),
     Command("report", "twin.cli.report", "report RUN", "write a run's report.html again from its tables"),
     Command(
         "incident",

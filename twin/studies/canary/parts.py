@@ -78,9 +78,7 @@ def carry_out(each: Episode) -> Done:
         else:
             assert each.build is not None
             times = each.trial
-            found = asdict(
-                trial(parts, each.build, each.service, each.strategy, times.seconds, times.begin_seconds)
-            )
+            found = asdict(trial(parts, each.build, each.service, each.strategy, times.seconds, times.begin_seconds))
     except Exception as error:  # a failed episode is reported and is not fatal
         return Done(each.key, None, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     made = plain(found)

@@ -48,7 +48,8 @@ class CanaryStudy:
 
     def quick(self) -> "CanaryStudy":
         """The same with a build of each stratum, one world and three strategies: a first look."""
-        some = tuple(each for each in self.strategies if each in (Strategy.RANDOM, Strategy.REPRESENTATIVE, Strategy.STRESS))
+        first = (Strategy.RANDOM, Strategy.REPRESENTATIVE, Strategy.STRESS)
+        some = tuple(each for each in self.strategies if each in first)
         return replace(self, builds=min(self.builds, QUICK_BUILDS), worlds=1, strategies=some or self.strategies[:1])
 
 

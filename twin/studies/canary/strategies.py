@@ -1,5 +1,6 @@
 """One row per strategy: how often it told the truth, how soon, at what risk, and why not."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,7 @@ def by_size(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Share of verdicts that are right by the size of the effect, with exact intervals."""
     rows = []
     for name, mine in verdicts.groupby("strategy", sort=False):
-        for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+        for low, high in pairwise(BINS):
             inside = mine[(mine["size"] >= low) & (mine["size"] < high)]
             if len(inside):
                 found = rate(int(inside["right"].sum()), len(inside))

@@ -1,4 +1,4 @@
-"""The study: all episodes carried out, truth and verdicts gathered in tables of one row per build, world and strategy."""
+"""The study: all episodes carried out, and truth and verdicts gathered in tables."""
 
 import hashlib
 import math
@@ -73,9 +73,7 @@ def episodes_of(study: CanaryStudy, candidates: tuple[Candidate, ...], folder: P
                 study.trial, version, str(folder),
             )  # fmt: skip
             made.append(none)
-            made += [
-                replace(none, key=("truth", each.name, str(world)), build=each.build) for each in mine
-            ]
+            made += [replace(none, key=("truth", each.name, str(world)), build=each.build) for each in mine]
             made += [
                 replace(
                     none, key=("trial", each.name, str(strategy)), words=words(study.trial.seconds), build=each.build,
@@ -87,7 +85,7 @@ def episodes_of(study: CanaryStudy, candidates: tuple[Candidate, ...], folder: P
 
 
 def carried_out(episodes: list[Episode], mapped: Map, told: Callable[[int], None]) -> Iterator[Done]:
-    """Results of all episodes: those on disk first, then the others as they come. ``told`` is told how many are done."""
+    """Results of all episodes: those on disk first, then the others. ``told`` is told how many are done."""
     done = [(each, kept(each)) for each in episodes]
     count = 0
     for _, found in done:
@@ -132,7 +130,8 @@ def gathered(study: CanaryStudy, candidates: tuple[Candidate, ...], done: list[D
             measures.append(found.measure)
             truths.append(
                 {
-                    "build": each.name, "mix": each.mix, "state": each.state, "world": world, "harm_margins": found.harm,
+                    "build": each.name, "mix": each.mix, "state": each.state, "world": world,
+                    "harm_margins": found.harm,
                     "measure": found.measure, **{f"{m}_margins": found.of_margins[m] for m in MEASURES},
                 }
             )  # fmt: skip
@@ -162,7 +161,7 @@ def _row(
     each: Candidate, strategy: str, tried: Any, standing: str, bad: bool, measure: str, margin: float
 ) -> dict[str, Any]:
     """One verdict, and its cause where it is wrong."""
-    value = {key: math.nan if found is None else found for key, found in tried.items()}
+    value: dict[str, Any] = {key: math.nan if found is None else found for key, found in tried.items()}
     called = value["verdict"] != "pass"
     cause = ""
     if called != bad:

@@ -106,8 +106,8 @@ def balanced_difference(bad: Bools, called: Bools, reference: Bools, seed: int =
 
 
 def mcnemar(bad: Bools, called: Bools, reference: Bools) -> tuple[int, int, float]:
-    """Builds that only the call told right, those that only the reference did, and the exact two-sided p of equal chances
-    (McNemar, Psychometrika 12(2), 1947): 1 where they never differ."""
+    """Builds that only the call told right, those that only the reference did, and the exact two-sided p of equal
+    chances (McNemar, Psychometrika 12(2), 1947): 1 where they never differ."""
     ours, theirs = called == bad, reference == bad
     better, worse = int((ours & ~theirs).sum()), int((~ours & theirs).sum())
     if better + worse == 0:

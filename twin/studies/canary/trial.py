@@ -1,4 +1,4 @@
-"""A build's canary in one world: placed by a strategy, judged by the pipeline that production runs, ended at the verdict.
+"""A build's canary in one world: placed by a strategy, judged by the pipeline of production, ended at the verdict.
 
 The staging cell comes before any canary and is the same for all strategies: its stage and tests are left out. Nothing
 is decided here; what rollout control does once its judge is done is read as the verdict.

@@ -21,6 +21,8 @@ from twin.sim.simulate import simulate
 from twin.sim.world import World
 from twin.workload.jobs import Build
 
+Steps = Generator[simpy.Event, Any, None]
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -98,7 +100,7 @@ def episode(parts: Parts, build: Build | None, service: str, schedule: Schedule)
     )
 
 
-def _everywhere(world: World, release: Release, schedule: Schedule) -> Generator[simpy.Event, Any, None]:
+def _everywhere(world: World, release: Release, schedule: Schedule) -> Steps:
     """Put a release on all racks, batch by batch."""
     yield world.env.timeout(schedule.begin_seconds)
     deployment = Deployment(world, release, schedule.batch_seconds)
@@ -111,7 +113,7 @@ def _everywhere(world: World, release: Release, schedule: Schedule) -> Generator
     deployment.spread(event)
 
 
-def _counting(world: World, service: str, schedule: Schedule, marks: dict[str, Any]) -> Generator[simpy.Event, Any, None]:
+def _counting(world: World, service: str, schedule: Schedule, marks: dict[str, Any]) -> Steps:
     yield world.env.timeout(schedule.full_seconds)
     world.env.read()
     marks["full"] = _sums(world, service)
