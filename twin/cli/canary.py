@@ -5,25 +5,28 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from twin.cli.complaints import FAULTS, complaint
 from twin.cli.exits import Exit, refuse
 from twin.cli.progress import progress, runs_done
 from twin.hall.errors import HallError, did_you_mean
-from twin.results.rundir import RunError, plain
+from twin.results.rundir import RunError, plain, write_whole
 from twin.setup.naming import RESULTS
 from twin.setup.refusals import REFUSALS, sentences
-from twin.studies.canary.settings import read_settings, shipped
+from twin.studies.canary import no_effect
+from twin.studies.canary.settings import CanaryStudy, read_settings, shipped
 from twin.studies.canary.study import candidates_of, carried_out, check_worlds, episodes_of, gathered
 from twin.studies.canary.summary import COLUMNS, conclusion, lines
 from twin.studies.canary.written import write
-from twin.studies.work import on_cores
+from twin.studies.work import Map, on_cores
 
-NUMBERS = ("builds", "seed", "worlds", "workers")
+NUMBERS = ("builds", "seed", "worlds", "workers", "runs", "harmed")
 KEYS = (*NUMBERS, "strategies", "settings", "out")
 SHOWN = (0, 1, 2, 3, 4, 5, 9)  # columns that a terminal has room for
 
@@ -42,14 +45,18 @@ def parser() -> argparse.ArgumentParser:
         "  worlds=3                in which each build's truth is told\n"
         "  workers=2               processes; the numbers do not depend on it\n"
         f"  settings=FILE           in place of {shipped()}\n"
+        "  runs=1000 harmed=200    with --aa: releases without effect, and at twice the judge's margin\n"
         "  out=DIR                 the study's directory; what is there of it already is not run again\n\n"
         "example: twin canary --quick; twin canary builds=60 strategies=random,stress out=results/canary\n\n"
-        "exit codes: 0 done, 1 an episode failed, 2 too few builds to tell, 3 input refused, 4 internal error,\n"
-        "130 interrupted: call it again with the same out=DIR and it goes on",
+        "exit codes: 0 done, 1 an episode failed or a check of --aa misses, 2 too few builds to tell,\n"
+        "3 input refused, 4 internal error, 130 interrupted: call it again with the same out=DIR and it goes on",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("words", nargs="*", metavar="KEY=VALUE")
     made.add_argument("--quick", action="store_true", help="a first look: 9 builds, one world, three strategies")
+    made.add_argument(
+        "--aa", action="store_true", help="V14 instead: how often the judge fails releases that change nothing"
+    )
     made.add_argument("--json", action="store_true", help="print the table of strategies as JSON")
     return made
 
@@ -63,19 +70,28 @@ def main(argv: Sequence[str]) -> int:
     workers = given.pop("workers", min(2, os.cpu_count() or 1))
     out = given.pop("out", None)
     path = Path(given.pop("settings", shipped()))
+    counts = {key: given.pop(key) for key in ("runs", "harmed") if key in given}
+    if counts and not words.aa:
+        return refuse([f"{', '.join(counts)}: counts of --aa. Add --aa, or leave them out"])
     try:
         study = read_settings(path, given)
+        study = replace(study, no_effect=replace(study.no_effect, **counts))
         if words.quick:
             study = study.quick()
-        check_worlds(study)
         mapped = on_cores(workers)
+        check_worlds(study)
+    except FAULTS as error:
+        return refuse([str(complaint(error, KEYS, study.base))])
     except HallError as error:
         return refuse(map(str, error.faults))
     except ValueError as error:
         return refuse([str(error)])
     except REFUSALS as error:
         return refuse(sentences(error))
-    folder = Path(out) if out else Path(RESULTS) / f"canary-seed{study.seed}{'-quick' if words.quick else ''}"
+    name = f"canary{'-aa' if words.aa else ''}-seed{study.seed}{'-quick' if words.quick else ''}"
+    folder = Path(out) if out else Path(RESULTS) / name
+    if words.aa:
+        return hold_to_word(study, folder, mapped, words.json)
     candidates = candidates_of(study)
     episodes = episodes_of(study, candidates, folder)
     done = []
@@ -103,6 +119,42 @@ def main(argv: Sequence[str]) -> int:
     if found.failed:
         return Exit.FINDING
     return Exit.FINE if strategies["balanced_accuracy"].notna().all() else Exit.UNTOLD
+
+
+def hold_to_word(study: CanaryStudy, folder: Path, mapped: Map, as_json: bool) -> int:
+    """V14: releases without effect, and at twice the judge's margin."""
+    asked = study.no_effect
+    episodes = no_effect.episodes_of(study, asked.runs, asked.harmed, asked.power_at_twice, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with progress("twin canary --aa", float(len(episodes)), runs_done) as moved:
+            done = list(carried_out(episodes, mapped, lambda count: moved(float(count))))
+        table = no_effect.table_of(done)
+        if table.empty:
+            print("twin canary: no run went through", file=sys.stderr)
+            return Exit.FINDING
+        write_whole(folder / "no_effect.csv", table.to_csv(index=False).encode())
+    except KeyboardInterrupt:
+        print(f"twin canary: interrupted; what is done stands in {folder}: call it again to go on", file=sys.stderr)
+        return Exit.INTERRUPTED
+    except (RunError, OSError) as error:
+        return refuse([f"out: {error}"])
+    failed = [each for each in done if each.found is None]
+    for each in failed:
+        print(f"twin canary: {' '.join(each.key)}: {each.failed}", file=sys.stderr)
+    found = no_effect.checks(table)
+    if as_json:
+        print(json.dumps([plain(asdict(each)) for each in found], indent=2, ensure_ascii=False))
+    else:
+        for check in found:
+            share = check.obtained
+            verdict = "holds" if check.passed else "MISS"
+            print(
+                f"V14  {check.name}: {share.estimate:.1%} of {check.of} (95 %: {share.low:.1%} to {share.high:.1%}), "
+                f"expected {check.expected}: {verdict}"
+            )
+        print(folder)
+    return Exit.FINE if all(each.passed for each in found) and not failed else Exit.FINDING
 
 
 def read_words(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

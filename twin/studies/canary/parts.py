@@ -35,6 +35,7 @@ class Episode:
     trial: TrialTimes
     version: str  # of the code
     folder: str  # of the study
+    judge_alone: bool = False  # without the limits of rollout control
 
     @property
     def digest(self) -> str:
@@ -43,6 +44,7 @@ class Episode:
         what = {
             "words": self.words, "service": self.service, "build": None if self.build is None else asdict(self.build),
             "strategy": self.strategy, "times": times, "version": self.version,
+            **({"judge_alone": True} if self.judge_alone else {}),
         }  # fmt: skip
         return hashlib.sha256(canonical_json(plain(what))).hexdigest()[:32]
 
@@ -78,7 +80,11 @@ def carry_out(each: Episode) -> Done:
         else:
             assert each.build is not None
             times = each.trial
-            found = asdict(trial(parts, each.build, each.service, each.strategy, times.seconds, times.begin_seconds))
+            found = asdict(
+                trial(
+                    parts, each.build, each.service, each.strategy, times.seconds, times.begin_seconds, each.judge_alone
+                )
+            )
     except Exception as error:  # a failed episode is reported and is not fatal
         return Done(each.key, None, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
     made = plain(found)

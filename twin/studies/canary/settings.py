@@ -24,6 +24,15 @@ class TrialTimes:
 
 
 @dataclass(frozen=True)
+class NoEffect:
+    """How many releases show whether the judge keeps to its word, and what raises heat by twice its margin [1]."""
+
+    runs: int = 1_000
+    harmed: int = 200
+    power_at_twice: float = 0.24
+
+
+@dataclass(frozen=True)
 class CanaryStudy:
     """What is tried, where, and what counts as harm."""
 
@@ -38,6 +47,7 @@ class CanaryStudy:
     truth: Schedule
     trial: TrialTimes
     margins: Margins
+    no_effect: NoEffect
     near: float
     reach: tuple[float, float]
     effects: Mapping[str, Effect]
@@ -98,7 +108,7 @@ def read_settings(path: Path, given: Mapping[str, Any]) -> CanaryStudy:
     if not (isinstance(reach, list) and len(reach) == 2 and reach[0] < 0.5 and reach[1] > 1.5):
         fault("reach", reach, "not a range about 0.5 to 1.5", "Give such as [-0.5, 3.0]")
     made: dict[str, Any] = {}
-    for key, kind in (("truth", Schedule), ("trial", TrialTimes), ("margins", Margins)):
+    for key, kind in (("truth", Schedule), ("trial", TrialTimes), ("margins", Margins), ("no_effect", NoEffect)):
         try:
             made[key] = kind(**whole[key])
         except TypeError as error:

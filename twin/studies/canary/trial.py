@@ -10,16 +10,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import simpy
+from scipy import stats
 
 from twin.policy.canary import Strategy
+from twin.policy.permutation import crossings, relabellings
 from twin.policy.projection import Standing
 from twin.policy.rollout import Action as Decision
-from twin.policy.rollout import Rule
+from twin.policy.rollout import Limit, Rule
 from twin.policy.trial import Outcome
 from twin.results.kinds import EventKind
 from twin.setup.assembly import Parts
 from twin.sim.actions import Action
+from twin.sim.canary_trial import Trial
 from twin.sim.releases import ROLL_OUT
 from twin.sim.rollout import Rollout
 from twin.sim.simulate import simulate
@@ -27,6 +29,7 @@ from twin.sim.world import World
 from twin.workload.jobs import Build
 
 LOOK_SECONDS = 5.0  # after each of the rollout's looks, at which the verdict is read
+NO_LIMIT = 1e9
 WAITING = frozenset({Rule.SOAK, Rule.NOT_RUNNING})  # rules that hold a release which nothing speaks against
 
 
@@ -50,14 +53,29 @@ class Tried:
     late: float  # requests that canary racks answered late
     failed: float  # requests that failed there
     trips: float  # in the hall, from the release on
+    rack_p: float = math.nan  # one-sided, of *temperature is no worse*, by racks
+    sample_p: float = math.nan  # and by samples, as if they were independent
 
 
-def trial(parts: Parts, build: Build, service: str, strategy: Strategy, seconds: float, begin_seconds: float) -> Tried:
-    """Try one build. ``seconds`` is the longest that an episode may last, ``begin_seconds`` when the rollout begins."""
+def trial(
+    parts: Parts,
+    build: Build,
+    service: str,
+    strategy: Strategy,
+    seconds: float,
+    begin_seconds: float,
+    judge_alone: bool = False,
+) -> Tried:
+    """Try one build. ``seconds`` is the longest that an episode may last, ``begin_seconds`` when the rollout begins.
+
+    ``judge_alone`` takes the limits off what rollout control is gated on, to see what the judge says by itself.
+    """
     kept: dict[str, Any] = {}
     settings = parts.settings
     assert settings.rollout is not None
     plan = settings.rollout.plan.without_cell()
+    if judge_alone:
+        plan = replace(plan, limits=dict.fromkeys(plan.limits, Limit(NO_LIMIT, NO_LIMIT)))
     settings = replace(settings, rollout=replace(settings.rollout, plan=plan))
     values: dict[str, Any] = {
         "release": build.name, "service": service, "image": None, "canary": str(strategy), "not_ready": (),
@@ -67,7 +85,7 @@ def trial(parts: Parts, build: Build, service: str, strategy: Strategy, seconds:
     }  # fmt: skip
     story = replace(parts.scenario, timeline=(Action(begin_seconds, ROLL_OUT, None, values),))
 
-    def watch(world: World) -> simpy.Event:
+    def watch(world: World) -> Any:
         kept["world"] = world
         ended = world.env.event()
         world.env.process(_reading(world, ended, kept))
@@ -82,7 +100,7 @@ def trial(parts: Parts, build: Build, service: str, strategy: Strategy, seconds:
     return _tried(kept["world"], kept)
 
 
-def _reading(world: World, ended: simpy.Event, kept: dict[str, Any]) -> Generator[simpy.Event, Any, None]:
+def _reading(world: World, ended: Any, kept: dict[str, Any]) -> Generator[Any, Any, None]:
     """End the run at the verdict; note devices' temperatures, which nobody in the hall sees, on the way."""
     yield world.env.timeout(LOOK_SECONDS)
     period = 10.0
@@ -144,6 +162,7 @@ def _tried(world: World, kept: dict[str, Any]) -> Tried:
     late = failed = 0.0
     if answered is not None and places and given is not None:
         failed, late = float(answered[1][places].sum()), float(answered[2][places].sum())
+    rack_p, sample_p = _no_worse(world, trial_)
     return Tried(
         verdict=found[0],
         reason=found[1],
@@ -161,7 +180,31 @@ def _tried(world: World, kept: dict[str, Any]) -> Tried:
         late=late,
         failed=failed,
         trips=float(sum(1 for _ in world.log.of(EventKind.BREAKER_TRIP, given))) if given is not None else 0.0,
+        rack_p=rack_p,
+        sample_p=sample_p,
     )
+
+
+def _no_worse(world: World, trial_: Trial) -> tuple[float, float]:
+    """p values of *the canaries' temperature rose no more than the controls'*, of the judge's last windows.
+
+    By racks, the judge's own test at a margin of 0; and by samples (Mann and Whitney), which takes readings for
+    independent. NaN without a verdict.
+    """
+    verdict = trial_.verdict
+    past = world.snapshot().histories.get("rack_device_temperature_celsius")
+    if verdict is None or past is None or not verdict.canaries or not verdict.controls:
+        return math.nan, math.nan
+    places = [world.rack_index[name] for name in (*verdict.canaries, *verdict.controls)]
+    after = verdict.windows.after
+    inside = (past.time_seconds >= after.begin_seconds) & (past.time_seconds < after.end_seconds)
+    change = past.values[inside][:, places] - trial_.before["temperature"][places]
+    count = len(verdict.canaries)
+    ways = relabellings((*verdict.canaries, *verdict.controls), count, 0, "no worse")
+    by_rack = crossings(np.nanmean(change, axis=0), count, ways).p_above(0.0)
+    sides = (change[:, :count].ravel(), change[:, count:].ravel())
+    canaries, controls = (side[np.isfinite(side)] for side in sides)
+    return by_rack, float(stats.mannwhitneyu(canaries, controls, alternative="greater").pvalue)
 
 
 def _mean(truth: list[tuple[float, Any]], begin: float | None, end: float | None) -> Any:

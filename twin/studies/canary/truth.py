@@ -11,7 +11,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import simpy
 
 from twin.results.kinds import EventKind
 from twin.setup.assembly import Parts
@@ -21,7 +20,7 @@ from twin.sim.simulate import simulate
 from twin.sim.world import World
 from twin.workload.jobs import Build
 
-Steps = Generator[simpy.Event, Any, None]
+Steps = Generator[Any, Any, None]
 
 
 @dataclass(frozen=True)
