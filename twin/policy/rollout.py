@@ -27,6 +27,8 @@ SIGNALS = (
 READINESS = ("rollback_image_staged", "checkpoint_proven", "router_drainable", "roles_assigned")
 STAGING_TESTS = ("load_test", "warm_restart", "fault_injection")
 
+FIRST_ALONE = 1.0 / 6.0  # of the soak of the canaries: ten minutes of an hour
+
 
 class Action(StrEnum):
     """What to do with the release now."""
@@ -184,11 +186,16 @@ class Plan:
         return replace(self, stages=tuple(stages))
 
     def first_alone(self) -> "Plan":
-        """The same with one rack ahead of the first stage among production racks."""
+        """The same with one rack ahead of the first stage among production racks, for a part of its soak.
+
+        It is there for what shows at once, and is a canary of the stage after.
+        """
         place = next((k for k, stage in enumerate(self.stages) if not stage.staging), len(self.stages))
         if place == len(self.stages):
             return self
-        ahead = Stage(f"{self.stages[place].name}, first rack", 0.0, 1, self.stages[place].soak_seconds, racks=1)
+        ahead = Stage(
+            f"{self.stages[place].name}, first rack", 0.0, 1, FIRST_ALONE * self.stages[place].soak_seconds, racks=1
+        )
         return replace(self, stages=(*self.stages[:place], ahead, *self.stages[place:]))
 
 
