@@ -44,6 +44,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "openfeature": {"policy"},
     "cel": {"policy"},
+    "pytest_plugin": {"setup", "studies"},
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -66,6 +67,7 @@ LIBRARIES: dict[str, set[str]] = {
     "cli": {"numpy", "pandas", "scipy", "matplotlib", "hydra", "omegaconf", "yaml", "rich"},
     "openfeature": {"openfeature"},
     "cel": {"cel"},
+    "pytest_plugin": {"pytest"},
     "__main__": set(),
     "__init__": set(),
 }
@@ -175,6 +177,10 @@ def test_help_loads_no_libraries() -> None:
     statement = "import contextlib, io\nfrom twin.__main__ import main\n"
     statement += "with contextlib.redirect_stdout(io.StringIO()):\n    assert main(['--help']) == 0"
     assert loaded_after(statement, ("numpy", "rich", *HEAVY)) == []
+
+
+def test_the_pytest_plugin_loads_no_libraries() -> None:
+    assert loaded_after("import twin.pytest_plugin", ("numpy", "rich", "twin.studies", *HEAVY)) == []
 
 
 def test_no_module_is_a_drawer() -> None:

@@ -94,7 +94,7 @@ def test_too_little_to_tell_by(blind, warm_incident, settings_file, tmp_path, ca
         capsys, "--candidate", blind, "--incidents", warm_incident, "--settings", settings_file, "--workers", 1,
         "--cache", tmp_path / "kept",
     )  # fmt: skip
-    assert code == 2 and out.startswith("could not tell: not settled: trays on racks that slowed")
+    assert code == 2 and out.startswith("could not tell: not settled: bad (+1000 per 1,000 trays, tolerance 15)")
 
 
 def test_harmless_changes_pass(warm_incident, settings_file, tmp_path) -> None:

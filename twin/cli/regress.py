@@ -169,7 +169,6 @@ def _write(path: Path, text: str) -> None:
 
 def _show(found: Any) -> None:
     from twin.studies.regress.evidence import ALL
-    from twin.studies.regress.judgement import what_of
     from twin.studies.regress.told import clock, explained, figure
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -181,12 +180,13 @@ def _show(found: Any) -> None:
     shown = [each for each in found.findings if each.worse or each.group == ALL]
     if shown:
         table = Table()
-        for column in ("", "where", "guard", "baseline", "candidate", "worse by", "tolerance", "unit"):
-            table.add_column(column, justify="right" if column in ("baseline", "candidate", "tolerance") else "left")
+        for column in ("", "where", "guard", "baseline", "candidate", "worse by", "95 %", "tolerance", "unit"):
+            words = column in ("", "where", "guard", "unit")
+            table.add_column(column, justify="left" if words else "right", overflow="fold")
         for each in shown:
             table.add_row(
-                each.word, each.group, what_of(each), figure(each.baseline), figure(each.candidate),
-                f"{figure(each.difference.mean)} ({figure(each.difference.low)} … {figure(each.difference.high)})",
+                each.word, each.group, each.guard.replace("_", " "), figure(each.baseline), figure(each.candidate),
+                figure(each.difference.mean), f"{figure(each.difference.low)} … {figure(each.difference.high)}",
                 figure(each.tolerance), each.unit,
             )  # fmt: skip
         Console(highlight=False, markup=False).print(table)

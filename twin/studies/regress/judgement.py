@@ -17,6 +17,7 @@ from twin.studies.work import Map, one_by_one
 
 DECISIONS, WORLDS = "decisions", "worlds"
 PER_TRAYS = 1000.0
+PER = "per 1,000 trays"
 UNITS = {
     "breaker_trips_total": "trips", "throttled_gpu_seconds": "GPU-s", "shutdown_events_total": "shutdowns",
     "gpu_temperature_celsius_max": "°C", "breaker_thermal_fraction_max": "of a trip", "gpu_seconds_lost": "GPU-s",
@@ -216,7 +217,7 @@ def decision_findings(tallies: Sequence[Tally], settings: Settings, share: float
             continue
         for guard in guards:
             rates = [[PER_TRAYS * each.harmed[guard.name][side] / each.trays for each in part] for side in (0, 1)]
-            found.append(_finding(rates, DECISIONS, guard, group, "per 1,000 trays", share / claims, settings.misses))
+            found.append(_finding(rates, DECISIONS, guard, group, PER, share / claims, settings.misses))
     return found
 
 
@@ -271,7 +272,8 @@ def _cleared(findings: Sequence[Finding]) -> str:
     if not open_:
         return "every guard is within its tolerance"
     return "not settled: " + ", ".join(
-        f"{what_of(each)} ({each.difference.mean:+.4g} {each.unit}, tolerance {each.tolerance:g})" for each in open_
+        f"{each.guard.replace('_', ' ')} ({each.difference.mean:+.4g} {each.unit}, tolerance {each.tolerance:g})"
+        for each in open_
     )
 
 
