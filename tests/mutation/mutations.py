@@ -15,6 +15,9 @@ POWER = "tests/plant/test_power.py"
 BREAKERS = "tests/plant/test_breakers.py"
 COOLANT = "tests/plant/test_coolant.py"
 HYDRAULICS = "tests/plant/test_hydraulics.py"
+POLICY = "tests/policy"
+RULES = f"{POLICY}/test_rules_and_scores.py"
+LADDER = f"{POLICY}/test_ladder.py"
 FLOWS = f"{HYDRAULICS}::test_a_loop_of_unlike_racks_agrees_with_the_root_finder"
 
 
@@ -208,5 +211,67 @@ MUTATIONS = (
         r"rejected >= capacity",
         r"rejected >= 1e30",
         (f"{TELLS}[heat rejection lost]",),
+    ),
+    Mutation(
+        "believe readings however old",
+        "policy/admission.py",
+        r"    allowed &= np\.array\(\[ages\[factor\] for factor in factors\]\) <= greatest_age\n",
+        "",
+        (f"{RULES}::test_what_is_not_known_or_too_old_allows_nothing",),
+    ),
+    Mutation(
+        "forget what was promised",
+        "policy/aware.py",
+        r"promised\[rack\] \+= trays \* view\.steady_watts\[rack\]",
+        "promised[rack] += 0.0",
+        (f"{POLICY}/test_aware.py::test_a_burst_within_one_look_does_not_herd",),
+    ),
+    Mutation(
+        "bring a rack back as soon as it is cool",
+        "policy/exclusion.py",
+        r"back = out\[place\] & fit & \(time_seconds - since >= each\.dwell_seconds\)",
+        "back = out[place] & fit",
+        (f"{RULES}::test_a_rack_is_out_above_the_threshold_and_back_after_its_dwell_below_the_other",),
+    ),
+    Mutation(
+        "take rungs without their dwell",
+        "policy/ladder.py",
+        r"due = fresh & \(held\.past >= table\.dwell_seconds\)",
+        "due = fresh & (held.past >= 0.0)",
+        (f"{LADDER}::test_59_seconds_fire_nothing_and_61_scale_back",),
+    ),
+    Mutation(
+        "let inlet air of other racks into the mean of coolant",
+        "policy/sensed.py",
+        r'Means\(of_cooling\("rack_supply_temperature_celsius", True\), group, groups\)',
+        'Means(signal("rack_supply_temperature_celsius"), group, groups)',
+        (f"{POLICY}/test_shipped_ladder.py::test_means_of_coolant_leave_out_racks_that_have_none",),
+    ),
+    Mutation(
+        "turn the sign of the judge's margin",
+        "policy/judge.py",
+        r"c\.p_above\(metric\.margin\)",
+        "c.p_above(-metric.margin)",
+        (
+            f"{POLICY}/test_judge.py::test_harm_at_the_margin_is_neither_shown_nor_bounded",
+            f"{POLICY}/test_judge.py::test_harm_far_above_the_margin_fails_with_the_smallest_p",
+        ),
+    ),
+    Mutation(
+        "leave the projection out of a rollout's decision",
+        "policy/rollout.py",
+        r"if seen\.projection == Standing\.FAIL:",
+        "if False:",
+        (f"{POLICY}/test_rollout.py::test_a_verdict_a_projection_and_a_failed_test_roll_back_at_once",),
+    ),
+    Mutation(
+        "take heat of company for that of a release",
+        "policy/rollout_signals.py",
+        r"else min\(most, unsure\)",
+        "else most",
+        (
+            f"{POLICY}/test_rollout_signals.py::"
+            "test_witnesses_tell_and_the_others_are_believed_to_hold_and_not_to_take_back",
+        ),
     ),
 )

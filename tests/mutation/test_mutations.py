@@ -1,4 +1,4 @@
-"""Breaking the physics on purpose: every mutation of the table makes a quick test fail.
+"""Breaking physics and policy on purpose: every mutation of the table makes a quick test fail.
 
 Each runs in a copy of the project with a compile cache of its own, since a cached kernel does not know that a function
 which it took in has changed. Ask for them with ``-m long``; the table at the end says which test caught which mutation.
