@@ -91,3 +91,10 @@ def test_a_time_or_a_run_that_is_none_is_refused(twin, tmp_path):
     ended = twin("incident", "nowhere", "--at", "12:30")
     assert ended.code == 3
     assert "--at = '12:30'" in ended.err
+
+
+def test_a_script_is_listed_with_who_has_to_do_what(twin):
+    shown = twin("scenarios", "gameday_coolant_loss")
+    assert shown.code == 0
+    assert "  facilities: bring back the pumps, within 12 min of pump_loss" in shown.out
+    assert "  surprise  telemetry_outage" in shown.out

@@ -130,6 +130,14 @@ def show(story: Mapping[str, Any]) -> None:
         console.print(f"  {entry.get('at')}  {entry.get('do')}" + (f"  ({rest})" if rest else ""))
     if not story.get("timeline"):
         console.print("  nothing but the work")
+    for entry in story.get("surprises") or []:
+        rest = ", ".join(f"{key}: {value}" for key, value in entry.items() if key != "do")
+        console.print(f"  surprise  {entry.get('do')}  ({rest})")
+    if story.get("operators"):
+        console.print("who has to do what:")
+    for entry in story.get("operators") or []:
+        due = f"within {entry['within']}" if "within" in entry else f"due {entry.get('due')}"
+        console.print(f"  {entry.get('role')}: {entry.get('step') or entry.get('do')}, {due}")
     console.print("what is expected:")
     for entry in story.get("expectations") or []:
         console.print(f"  {expectation(entry)}")
