@@ -1,7 +1,10 @@
 """The scenario library under several policies, from records whose answer is known by hand."""
 
+import json
+
 import pytest
 
+from twin.__main__ import main
 from twin.studies.ledger import METRICS, REFUSED, Case, Ledger, key_of, run_cases
 from twin.studies.library import TOUR, Study, conclude, frame, tour
 
@@ -70,3 +73,19 @@ def test_a_ledger_goes_on_where_it_was_stopped_and_order_is_no_matter(tmp_path):
     kept = Ledger(tmp_path / "b.jsonl")
     assert [kept.get(case) for case in cases] == [whole[case] for case in cases]
     assert key_of(cases[0]) != key_of(cases[1]) != key_of(Case((*words, "workload.load=0.5"), 2))
+
+
+@pytest.mark.long
+def test_aware_against_traditional_over_the_short_stories(tmp_path, capsys):
+    """All short stories, 20 seeds. Who refuses all work trips and throttles no more than anyone, and delivers nothing."""
+    assert main(["compare", "--library", "--short", "--json", f"out={tmp_path}"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    tours = {(each["policy"], each["measure"]): each for each in found["lines"] if each["story"] == TOUR}
+    assert (
+        tours["refuse_all", "gpu_seconds_delivered"]["value_mean"]
+        < tours["cap_all", "gpu_seconds_delivered"]["value_mean"]
+    )
+    for measure in ("breaker_trips_total", "throttled_gpu_seconds"):
+        assert tours["refuse_all", measure]["high"] <= 0.0
+        assert all(tours[policy, measure]["pairs"] == 20 for policy in ("thermal_aware", "refuse_all"))
+    assert {path.name for path in tmp_path.iterdir()} >= {"runs.jsonl", "library.csv", "compare.html", "compare.png"}

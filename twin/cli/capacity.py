@@ -12,7 +12,7 @@ from rich.table import Table
 
 from twin.cli.complaints import FAULTS, complaint
 from twin.cli.exits import Exit, refuse
-from twin.cli.progress import progress, runs_done
+from twin.cli.progress import progress
 from twin.cli.run import top_keys
 from twin.places import conf_dir
 from twin.results.drawing import png, settle
@@ -45,7 +45,7 @@ exit codes: 0 fine, 2 could not tell (a policy's capacity stayed open at both en
 """
 POLICIES = "first_fit,thermal_aware"
 MONTE_CARLO = ("tolerances=default",)  # devices that differ from each other
-QUICK_LOOKS, LOOKS = (6, 20), (8, 20, 40)
+QUICK_LOOKS, LOOKS = (6, 20, 40), (10, 45, 80)
 QUICK_RISK, RISK = 0.2, 0.1
 
 
@@ -162,7 +162,7 @@ def _search(plan: Plan, policies: Sequence[str], ledger: Ledger, workers: int) -
     mapped = on_cores(workers)
     bound = len(policies) * plan.most * (2 + 2 * math.ceil(math.log2(len(plan.values))))
     done = 0
-    with progress("capacity", bound, runs_done) as moved:
+    with progress("capacity", bound, _at_most) as moved:
 
         def run(cases: Iterable[Case]) -> dict[Case, Record]:
             nonlocal done
@@ -175,6 +175,10 @@ def _search(plan: Plan, policies: Sequence[str], ledger: Ledger, workers: int) -
         found = [search(plan, policy, run) for policy in policies]
         moved(bound)
     return found
+
+
+def _at_most(reached: float, total: float) -> str:
+    return f"{reached:,.0f} runs of at most {total:,.0f}"
 
 
 def _write(folder: Path, plan: Plan, found: Sequence[Capacity]) -> list[Path]:

@@ -12,7 +12,7 @@ from twin.cli.exits import Exit, refuse
 from twin.results.rundir import RunError, plain, unwritable
 from twin.setup.naming import RESULTS, fresh, safe
 from twin.studies.comparing import difference, sides, write
-from twin.studies.comparison import Line, compare, fewest_pairs, reasons, table
+from twin.studies.comparison import Line, compare, fewest_pairs, idle_labels, reasons, table
 from twin.studies.intervals import FEWEST_PAIRS, LEVEL
 from twin.studies.pairs import Incomparable, Pairing, axis_of, pair, read_members
 
@@ -116,7 +116,7 @@ def show(pairing: Pairing, lines: list[Line], level: float) -> None:
                 label, *sides(line), told.replace("[−", "\\[−").replace("[+", "\\[+"), str(line.difference.pairs)
             )
         console.print(shown)
-        if idle := [line.label for line in block if line.idle]:
+        if idle := idle_labels(block):
             console.print(f"none on either side: {', '.join(idle)}", markup=False)
         for reason in reasons(block):
             console.print(reason, markup=False)

@@ -24,10 +24,9 @@ def sentence(plan: Plan, found: Capacity) -> str:
     if found.refusals:
         return f"{found.policy}: some values cannot be run: {found.refusals[0]}"
     most = f"{shown(found.safe)} {axis.unit}"
+    unsafe = "nothing shown unsafe" if math.isnan(found.unsafe) else f"{shown(found.unsafe)} shown unsafe"
     if math.isnan(found.safe):
-        least = f"{plan.values[0]:g} {axis.unit}"
-        known = "is shown unsafe" if found.unsafe == plan.values[0] else "is not shown safe"
-        return f"{found.policy}: not even {least} {known}"
+        return f"{found.policy}: not even {plan.values[0]:g} {axis.unit} shown safe, {unsafe}"
     if math.isnan(found.unsafe):
         return f"{found.policy}: {most} shown safe, and nothing up to {plan.values[-1]:g} shown unsafe"
     return f"{found.policy}: {most} shown safe, {shown(found.unsafe)} shown unsafe"

@@ -12,7 +12,7 @@ from matplotlib.transforms import Transform
 
 from twin.results.drawing import DARK, MIDDLE, PALE, new_figure, png, settle, style, svg
 from twin.results.rundir import write_whole
-from twin.studies.comparison import Line, reasons, table
+from twin.studies.comparison import Line, idle_labels, reasons, table
 from twin.studies.intervals import EQUAL, NONE
 from twin.studies.pairs import Pairing
 
@@ -138,6 +138,7 @@ def write(folder: Path, pairing: Pairing, lines: Sequence[Line], level: float, c
         "difference": difference,
         "sides": sides,
         "reasons": reasons,
+        "idle_labels": idle_labels,
         "figure": Markup(svg(figure)) if figure is not None else "",
         "pictured": figure is not None,
     }

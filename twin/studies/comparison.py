@@ -207,6 +207,11 @@ def reasons(lines: Sequence[Line]) -> list[str]:
     return [f"{method}: {why}" for method, why in sorted(found.items())]
 
 
+def idle_labels(lines: Sequence[Line]) -> list[str]:
+    """Labels of the measures of which neither side has any, each once."""
+    return list(dict.fromkeys(line.label for line in lines if line.idle and PER_WORK not in line.measure))
+
+
 def fewest_pairs(lines: Sequence[Line]) -> int:
     """Pairs of the cell and value that have fewest."""
     return min((line.difference.pairs + line.missing for line in lines), default=0)
