@@ -77,7 +77,7 @@ def test_a_ledger_goes_on_where_it_was_stopped_and_order_is_no_matter(tmp_path):
 
 @pytest.mark.long
 def test_aware_against_traditional_over_the_short_stories(tmp_path, capsys):
-    """All short stories, 20 seeds. Who refuses all work trips and throttles no more than anyone, and delivers nothing."""
+    """All short stories, 20 seeds: refusing all work is no more trouble than first fit, and delivers least."""
     assert main(["compare", "--library", "--short", "--json", f"out={tmp_path}"]) == 0
     found = json.loads(capsys.readouterr().out)
     tours = {(each["policy"], each["measure"]): each for each in found["lines"] if each["story"] == TOUR}
