@@ -58,6 +58,24 @@ def test_series_come_back_by_time_level_and_name_across_row_groups(tmp_path: Pat
     assert list(racks["power_watts_max"][:2]) == [0.1, 0.6]
 
 
+def test_a_signal_that_stops_leaves_nothing_behind_in_later_groups(tmp_path: Path, monkeypatch) -> None:
+    """Row groups are filled in memory that was used before."""
+    monkeypatch.setattr(store, "ROWS_PER_GROUP", 6)  # two windows of three things
+    run = start(tmp_path / "run")
+    for i in range(9):
+        told = window(float(i))
+        if i in (5, 6):
+            del told["rack"]["flow_litres_per_minute"]
+        if i == 8:
+            del told["hall"]
+        run.append_window(60.0 * i, told, NAMES)
+    run.finish({}, {}, {}, True)
+    frame = pq.read_table(tmp_path / "run" / "timeseries.parquet").to_pandas()
+    flow = frame.loc[frame["name"] == "A-01", "flow_litres_per_minute_mean"]
+    assert flow.isna().tolist() == [i in (5, 6) for i in range(9)]
+    assert frame.loc[frame["name"] == "hall", "power_watts_mean"].isna().tolist() == [i == 8 for i in range(9)]
+
+
 def test_wrong_windows_are_refused(tmp_path: Path) -> None:
     run = start(tmp_path / "run")
     with pytest.raises(ValueError, match=r"levels \['shelf'\]"):

@@ -20,7 +20,7 @@ from twin.results.kinds import EventKind
 from twin.results.store import RunStore
 from twin.sim.bank import SensorFault
 from twin.sim.measured import SIGNALS
-from twin.sim.noise import bits, keys, normal, quantiles, split, uniform
+from twin.sim.noise import bits, counted, counter, keys, normal, quantiles, split, uniform
 from twin.sim.scenario import ScenarioError, read_scenario
 from twin.sim.sensor_settings import DIRECT, SensorSpec, ideal, read_sensors
 from twin.sim.sensors import Sensors
@@ -80,6 +80,11 @@ def test_noise_is_a_function_of_seed_name_and_number():
     one_by_one = np.array([normal(here[0], here[1], int(n[0])) for n in numbers])
     assert np.array_equal(all_at_once, one_by_one)
     assert not np.isin(keys(8, names, 2), here).any()
+
+
+def test_one_number_is_counted_as_an_array_of_numbers_is():
+    numbers = np.array([0, 1, 17, 8_640, 2**40 + 3])
+    assert [counted(int(number)) for number in numbers] == list(counter(numbers))
 
 
 def test_noise_is_normal_and_white():

@@ -51,8 +51,11 @@ class _Stream:
         self.schema = arrow_schema(table)
         text = [c.name for c in TABLES[table] if c.dtype == "text"] + ["time_seconds"]
         try:
-            # lz4: a quarter more on disk than zstd, and a fast run does not wait for its thread
-            self._writer = pq.ParquetWriter(self.partial, self.schema, compression="lz4", use_dictionary=text)
+            # lz4: a quarter more on disk than zstd, and a fast run does not wait for its thread; which group has a
+            # time can be told from its statistics, and nobody looks for groups by a reading
+            self._writer = pq.ParquetWriter(
+                self.partial, self.schema, compression="lz4", use_dictionary=text, write_statistics=text
+            )
         except OSError as fault:
             raise rundir.unwritable(self.path, fault) from fault
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=table)
@@ -108,6 +111,7 @@ class _SeriesBuffer:
         self.times: list[float] = []
         self.signals = {level: frozenset(signals_of(level)) for level in self.names}
         self.arrays: dict[str, NDArray[np.float64]] = {}  # signal -> (statistic, window, thing)
+        self._written: set[tuple[str, str]] = set()  # levels and signals that rows have, some perhaps of a group before
         level_of = np.repeat(np.arange(len(self.names)), [len(v) for v in self.names.values()])
         self._level = (level_of.astype(np.int32), pa.array(list(self.names), pa.string()))
         everything = [name for things in self.names.values() for name in things]
@@ -116,6 +120,9 @@ class _SeriesBuffer:
 
     def add(self, time_seconds: float, window: Window) -> None:
         at = len(self.times)
+        told = {(level, signal) for level, signals in window.items() for signal in signals}
+        for level, signal in self._written - told:
+            self.arrays[signal][:, at, self.place[level]] = np.nan
         for level, signals in window.items():
             if not self.signals[level].issuperset(signals):
                 odd = sorted(set(signals) - self.signals[level])
@@ -126,12 +133,11 @@ class _SeriesBuffer:
                     self.arrays[signal] = np.full((3, self.windows, self.things), np.nan)
                 array = self.arrays[signal]
                 array[0, at, place], array[1, at, place], array[2, at, place] = statistics
+                self._written.add((level, signal))
         self.times.append(time_seconds)
 
     def empty(self) -> None:
         """Forget the rows, once nobody reads them any more."""
-        for array in self.arrays.values():
-            array[:, : len(self.times)] = np.nan
         self.times = []
 
     @property

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from twin.hall.topology import Topology
 from twin.policy.snapshot import History, Quality
 from twin.sim.measured import SIGNALS
-from twin.sim.noise import counter, keys, normal, quantiles
+from twin.sim.noise import counted, keys, normal, quantiles
 from twin.sim.readings import READ, Truth, names_of
 from twin.sim.sensor_settings import SensorSpec
 from twin.sim.transducer import (
@@ -215,7 +215,7 @@ class Bank:
     def _sample(self, exact: Floats, number: int, reading: Floats, code: Codes) -> None:
         """Readings of sample ``number`` and what is known of them; what is lost on its way is NaN and MISSING."""
         measure(
-            exact, self.errors, self.kinds, self._ends, self._chance, counter(number)[()], number, quantiles(),
+            exact, self.errors, self.kinds, self._ends, self._chance, counted(number), number, quantiles(),
             self.stuck, self.lost, self.seized_until, self.silent, self.last, reading, code,
         )  # fmt: skip
 

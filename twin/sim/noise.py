@@ -23,6 +23,7 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _11, _27, _28, _30, _31, _46, _55 = (np.uint64(n) for n in (11, 27, 28, 30, 31, 46, 55))
 _9_BITS, _18_BITS, _28_BITS = (np.uint64(2**n - 1) for n in (9, 18, 28))
 _SHARES = 2**9
+_WORD = 2**64 - 1
 
 
 def keys(seed: int, names: Sequence[tuple[str, ...]], channels: int) -> Keys:
@@ -42,6 +43,11 @@ def counter(number: int | NDArray[np.int64]) -> Any:
     """What sample ``number`` (any whole number) adds to a key."""
     with np.errstate(over="ignore"):
         return GAMMA * np.asarray(number, dtype=np.int64).astype(np.uint64)
+
+
+def counted(number: int) -> np.uint64:
+    """:func:`counter` of one number, without what arrays take: each sample of each bank asks for it."""
+    return np.uint64(int(GAMMA) * number & _WORD)
 
 
 def bits(key: Keys, number: int | NDArray[np.int64]) -> Keys:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from twin.plant import meters as meter
 from twin.plant import residual
+from twin.plant.compiled import Direct
 from twin.policy.profile import KINDS, Profiles, correlation, peak_excursion
 from twin.results.kinds import EventKind
 from twin.results.tables import empty
@@ -15,11 +16,13 @@ from twin.sim.services import ServiceRun
 from twin.sim.world import World
 from twin.units import litres_per_minute
 
+_flow_residual = Direct(residual.flow_residual)
+
 
 def flow_residual(world: World) -> float:
     """Largest share by which a loop's pump flow and branch flows differ, at this instant."""
     plant = world.plant
-    return float(residual.flow_residual(plant.c, plant.u, plant.x, plant.cur))
+    return float(_flow_residual(plant.c, plant.u, plant.x, int(plant.cur)))
 
 
 def tables_of(world: World, services: list[ServiceRun]) -> dict[str, pd.DataFrame]:
