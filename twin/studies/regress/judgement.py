@@ -16,6 +16,7 @@ from twin.studies.regress.worlds import Pair, World, run_world
 from twin.studies.work import Map, one_by_one
 
 DECISIONS, WORLDS = "decisions", "worlds"
+FIRST_SHARE = 0.75  # of the false alarms, for the first tier: most mistakes show there, in the fewest worlds
 PER_TRAYS = 1000.0
 PER = "per 1,000 trays"
 UNITS = {
@@ -110,7 +111,7 @@ def conclude(
 ) -> Judgement:
     """The judgement after the recordings were gone through: at once where they are clear, else with paired worlds."""
     tallies, flips = list(replayed.tallies), list(replayed.flips)
-    share = settings.false_alarms / 2.0 if not fast else settings.false_alarms
+    share = settings.false_alarms if fast else FIRST_SHARE * settings.false_alarms
     findings = decision_findings(tallies, settings, share)
     worse = [each for each in findings if each.worse]
     if worse:
@@ -225,7 +226,7 @@ def world_findings(pairs: Sequence[Pair], settings: Settings) -> list[Finding]:
     """Every guard over all worlds and over each story."""
     told = settings.worlds
     claims = len(told.guards) * (len(told.stories) + 1) * len(told.looks)
-    share = settings.false_alarms / 2.0 / claims
+    share = (1.0 - FIRST_SHARE) * settings.false_alarms / claims
     found = []
     for group in (ALL, *told.stories):
         part = [each for each in pairs if group in (ALL, each.story)]
