@@ -17,6 +17,7 @@ from twin.cli.complaints import FAULTS, complaint
 from twin.cli.exits import Exit, refuse
 from twin.cli.progress import progress, runs_done
 from twin.cli.run import top_keys
+from twin.hall.errors import did_you_mean
 from twin.places import conf_dir, scenarios_dir
 from twin.results.rundir import plain, write_whole
 from twin.setup.compose import compose_run
@@ -82,10 +83,15 @@ def main(argv: list[str]) -> int:
         chosen = asked.stories.split(",") if asked.stories else names(scenarios_dir(), short=False)
         if asked.short:
             chosen = [name if name.endswith("_short") else f"{name}_short" for name in chosen]
-        for policy in policies:
+        known = names(scenarios_dir(), short=False)
+        if strange := [story for story in chosen if story.removesuffix("_short") not in known]:
+            return refuse(
+                f"--stories {story}: there is none of that name. {did_you_mean(story, known)}" for story in strange
+            )
+        for (
+            policy
+        ) in policies:  # composing takes half a second, and more for each story: those are composed as they run
             compose_run([f"policy={policy}", *words])
-        for story in chosen:
-            compose_run([f"scenario={story}", *words])
         study = Study(tuple(chosen), policies, asked.seeds, words)
         found = _run(study, Ledger(folder / "runs.jsonl"), asked.workers, asked.minutes)
         if not found.study.stories or not found.lines:
