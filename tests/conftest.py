@@ -10,5 +10,6 @@ settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not config.option.collectonly and not hasattr(config, "workerinput"):
+    workers = getattr(config.option, "numprocesses", None)  # one process compiles what it needs when it needs it
+    if workers and not config.option.collectonly:
         ensure_compiled()

@@ -43,7 +43,7 @@ def mutated(text: str, mutation: Mutation) -> str:
 def run(place: Path, tests: tuple[str, ...], *words: str) -> tuple[int, list[str], str]:
     """Exit code of pytest, the tests that failed, and what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=no", "-p", "no:cacheprovider", *words, *tests],
+        [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=no", "-n", "0", "-p", "no:cacheprovider", *words, *tests],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(place), "NUMBA_CACHE_DIR": str(place / "compiled")},
         capture_output=True,
