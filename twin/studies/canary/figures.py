@@ -66,8 +66,8 @@ def sizes_figure(sizes: pd.DataFrame) -> Figure:
         ends = [mine["accuracy"] - mine["accuracy_low"], mine["accuracy_high"] - mine["accuracy"]]
         axes.axvspan(0.5, 1.5, color=PALE, alpha=0.5, linewidth=0)
         axes.axvline(1.0, color=MIDDLE, linestyle=":", linewidth=1.0)
-        axes.errorbar(mine["size_median"], mine["accuracy"], yerr=ends, fmt="o-", color=DARK, capsize=2, markersize=4)
-        axes.set(title=name, ylim=(0.0, 1.04), xlim=(-0.5, 3.0))
+        axes.errorbar(mine["size_median"], mine["accuracy"], yerr=ends, fmt="o", color=DARK, capsize=2, markersize=4)
+        axes.set(title=name, ylim=(0.0, 1.04), xlim=(-0.6, 2.1))
         quiet(axes)
     panels[0].set_ylabel("share of verdicts that are right [1]")
     figure.supxlabel("size of the effect over the one at the margin [1]; shaded: within ±50 %", fontsize=9)
