@@ -47,10 +47,16 @@ def test_intervals_of_balanced_accuracy_hold_it_and_follow_the_pairs():
     called = np.where(rng.random(400) < 0.9, bad, ~bad)
     found = balanced_interval(bad, called)
     right = [np.mean(called[side] == truth) for side, truth in ((bad, True), (~bad, False))]
-    # the normal interval of a mean of two independent shares
-    error = 1.96 * math.sqrt(sum(p * (1 - p) / n for p, n in zip(right, (bad.sum(), (~bad).sum()), strict=True))) / 2
+    ends = []
+    for side, truth in ((bad, True), (~bad, False)):
+        hits, of = int((called[side] == truth).sum()), int(side.sum())
+        ends.append((stats.beta.ppf(0.0125, hits, of - hits + 1), stats.beta.ppf(0.9875, hits + 1, of - hits)))
     assert found.estimate == pytest.approx(np.mean(right))
-    assert (found.low, found.high) == pytest.approx((found.estimate - error, found.estimate + error), abs=0.006)
+    assert (found.low, found.high) == pytest.approx(np.mean(ends, axis=0), abs=1e-9)
+    perfect = balanced_interval(bad, bad)
+    assert perfect.estimate == perfect.high == 1.0 and perfect.low < 0.99  # few builds prove little
+    shifted = balanced_difference(bad, bad, called)
+    assert shifted.low < 1.0 - found.estimate < shifted.high and shifted.low > 0.0
     none = balanced_difference(bad, called, called)
     assert (none.estimate, none.low, none.high) == (0.0, 0.0, 0.0)
     assert not balanced_interval(np.ones(3, bool), np.ones(3, bool)).told

@@ -2,8 +2,8 @@
 promoted counts as called bad.
 
 ``balanced accuracy = (TP/(TP + FN) + TN/(TN + FP))/2``; ``MCC = (TP·TN − FP·FN)/√((TP+FP)(TP+FN)(TN+FP)(TN+FN))``
-(Matthews, Biochim. Biophys. Acta 405(2), 1975), 0 where a factor is. Rates have Clopper and Pearson's exact intervals;
-balanced accuracy and its paired difference are resampled over builds, the same builds for both sides of a pair.
+(Matthews, Biochim. Biophys. Acta 405(2), 1975), 0 where a factor is. Rates and balanced accuracy have exact
+intervals; a paired difference is resampled over builds, the same builds for both sides of the pair.
 """
 
 import math
@@ -89,11 +89,21 @@ def _ends(estimate: float, drawn: NDArray[np.float64]) -> Interval:
     return Interval(estimate, float(low), float(high), LEVEL, "percentile bootstrap")
 
 
-def balanced_interval(bad: Bools, called: Bools, seed: int = 0) -> Interval:
-    """Balanced accuracy with its interval; told by nothing without good or without bad builds."""
+def balanced_interval(bad: Bools, called: Bools) -> Interval:
+    """Balanced accuracy with its interval; told by nothing without good or without bad builds.
+
+    The ends are the means of the ends of both shares' exact intervals, each of which errs half as often: resampling
+    would give a point where no build, or every one, is told right.
+    """
     if bad.all() or not bad.any():
         return UNTOLD
-    return _ends(confusion(bad, called).balanced_accuracy, _resampled(bad, [called], seed)[0])
+    each = 1.0 - (1.0 - LEVEL) / 2.0
+    sides = [
+        exact_interval(int((called[side] == truth).sum()), int(side.sum()), each)
+        for side, truth in ((bad, True), (~bad, False))
+    ]
+    low, high = (sum(getattr(side, end) for side in sides) / 2.0 for end in ("low", "high"))
+    return Interval(confusion(bad, called).balanced_accuracy, low, high, LEVEL, "Clopper-Pearson of both shares")
 
 
 def balanced_difference(bad: Bools, called: Bools, reference: Bools, seed: int = 0) -> Interval:
