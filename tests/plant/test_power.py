@@ -209,7 +209,12 @@ def test_gangs_that_come_and_go_leave_what_they_would_if_all_were_counted_anew(s
     names = [*range(1, 8), *(places * n + 3 for n in range(1, 6)), 7 * places - 1, places - 1]
     node = plant.c.breaker["node"]
     for step in range(120):
-        trays = np.unique(draw.integers(0, len(plant.c.idle), draw.integers(1, 30)))
+        rack, racks = (
+            int(draw.integers(len(plant.c.rack))),
+            int(draw.integers(1, 3)),
+        )  # a few: the rest has to stay right
+        end = plant.c.tray0[min(rack + racks, len(plant.c.rack))]
+        trays = np.unique(draw.integers(plant.c.tray0[rack], end, draw.integers(1, 20)))
         kind = draw.choice(["load", "load", "load", "clear", "off", "on", "feed"])
         if kind == "load":
             sigma = float(draw.choice([0.0, 300.0, 800.0]))
