@@ -109,7 +109,7 @@ def test_harmless_changes_pass(warm_incident, settings_file, tmp_path) -> None:
     ("words", "said"),
     [
         ([], "--candidate: missing"),
-        (["--candidate", "nowhere.yaml"], "'nowhere.yaml': there is no such file"),
+        (["--candidate", "nowhere.yaml"], "'nowhere.yaml': there is no file nowhere.yaml in ."),
         (["--candidate", "no.such.module:build"], "cannot be loaded (ModuleNotFoundError"),
         (["--candidate", "json:dumps"], "--candidate = 'json:dumps'"),
         (["--candidate", str(SHIPPED), "--incidents", "/"], "neither an incident"),

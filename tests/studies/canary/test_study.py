@@ -108,13 +108,16 @@ def test_a_part_depends_on_what_it_is_made_of(carried):
     assert replace(one, truth=Schedule(8_000.0)).digest == one.digest  # a canary knows nothing of the truth's schedule
 
 
+MARGIN_KELVIN = 3.0  # of the shipped judge, conf/policy/rollout/default.yaml
+
+
 def test_releases_without_effect_are_seen_by_racks_and_by_samples(tiny, tmp_path):
     episodes = no_effect.episodes_of(tiny, 2, 1, 0.3, tmp_path)
     table = no_effect.table_of([carry_out(each) for each in episodes])
     assert list(table["kind"]) == ["same", "same", "twice"]
     assert set(table["verdict"][:2]) <= {"pass", "inconclusive"}
     harm = table["temperature_harm_kelvin"].astype(float)
-    assert (abs(harm[:2]) < 1.0).all() and harm[2] > 5.0
+    assert (abs(harm[:2]) < 1.0).all() and harm[2] > MARGIN_KELVIN
     assert (table["rack_p"].astype(float)[:2] > 0.01).all() and table["rack_p"].astype(float)[2] < 0.01
 
 

@@ -70,8 +70,10 @@ def load(spec: str, option: str = "--candidate") -> Named:
         return _coded(spec, module, name, option)
     path = Path(spec)
     if not path.is_file():
-        problem = "there is no such file"
-        raise HallError([Fault("command line", option, spec, problem, "Give a formula's file, or module:callable")])
+        problem = f"there is no file {path.name} in {path.parent}"  # whole, where a long path as a value is cut
+        raise HallError(
+            [Fault("command line", option, path.name, problem, "Give a formula's file, or module:callable")]
+        )
     return of_mapping(read_yaml(path), spec)
 
 
