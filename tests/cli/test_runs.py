@@ -122,7 +122,7 @@ def test_a_full_disk_is_a_refusal_with_a_remedy(twin, tmp_path, monkeypatch, mom
 
 
 def test_ctrl_c_leaves_a_readable_run_that_says_so(tmp_path, cache):
-    words = ["run", "hall=small", "hours=120", "out=run"]
+    words = ["run", "hall=small", "hours=480", "out=run"]
     begun = subprocess.Popen(
         [sys.executable, "-m", "twin", *words],
         cwd=tmp_path,
@@ -142,7 +142,7 @@ def test_ctrl_c_leaves_a_readable_run_that_says_so(tmp_path, cache):
     assert manifest_of(run)["complete"] is False
     assert manifest_of(run)["status"] == "interrupted"
     metrics = metrics_of(run)
-    assert 0.0 < metrics["simulated_seconds"] < 120 * 3600.0
+    assert 0.0 < metrics["simulated_seconds"] < 480 * 3600.0
     series = pq.read_table(run / "timeseries.parquet", columns=["time_seconds"])
     assert series["time_seconds"].to_pylist()[-1] <= metrics["simulated_seconds"]
     assert "stopped before its end" in out
