@@ -20,8 +20,14 @@ def history(values: np.ndarray, lost: tuple[int, ...] = ()) -> History:
     return History(TIMES, np.tile(values, (len(TIMES), 1)), quality)
 
 
-def rise(by: list[float], racks: list[int], witnesses: np.ndarray = EVERY, lost: tuple[int, ...] = (), **more) -> float:
-    without = more.pop("without", [rack for rack in range(5) if rack not in racks])
+def rise(
+    by: list[float],
+    racks: list[int],
+    witnesses: np.ndarray = EVERY,
+    lost: tuple[int, ...] = (),
+    without: list[int] | None = None,
+) -> float:
+    without = [rack for rack in range(5) if rack not in racks] if without is None else without
     past = history(BEFORE + by, lost)
     before = Baseline(BEFORE, witnesses)
     return temperature_rise(past, 60.0, 40.0, np.array(racks, int), np.array(without, int), before, 6.0)
@@ -34,6 +40,17 @@ def test_a_rise_is_that_over_racks_without_the_release():
 
 def test_with_fewer_than_three_without_it_the_first_to_have_it_stand_for_them():
     assert rise([1.0, 1.0, 1.0, 9.0, 0.0], [0, 1, 2, 3]) == pytest.approx(9.0 - 1.0)
+
+
+def test_few_racks_are_held_against_the_others_and_not_against_themselves():
+    assert rise([9.0, 0.0, 0.0, 0.0, 0.0], [0], without=[1, 2]) == pytest.approx(9.0)
+    assert rise([9.0, 7.0, 8.0, 1.0, 0.0], [0, 1, 2], without=[3]) == pytest.approx(9.0 - 1.0)
+
+
+def test_a_rise_over_racks_that_are_no_witnesses_may_hold_and_not_take_back():
+    by = [9.0, 9.0, -4.0, -4.0, -4.0]  # where a job ended, a rack cooled: that is no heat of the release
+    assert rise(by, [0, 1], np.array([True, True, False, False, False])) == 6.0
+    assert rise(by, [0, 1]) == pytest.approx(13.0)
 
 
 def test_witnesses_tell_and_the_others_are_believed_to_hold_and_not_to_take_back():

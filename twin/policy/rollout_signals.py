@@ -42,8 +42,9 @@ def temperature_rise(
 
     ``past`` are device temperatures, of which the last ``seconds`` count. ``racks`` have the release and are up, in the
     order in which they got it; ``without`` are to have it and do not. Where those are fewer than three, the racks that
-    have had it longest stand for them. Witnesses alone count where there are any; the others are believed that nothing
-    rose, and no more than ``unsure`` [K] of what did: it may hold a release, and not take it back.
+    have had it longest stand for them, unless those would be held against themselves. Witnesses alone count where there
+    are any; the others, on either side, are believed that nothing rose, and no more than ``unsure`` [K] of what did: it
+    may hold a release, and not take it back.
     """
     if not len(racks):
         return 0.0
@@ -51,7 +52,8 @@ def temperature_rise(
         return float("nan")
     window = Window(time_seconds - seconds, time_seconds + JUST_NOW)
     change = window_means(past.time_seconds, past.values, past.quality, window) - before.celsius
-    reference = _best(without if len(without) >= LEAST_REFERENCE else racks[:LEAST_REFERENCE], before)
+    few = len(without) < LEAST_REFERENCE and (len(racks) > LEAST_REFERENCE or not len(without))
+    reference = _best(racks[:LEAST_REFERENCE] if few else without, before)
     known = change[reference][np.isfinite(change[reference])]
     if not len(known):
         return float("nan")
@@ -60,7 +62,8 @@ def temperature_rise(
     if not np.isfinite(rise).all():
         return float("nan")
     most = max(0.0, float(rise.max()))
-    return most if before.witnesses[telling].any() else min(most, unsure)
+    sure = before.witnesses[telling].any() and before.witnesses[reference].any()
+    return most if sure else min(most, unsure)
 
 
 def _best(racks: Ints, before: Baseline) -> Ints:
