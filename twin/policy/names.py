@@ -11,9 +11,10 @@ _last: tuple[tuple[str, ...], NDArray[np.int64]] = (), np.zeros(0, dtype=np.int6
 def by_name(names: tuple[str, ...]) -> NDArray[np.int64]:
     """Indices of all of ``names`` in alphabetical order."""
     global _last
-    if _last[0] is not names:  # to look up a thousand names takes as long as to place a job
-        _last = names, _sorted(names)
-    return _last[1]
+    last = _last  # read once: another thread may put another hall's in its place
+    if last[0] is not names:  # to look up a thousand names takes as long as to place a job
+        _last = last = names, _sorted(names)
+    return last[1]
 
 
 @lru_cache(maxsize=8)
