@@ -62,7 +62,8 @@ def service_of(mix: ServiceMix, name: str, replicas: int, prompt: Floats, output
 def busiest(mix: ServiceMix) -> float:
     """Busy share of replicas [1] on the peak of a day: the mean rate's peak, and two standard deviations of its noise.
 
-    ``min(1, mean · (1 + A) · exp(2σ))``, as :func:`draw_requests` has rates.
+    ``min(1, mean · (1 + A) · exp(2σ))``. The noise of :func:`draw_requests` is centred, ``exp(x − σ²/2)``: this is more
+    than its two standard deviations by exp(σ²/2), 0.3 % at σ = 0.08.
     """
     return min(1.0, mix.mean_utilisation * (1.0 + mix.diurnal_amplitude) * math.exp(2.0 * mix.noise))
 
