@@ -179,3 +179,23 @@ def test_the_audit_says_who_did_what_and_who_was_not_let(tmp_path, monkeypatch, 
     assert all("a leak" in each["reason"] for each in (told[0], told[2]))
     assert "this role may not change the flag" in told[1]["reason"]
     assert main(["audit", "verify", "run"]) == 0
+
+
+def test_the_repair_of_a_place_leaves_the_flags_that_people_set_there(people, log_of):
+    loop = {"loop": "loop 01"}
+    lost = {"at": 60, "do": "pump_loss", "pump": 1, **loop}
+    leave = {"at": 70, "do": "evacuate", "reason": "no coolant", **loop}
+    result = people(240.0, [], lost, leave, {"at": 180, "do": "repair", **loop})
+    found = log_of(result, *FLAGS, EventKind.PUMP_RESTORED)
+    assert found == [(70.0, "flag_set", "loop 01"), (180.0, "pump_restored", "loop 01")]
+
+
+def test_a_place_with_only_a_flag_has_nothing_to_repair():
+    leave = {"at": 60, "do": "evacuate", "rack": "A-01", "reason": "smell of burning"}
+    story = {"name": "s", "purpose": "p", "timeline": [leave, {"at": 120, "do": "repair", "rack": "A-01"}]}
+    with pytest.raises(ScenarioError, match="nothing happened to A-01"):
+        read_scenario(story, load_hall("small"), "story.yaml")
+    step = {"step": "back", "role": "facilities", "do": "repair", "rack": "A-01", "within": "60 s of evacuate"}
+    story = {**story, "timeline": [leave], "operators": [{**step, "reaction": "30 s"}]}
+    with pytest.raises(ScenarioError, match="nothing happens to A-01"):
+        read_scenario(story, load_hall("small"), "story.yaml", hours=1.0)

@@ -78,6 +78,8 @@ PEOPLE = tuple(role.value for role in Role if role is not Role.POLICY)
 
 
 _CELSIUS = number(-60.0, 70.0)
+#: what sets a flag to a variant: nothing that breaks, and nothing that a repair takes back
+SETS = ("set_flag", "maintenance", "evacuate")
 #: lines of a node, in the order of their phases
 PHASES = ("L1", "L2", "L3")
 

@@ -11,7 +11,7 @@ import simpy
 from twin.results.kinds import EventKind
 from twin.results.wording import duration as spoken
 from twin.sim import cooling_faults, facility_faults, people, power_faults, rack_faults, rollout, sensor_faults
-from twin.sim.actions import ACTIONS, Action
+from twin.sim.actions import ACTIONS, SETS, Action
 from twin.sim.effects import Effect, Hands, Undo
 from twin.sim.mechanical import Mechanical
 from twin.sim.protection import Protection
@@ -51,6 +51,11 @@ def _drawn(action: Action) -> str:
     return ", ".join([f"drawn: {action.do}", *said])
 
 
+def _undone_with(action: Action) -> tuple[str | None, str | None, bool]:
+    """Where what undoes an action is kept."""
+    return action.target_kind, action.target, action.do in SETS
+
+
 class Story:
     """Carries out a timeline. Every effect returns what undoes it."""
 
@@ -66,7 +71,8 @@ class Story:
         mechanical = Mechanical(world)
         protection.after_spent = mechanical.look_again
         self.hands = Hands(world, protection, scheduler, mechanical, gpus_per_tray, response)
-        self.undo: dict[tuple[str | None, str | None], list[Undo]] = {}
+        #: by the kind and name of the target, and whether it is a flag
+        self.undo: dict[tuple[str | None, str | None, bool], list[Undo]] = {}
 
     def tell(self, action: Action) -> Steps:
         """Wait for an action's time, do it, and undo it at its repair."""
@@ -78,8 +84,9 @@ class Story:
         _, undo = self.act(action, _drawn(action) if action.drawn else words, kind)
         if undo is not None and action.repair_seconds is not None:
             yield env.timeout(action.repair_seconds)
-            if undo in self.undo.get((action.target_kind, action.target), []):
-                self.undo[(action.target_kind, action.target)].remove(undo)
+            left = self.undo.get(_undone_with(action), [])
+            if undo in left:
+                left.remove(undo)
                 undo()
 
     def act(self, action: Action, detail: str, kind: EventKind) -> tuple[int, Undo | None]:
@@ -100,7 +107,7 @@ class Story:
         undo = EFFECTS[action.do](self.hands, action, event)
         # what people do is taken back by a step of its own, and not by the repair of what they did it for
         if undo is not None and kind != EventKind.OPERATOR_STEP:
-            self.undo.setdefault((action.target_kind, action.target), []).append(undo)
+            self.undo.setdefault(_undone_with(action), []).append(undo)
         return event, undo
 
     def _level(self, action: Action) -> str:
@@ -109,6 +116,6 @@ class Story:
         return action.target_kind if action.target_kind in ("loop", "rack", "row", "zone") else "hall"
 
     def repair(self, action: Action) -> None:
-        """Undo what earlier actions did to a target, the latest first."""
-        for undo in reversed(self.undo.pop((action.target_kind, action.target), [])):
+        """Undo what earlier actions did to a target, the latest first; flags stay as people set them."""
+        for undo in reversed(self.undo.pop(_undone_with(action), [])):
             undo()

@@ -24,7 +24,7 @@ from twin.hall.parts import Hall
 from twin.policy.causes import Role
 from twin.policy.playbook import Do
 from twin.results.kinds import EventKind
-from twin.sim.actions import ACTIONS, PEOPLE, Action
+from twin.sim.actions import ACTIONS, PEOPLE, SETS, Action
 from twin.sim.expectations import KINDS, Clause, read_clause
 from twin.sim.written import Unfit, clock_of, seconds_of
 from twin.workload.streams import stream
@@ -239,7 +239,8 @@ def _step(
     wrong = may_not(Role(role), actions[0])
     if wrong:
         reader.add(f"{key}.role", role, *wrong)
-    places = {(each.target_kind, each.target) for each in timeline if ACTIONS[each.do].repairable}
+    broken = [each for each in timeline if ACTIONS[each.do].repairable and each.do not in SETS]
+    places = {(each.target_kind, each.target) for each in broken}
     for each in actions:
         if each.do == "repair" and (each.target_kind, each.target) not in places:
             reader.add(f"{key}.do", "repair", f"nothing happens to {each.target or 'the hall'} in the story",

@@ -13,7 +13,7 @@ from twin.hall.errors import Fault, did_you_mean
 from twin.policy.causes import Author, Role
 from twin.policy.playbook import Do
 from twin.policy.scope import Level, Scope
-from twin.sim.actions import Action
+from twin.sim.actions import SETS, Action
 from twin.sim.effects import Effect, Hands, Steps, Undo
 from twin.sim.rack_faults import trays_of
 from twin.sim.runner import JobRun
@@ -21,7 +21,6 @@ from twin.sim.runner import JobRun
 if TYPE_CHECKING:
     from twin.sim.response import Response, ResponseSettings  # with all of the ladder, which few runs have
 
-SETS = ("set_flag", "maintenance", "evacuate")  # a flag to a variant
 FLAGGED = (*SETS, "clear_flag")
 NEEDING_RESPONSE = (*FLAGGED, "respond")
 

@@ -7,7 +7,7 @@ from typing import Any
 from twin.hall.errors import Fault, did_you_mean
 from twin.hall.parts import Hall, NodeKind
 from twin.sim.action_checks import targets_of
-from twin.sim.actions import ACTIONS, Action, ActionSpec
+from twin.sim.actions import ACTIONS, SETS, Action, ActionSpec
 from twin.sim.expectations import Expectation, read_expectation
 from twin.sim.operators import Deed, Step, Surprise, read_reactions, read_steps, read_surprise
 from twin.sim.written import Unfit, clock_of, duration, seconds_of
@@ -279,7 +279,7 @@ class Reader:
                     f"nothing happened to {action.target or 'the hall'} before {clock_of(action.at_seconds)}",
                     "Name the target of an earlier action",
                 )
-            if ACTIONS[action.do].repairable:
+            if ACTIONS[action.do].repairable and action.do not in SETS:
                 broken.add(place)
 
     def expectations(self, written: Any, timeline: tuple[Action, ...]) -> tuple[Expectation, ...]:
