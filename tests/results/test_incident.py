@@ -145,3 +145,16 @@ def test_a_time_that_was_not_recorded_is_refused(at):
 def test_a_hall_without_limits_has_no_margins():
     found = incident(LOG, RACKS.assign(slowdown_celsius=np.nan), TEMPERATURES, 420.0)
     assert {rack.margin_kelvin for rack in found.racks} == {None}
+
+
+def test_of_two_pumps_that_are_lost_at_a_time_each_has_its_own_end():
+    log = events(
+        (100.0, "pump_lost", "loop", "l1", "pump 1", 1.0),
+        (200.0, "pump_lost", "loop", "l1", "pump 2", 0.0),
+        (300.0, "pump_restored", "loop", "l1", "", 1.0),
+        (400.0, "pump_restored", "loop", "l1", "", 2.0),
+    )
+    log["cause"] = [-1, -1, 1, 0]
+    assert [(each.begun, each.ended) for each in troubles(log)] == [(100.0, 400.0), (200.0, 300.0)]
+    log["cause"] = -1  # of an end that names no beginning all are over
+    assert [(each.begun, each.ended) for each in troubles(log)] == [(100.0, 300.0), (200.0, 300.0)]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -86,21 +86,26 @@ class Held:
 
 
 def troubles(events: pd.DataFrame) -> list[Trouble]:
-    """Every trouble in order of its beginning. A thing that has one already gets no second of the same kind."""
+    """Every trouble in order of its beginning, each ended by the event that names its beginning as the cause.
+
+    What ends without naming one ends all that the thing has of the kinds it ends.
+    """
     found: list[Trouble] = []
+    numbers: list[int] = []  # of the events that began them
     begins = {ending: [kind for kind, end in ENDS.items() if end == ending] for ending in set(ENDS.values())}
     for row in _rows(events[events["kind"].isin([*ENDS, *begins])]):
-        mine = [i for i, each in enumerate(found) if each.name == row["name"] and each.ended is None]
+        at = float(row["time_seconds"])
         if row["kind"] in ENDS:
-            if not any(found[i].kind == row["kind"] for i in mine):
-                root = str(row["root"])
-                found.append(Trouble(row["kind"], row["level"], row["name"], root, float(row["time_seconds"]), None))
+            found.append(Trouble(row["kind"], row["level"], row["name"], str(row["root"]), at, None))
+            numbers.append(int(row["event"]))
             continue
-        for i in mine:
-            each = found[i]
-            if each.kind in begins[row["kind"]]:
-                ended = float(row["time_seconds"])
-                found[i] = Trouble(each.kind, each.level, each.name, each.root, each.begun, ended)
+        mine = [
+            i
+            for i, each in enumerate(found)
+            if each.name == row["name"] and each.ended is None and each.kind in begins[row["kind"]]
+        ]
+        for i in [i for i in mine if numbers[i] == row["cause"]] or mine:
+            found[i] = replace(found[i], ended=at)
     return found
 
 
@@ -119,9 +124,9 @@ def held_flags(events: pd.DataFrame) -> list[Held]:
         )
         if row["kind"] == K.FLAG_CLEARED:
             if mine is not None:
-                found[mine] = Held(**{**found[mine].__dict__, "ended": at})
+                found[mine] = replace(found[mine], ended=at)
         elif mine is not None:
-            found[mine] = Held(**{**found[mine].__dict__, "variant": parts["variant"]})
+            found[mine] = replace(found[mine], variant=parts["variant"])
         else:
             found.append(Held(*place, parts["variant"], parts["by"] or "", parts["why"], at, None))
     return found
