@@ -11,7 +11,7 @@ from twin.policy import first_fit
 from twin.policy.causes import Role
 from twin.results.kinds import EventKind
 from twin.results.scorecard import by_outcome, sentence
-from twin.sim.operators import Reaction, draw_surprises
+from twin.sim.operators import Reaction, draw_surprises, read_what
 from twin.sim.operators_file import read_deeds
 from twin.sim.scenario import ScenarioError, read_scenario
 from twin.sim.sensor_settings import ideal
@@ -219,3 +219,10 @@ def test_a_scorecard_is_counted_by_role():
     found = by_outcome(result.tables["scorecard"])
     assert (found["met"], found["late"]) == (1, 1)
     assert found["by_role"] == {"facilities": {key: found[key] for key in found if key != "by_role"}}
+
+
+def test_a_job_that_starts_in_a_place_is_noticed_by_its_racks():
+    inside, outside = (read_what(f"job started {where} loop 01", HALL, (), ()) for where in ("in", "outside"))
+    event = ("job_started", "job", "gang-7", "on A-01, A-02")
+    assert inside.meets(*event)
+    assert not outside.meets(*event)

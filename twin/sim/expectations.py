@@ -22,12 +22,11 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from twin.hall.errors import did_you_mean
 from twin.hall.parts import Hall
@@ -110,41 +109,25 @@ class Clause:
 
     def meets(self, kind: str, level: str, name: str, detail: str) -> bool:
         """Whether one event is meant."""
-        return (
-            kind in self.kinds
-            and self.level in (None, level)
-            and (self.inside is None or belongs(name, self.inside))
-            and (self.outside is None or not belongs(name, self.outside))
-            and self.saying in detail
+        if kind not in self.kinds or self.level not in (None, level) or (self.saying and self.saying not in detail):
+            return False
+        inside, outside, named = self.inside, self.outside, _named(kind, name, detail)
+        return (inside is None or any(belongs(each, inside) for each in named)) and (
+            outside is None or not all(belongs(each, outside) for each in named)
         )
 
     def select(self, events: pd.DataFrame) -> pd.DataFrame:
         """The rows of the events table that are meant, in order of time."""
         chosen = events[events["kind"].isin(self.kinds)]
-        if self.level is not None:
-            chosen = chosen[chosen["level"] == self.level]
-        if self.inside is not None:
-            inside = self.inside
-            chosen = chosen[_mask(any(belongs(name, inside) for name in each) for each in _named(chosen))]
-        if self.outside is not None:
-            outside = self.outside
-            chosen = chosen[_mask(not all(belongs(name, outside) for name in each) for each in _named(chosen))]
-        if self.saying:
-            chosen = chosen[chosen["detail"].map(lambda detail: self.saying in detail).astype(bool)]
-        return chosen.sort_values("time_seconds", kind="stable")
+        details = chosen["detail"] if "detail" in chosen else [""] * len(chosen)
+        rows = zip(chosen["kind"], chosen["level"], chosen["name"], details, strict=True)
+        meant = np.fromiter((self.meets(*row) for row in rows), dtype=np.bool_)
+        return chosen[meant].sort_values("time_seconds", kind="stable")
 
 
-def _mask(rows: Iterable[bool]) -> NDArray[np.bool_]:
-    """Which rows are chosen; of a table without rows, none."""
-    return np.fromiter(rows, dtype=np.bool_)
-
-
-def _named(events: pd.DataFrame) -> list[list[str]]:
-    """What each event names: the racks that a job started on, or else the thing that it happened to."""
-    if STARTED not in set(events["kind"]):
-        return [[name] for name in events["name"]]
-    rows = zip(events["kind"], events["name"], events["detail"], strict=True)
-    return [detail.removeprefix(RACKS).split(", ") if kind == STARTED else [name] for kind, name, detail in rows]
+def _named(kind: str, name: str, detail: str) -> list[str]:
+    """What an event names: the racks that a job started on, or else the thing that it happened to."""
+    return detail.removeprefix(RACKS).split(", ") if kind == STARTED else [name]
 
 
 @dataclass(frozen=True)
