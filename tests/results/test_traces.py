@@ -148,3 +148,15 @@ def test_the_report_shows_the_line_above_its_story(story_run: Path) -> None:
     assert [trace.text for trace in report.traces_of(read_run(story_run))] == [line]
     page = report.write_report(story_run).read_text()
     assert page.count(f'<p class="trace">{line}</p>') == 1
+
+
+def test_only_what_takes_cooling_away_claims_the_flow() -> None:
+    outage = "telemetry_outage loop 01 00:05:30"
+    events = _events(
+        (300.0, "pump_lost", "loop", "loop 01", PUMPS, 0, "pump 1, 2, 3", 0.0),
+        (330.0, "telemetry_lost", "loop", "loop 01", outage, 1, "", None),
+    )
+    series = _series(flow_litres_per_minute=[900.0] * 5 + [90.0] * 5)
+    pumps, silent = (line.text for line in traces(events, NO_LOSSES, RACKS, series))
+    assert "flow −90 %" in pumps
+    assert silent == "loop 01 telemetry outage 00:05:30 → nothing slowed, tripped or was lost"

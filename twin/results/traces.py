@@ -14,6 +14,7 @@ import pandas as pd
 
 from twin.results.catalogue import EVENT_NONE
 from twin.results.kinds import EventKind
+from twin.results.troubles import COOLING
 from twin.results.wording import clock, count, duration, gpu_hours
 
 ARROW = " → "
@@ -180,6 +181,9 @@ def _cooling(
     everywhere = len(beyond) > 0
     touched = {str(name) for name in group.loc[group["level"] == "loop", "name"]}
     touched |= {loop_of.get(str(name), "") for name in group.loc[group["kind"].isin(HOT), "name"]}
+    # what took no cooling away and moved no set point has nothing to do with flow and supply
+    if not kinds & COOLING and not str(group["root"].iloc[0]).startswith("supply_setpoint "):
+        return []
     if not touched - {""} and not everywhere and EventKind.CRAH_LOST not in kinds:
         return []
     names = loops.names() if everywhere else sorted(touched - {""})
