@@ -2,6 +2,7 @@
 
 import filecmp
 import json
+import math
 
 ROWS = """time,role,action,target
 00:01:30,on_call,turn work down,
@@ -65,7 +66,7 @@ def test_a_record_that_makes_no_sense_is_refused_with_all_its_faults(twin, tmp_p
     assert twin("run", "scenario=story.yaml", "operators=none.csv", "out=run").code == 3
 
 
-def test_an_incident_and_a_postmortem_are_told_of_a_run(twin, tmp_path):
+def test_an_incident_and_a_postmortem_are_told_of_a_run(twin, tmp_path, monkeypatch):
     (tmp_path / "story.yaml").write_text(STORY)
     assert twin("run", "scenario=story.yaml", "out=run").code == 0
     told = twin("incident", "run", "--at", "00:02:00")
@@ -73,6 +74,8 @@ def test_an_incident_and_a_postmortem_are_told_of_a_run(twin, tmp_path):
     assert "since 00:01:00: breaker row A/feed B tripped" in twin("incident", "run", "--at", "61 s").out
     assert "flag scale_back = halved for the hall, set by on_call team at 00:01:30" in told.out
     found = json.loads(twin("incident", "run", "--at", "2 min", "--json").out)
+    monkeypatch.setattr("twin.results.incident._lost", lambda before: {"gpu_seconds": math.nan})
+    assert json.loads(twin("incident", "run", "--at", "2 min", "--json").out)["lost_so_far"] == {"gpu_seconds": None}
     assert (found["state"], found["flags"][0]["flag"], len(found["racks"])) == ("quiet", "scale_back", 4)
     page = twin("postmortem", "run", "--markdown").out
     for words in (

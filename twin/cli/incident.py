@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     # pandas loads here, so that help does not wait for it
     from twin.results.incident import incident
     from twin.results.read import read_run
-    from twin.results.rundir import RunError
+    from twin.results.rundir import RunError, plain
     from twin.sim.written import Unfit, seconds_of
 
     try:
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     except ValueError as error:
         return refuse([f"command line: --at = '{asked.at}': {error}. Give a time within the run."])
     if asked.json:
-        print(json.dumps(record(found), indent=2, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(plain(record(found)), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         show(found)
     return Exit.FINE

@@ -80,8 +80,9 @@ def incident(events: pd.DataFrame, racks: pd.DataFrame, series: pd.DataFrame, ti
     grid = series.pivot(index="time_seconds", columns="name", values=DEVICE).sort_index()
     before = events[events["time_seconds"] <= time]
     known = _known(grid, time)
-    under_way = [each for each in troubles(before) if each.lasts(time)]
-    begun = _begun(troubles(before), time)
+    so_far = troubles(before)
+    under_way = [each for each in so_far if each.lasts(time)]
+    begun = _begun(so_far, time)
     base = None if begun is None else _row(grid, begun)
     now, then = (_affected(before, racks, grid, at, base) for at in (time, time - LOOK))
     new = tuple(sorted(now - then))
