@@ -89,6 +89,10 @@ def test_an_incident_and_a_postmortem_are_told_of_a_run(twin, tmp_path, monkeypa
 
 def test_a_time_or_a_run_that_is_none_is_refused(twin, tmp_path):
     (tmp_path / "story.yaml").write_text(STORY)
+    assert twin("run", "scenario=story.yaml", "out=run").code == 0
+    ended = twin("incident", "run", "--at", "02:00:00")
+    assert ended.code == 3
+    assert "--at = '02:00:00': the run ended at 360 s. Give a time within the run." in ended.err
     assert twin("incident", "nowhere", "--at", "60").code == 3
     assert twin("postmortem", "nowhere").code == 3
     ended = twin("incident", "nowhere", "--at", "12:30")
