@@ -13,7 +13,7 @@ from twin.results.rundir import canonical_json
 from twin.setup.configuration import Configuration
 from twin.setup.manifest import digest, versions
 
-FILES = ("path", "nodes_path")  # keys whose values name a file that a run reads
+FILES = ("path", "nodes_path", "flags")  # keys whose values name a file that a run reads, if they are a path
 
 
 def identity(configuration: Configuration) -> str:

@@ -68,9 +68,11 @@ def versions() -> dict[str, str]:
 
 @cache
 def code_digest() -> str:
-    """SHA-256 of the package's modules and of the policy documents that are read by their names."""
+    """SHA-256 of the modules and of the files that are read by their names: parts, policy documents, scores."""
     content = hashlib.sha256()
-    for folder, pattern in ((PACKAGE, "*.py"), (conf_dir() / "policy", "*.json")):
+    parts, policy = conf_dir() / "parts", conf_dir() / "policy"
+    read = ((PACKAGE, "*.py"), (parts, "*.yaml"), (policy, "*.json"), (policy / "score", "*.yaml"))
+    for folder, pattern in read:
         for path in sorted(folder.rglob(pattern)):
             content.update(path.relative_to(folder).as_posix().encode())
             content.update(path.read_bytes())
