@@ -4,6 +4,8 @@ import filecmp
 import json
 import math
 
+from twin.cli import execute
+
 ROWS = """time,role,action,target
 00:01:30,on_call,turn work down,
 00:04:30,operator,close the breaker,row A/feed B
@@ -105,3 +107,17 @@ def test_a_script_is_listed_with_who_has_to_do_what(twin):
     assert shown.code == 0
     assert "  facilities: bring back the pumps, within 12 min of pump_loss" in shown.out
     assert "  surprise  telemetry_outage" in shown.out
+
+
+def test_a_run_is_identified_by_its_files_as_it_finds_them(twin, tmp_path, monkeypatch):
+    (tmp_path / "story.yaml").write_text(STORY)
+    order = []
+
+    def noted(name):
+        real = getattr(execute, name)
+        return lambda *given, **named: order.append(name) or real(*given, **named)
+
+    for name in ("identity", "simulate"):
+        monkeypatch.setattr(execute, name, noted(name))
+    assert twin("run", "scenario=story.yaml", "out=run").code == 0
+    assert order == ["identity", "simulate"]

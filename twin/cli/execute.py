@@ -71,6 +71,7 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
     started = datetime.now(UTC)
     seconds = parts.configuration.hours * SECONDS_PER_HOUR
     before = time.perf_counter()
+    same = identity(parts.configuration)  # of the files as the run finds them
     with RunStore(directory) as store:
         with progress(name if alone else directory.name, seconds) as moved:
             ensure_compiled()
@@ -89,7 +90,7 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
         manifest = manifest_of(
             parts.configuration,
             name=name,
-            identity=identity(parts.configuration),
+            identity=same,
             workload=parts.workload.provenance,
             drawn_faults=result.drawn,
             tolerances=digest_of(result.tables["tolerances"]),
