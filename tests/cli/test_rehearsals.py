@@ -121,3 +121,10 @@ def test_a_run_is_identified_by_its_files_as_it_finds_them(twin, tmp_path, monke
         monkeypatch.setattr(execute, name, noted(name))
     assert twin("run", "scenario=story.yaml", "out=run").code == 0
     assert order == ["identity", "simulate"]
+
+
+def test_headroom_is_of_what_the_policy_of_the_run_was_permitted(twin):
+    few = ("hall=small", "hours=0.02", "policy=thermal_aware", "policy.permitted.limit_utilisation=0.625")
+    ended = twin("run", *few, "out=run")
+    assert ended.code == 0, ended.err
+    assert "at 62.5 % of breakers' ratings" in twin("hall", "headroom", "run").out

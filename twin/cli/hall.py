@@ -104,14 +104,17 @@ def _headroom(directory: str, as_json: bool, out: str | None) -> int:
     from twin.results.drawing import png, settle
     from twin.results.headroom import PERMITTED, headroom_map, headroom_of, weakest
     from twin.results.read import read_run
+    from twin.results.report import permitted_of
     from twin.results.rundir import RunError
 
     path = Path(directory) / "headroom.png" if out is None else Path(out)
     try:
         run = read_run(directory)
         hall = read_hall(run.manifest["configuration"]["hall"], source=f"{directory}/manifest.json")
-        found = headroom_of(run, hall)
-        title = f"Headroom per rack at the peak of the run, kW, at {PERMITTED:.0%} of breakers' ratings"
+        permitted = permitted_of(run.manifest)
+        permitted = PERMITTED if permitted is None else permitted
+        found = headroom_of(run, hall, permitted)
+        title = f"Headroom per rack at the peak of the run, kW, at {100.0 * permitted:g} % of breakers' ratings"
         figure = headroom_map(found, title)
         settle(figure)
         png(figure, path)
@@ -120,6 +123,7 @@ def _headroom(directory: str, as_json: bool, out: str | None) -> int:
     if as_json:
         print(found.to_json(orient="records", indent=2))
     else:
+        print(f"at {100.0 * permitted:g} % of breakers' ratings")
         print("\n".join(weakest(found)))
         print(f"picture: {path}")
     return Exit.FINE

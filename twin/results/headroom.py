@@ -13,7 +13,7 @@ from twin.results.floor import floor_positions, panel
 from twin.results.read import Run
 from twin.units import SQRT3
 
-PERMITTED = 0.85  # of a breaker's rating, as policies have it
+PERMITTED = 0.85  # of a breaker's rating, for a run whose policy knows no such share
 
 #: what binds, by its kind, and the letter that stands on the map
 LETTERS = {"rack": "N", "rack feed": "F", "row": "R", "pdu": "P", "ups": "U", "utility": "U", "loop": "L"}

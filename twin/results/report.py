@@ -18,7 +18,7 @@ from twin.results.figures import SERIES, breaker_margins, day_timeline, losses_b
 from twin.results.floor import hall_map
 from twin.results.grid import read_grids
 from twin.results.lessons import QUESTIONS, lessons
-from twin.results.measures import METRICS, NEAR_MISS_FRACTION
+from twin.results.measures import METRICS, NEAR_MISS_FRACTION, looked_up
 from twin.results.narrative import expectations, overloaded, stories, verdict
 from twin.results.read import Run, read_run
 from twin.results.rundir import RunError
@@ -94,9 +94,7 @@ def figures(run: Run) -> dict[str, Figure]:
 
 def permitted_of(manifest: Mapping[str, Any]) -> float | None:
     """Share of breakers' ratings [1] that the run's policy may use; None for a policy that knows no such share."""
-    found: Any = manifest.get("configuration")
-    for key in ("policy", "permitted", "limit_utilisation"):
-        found = found.get(key) if isinstance(found, Mapping) else None
+    found = looked_up(manifest, "configuration.policy.permitted.limit_utilisation")
     return float(found) if isinstance(found, int | float) else None
 
 
