@@ -24,7 +24,7 @@ from twin.studies.regress.reading import read_incident
 from twin.studies.regress.replay import replay
 from twin.studies.regress.settings import read_settings
 from twin.studies.regress.told import as_plain, junit, markdown
-from twin.studies.regress.worlds import World, run_world
+from twin.studies.regress.worlds import Pair, World, run_world
 
 SHIPPED = conf_dir() / "policy" / "score" / "default.yaml"
 
@@ -95,6 +95,27 @@ def test_too_little_to_tell_by(blind, warm_incident, settings_file, tmp_path, ca
         "--cache", tmp_path / "kept",
     )  # fmt: skip
     assert code == 2 and out.startswith("could not tell: not settled: bad (+1000 per 1,000 trays, tolerance 15)")
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_an_incident_of_which_no_decision_has_a_future_clears_nobody(
+    fast, blind, warm_incident, settings_file, tmp_path, monkeypatch
+) -> None:
+    settings, both = read_settings(settings_file), (load("baseline"), load(str(blind)))
+    settings = replace(
+        settings,
+        decisions=replace(settings.decisions, ahead_minutes=6_000.0),
+        worlds=replace(settings.worlds, looks=(10,), stories=("calm",)),
+    )
+    quiet = {"breaker_trips_total": 0.0}
+    monkeypatch.setattr(
+        "twin.studies.regress.judgement.run_world", lambda world: Pair(world.story, world.seed, quiet, quiet, 1, 0, "")
+    )
+    found = judge(both, settings, kept=tmp_path / "kept", incidents=[warm_incident], fast=fast)
+    assert (found.outcome, found.decisions) == (Outcome.UNTOLD, 0)
+    assert found.why == "no decision had its future recorded"
+    if not fast:  # worlds alone clear a candidate where no recording was asked for
+        assert judge(both, settings, kept=tmp_path / "kept").outcome is Outcome.FINE
 
 
 def test_harmless_changes_pass(warm_incident, settings_file, tmp_path) -> None:

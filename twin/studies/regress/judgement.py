@@ -95,8 +95,9 @@ def judge(
     )[0]
     done = first_work(settings, len(incidents))
     return conclude(
-        both, settings, replayed, kept=kept, mapped=mapped, moved=lambda more: moved(done + more), fast=fast
-    )
+        both, settings, replayed, kept=kept, recordings=done, mapped=mapped, moved=lambda more: moved(done + more),
+        fast=fast,
+    )  # fmt: skip
 
 
 def conclude(
@@ -105,11 +106,15 @@ def conclude(
     replayed: Replayed,
     *,
     kept: Path,
+    recordings: int,
     mapped: Map = one_by_one,
     moved: Callable[[float], None] = lambda done: None,
     fast: bool = False,
 ) -> Judgement:
-    """The judgement after the recordings were gone through: at once where they are clear, else with paired worlds."""
+    """The judgement after the recordings were gone through: at once where they are clear, else with paired worlds.
+
+    ``recordings`` is how many were gone through: the first tier is left out of account only where there were none.
+    """
     tallies, flips = list(replayed.tallies), list(replayed.flips)
     share = settings.false_alarms if fast else FIRST_SHARE * settings.false_alarms
     findings = decision_findings(tallies, settings, share)
@@ -117,15 +122,14 @@ def conclude(
     if worse:
         return _concluded(Outcome.WORSE, _because(worse), both, findings, flips, tallies, [])
     if fast or not settings.worlds.stories:
-        fine = all(each.fine for each in findings if each.group == ALL)
-        outcome = Outcome.FINE if fine else Outcome.UNTOLD
+        outcome = Outcome.FINE if _fine(findings) else Outcome.UNTOLD
         return _concluded(outcome, _cleared(findings), both, findings, flips, tallies, [])
-    return _second(both, settings, kept, mapped, moved, findings, flips, tallies)
+    return _second(both, settings, kept, mapped, moved, findings, flips, tallies, recordings)
 
 
 def _second(
     both: tuple[Named, Named], settings: Settings, kept: Path, mapped: Map, moved: Callable[[float], None],
-    findings: list[Finding], flips: list[Flip], tallies: list[Tally],
+    findings: list[Finding], flips: list[Flip], tallies: list[Tally], recordings: int,
 ) -> Judgement:  # fmt: skip
     """The second tier: after each look, claims are made or the next seeds are run."""
     told = settings.worlds
@@ -147,13 +151,13 @@ def _second(
         worse = [each for each in here if each.worse]
         if worse:
             return _concluded(Outcome.WORSE, _because(worse), both, findings + here, flips, tallies, pairs)
-        if all(each.fine for each in here if each.group == ALL):
+        if _fine(here):
             break
     everything = findings + here
-    fine = all(each.fine for each in everything if each.group == ALL)
-    return _concluded(
-        Outcome.FINE if fine else Outcome.UNTOLD, _cleared(everything), both, everything, flips, tallies, pairs
-    )
+    silent = bool(recordings) and not findings  # recordings that say nothing clear nobody
+    fine = _fine(here) and (_fine(findings) or not recordings)
+    why = _cleared(findings if silent else everything)
+    return _concluded(Outcome.FINE if fine else Outcome.UNTOLD, why, both, everything, flips, tallies, pairs)
 
 
 def first_work(settings: Settings, incidents: int) -> int:
@@ -268,7 +272,15 @@ def _because(worse: Sequence[Finding]) -> str:
     )
 
 
+def _fine(findings: Sequence[Finding]) -> bool:
+    """Whether every guard is cleared over everything; no evidence clears nobody."""
+    over_all = [each for each in findings if each.group == ALL]
+    return bool(over_all) and all(each.fine for each in over_all)
+
+
 def _cleared(findings: Sequence[Finding]) -> str:
+    if not findings:
+        return "no decision had its future recorded"
     open_ = [each for each in findings if each.group == ALL and not each.fine]
     if not open_:
         return "every guard is within its tolerance"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twin.studies.regress.formulas import Named
-from twin.studies.regress.judgement import conclude, replay_all
+from twin.studies.regress.judgement import conclude, first_work, replay_all
 from twin.studies.regress.mutations import MUTATIONS, harmless, mutated
 from twin.studies.regress.settings import Settings
 from twin.studies.work import Map
@@ -51,7 +51,15 @@ def _judged(
     replayed = replay_all(baseline, formulas, settings.decisions, kept=kept, mapped=mapped, moved=moved)
     rows = []
     for formula, is_named, found in zip(formulas, named, replayed, strict=True):
-        told = conclude((baseline, formula), settings, found, kept=kept, mapped=mapped, fast=fast)
+        told = conclude(
+            (baseline, formula),
+            settings,
+            found,
+            kept=kept,
+            recordings=first_work(settings, 0),
+            mapped=mapped,
+            fast=fast,
+        )
         outcome = told.outcome.name.lower()
         rows.append(Row(formula.spec, is_named, outcome, told.flipped, told.decisions, len(told.pairs), told.why))
     return rows
