@@ -4,9 +4,9 @@ The unit is a world: a recording, a block of minutes of an incident, or a pair o
 independent, and are not treated as if they were. A claim of *worse* tests the mean of ``d − tolerance`` by flipping
 signs (Fisher's randomization: exact where the differences are symmetric about their mean; counted in full up to 12
 worlds, from there on drawn from a fixed seed); *not worse* tests ``tolerance − d`` likewise. The chance of a false
-alarm is divided by the number of claims that could be made (Bonferroni: guards × groups × looks), so it stays below its
-level whatever hangs together with what. To clear a candidate every guard has to be cleared over all worlds, so nothing
-is divided there.
+alarm is divided by the number of claims that could be made (Bonferroni: guards × groups of recordings, guards × looks
+at worlds), so it stays below its level whatever hangs together with what. To clear a candidate every guard has to be
+cleared over all worlds, so that nothing is divided there but by the looks, each of which may clear.
 """
 
 from dataclasses import dataclass

@@ -227,16 +227,21 @@ def decision_findings(tallies: Sequence[Tally], settings: Settings, share: float
 
 
 def world_findings(pairs: Sequence[Pair], settings: Settings) -> list[Finding]:
-    """Every guard over all worlds and over each story."""
+    """Every guard over all worlds and over each story.
+
+    Of stories nothing is claimed: at ten seeds at the most p is never small enough, and each claim would cost others
+    their share. Each look may clear, and has its part of the misses.
+    """
     told = settings.worlds
-    claims = len(told.guards) * (len(told.stories) + 1) * len(told.looks)
-    share = (1.0 - FIRST_SHARE) * settings.false_alarms / claims
+    share = (1.0 - FIRST_SHARE) * settings.false_alarms / (len(told.guards) * len(told.looks))
+    misses = settings.misses / len(told.looks)
     found = []
     for group in (ALL, *told.stories):
         part = [each for each in pairs if group in (ALL, each.story)]
         for guard in told.guards:
             values = [[each.baseline[guard.metric] for each in part], [each.candidate[guard.metric] for each in part]]
-            found.append(_finding(values, WORLDS, guard, group, UNITS[guard.metric], share, settings.misses))
+            level = share if group == ALL else 0.0
+            found.append(_finding(values, WORLDS, guard, group, UNITS[guard.metric], level, misses))
     return found
 
 
