@@ -213,6 +213,10 @@ def test_nobody_is_blamed_where_every_rack_goes_bad(warm_incident, settings_file
         free = seen.snapshot.rack_free_trays
         assert weighing.weigh(request, (("A-01", 2),), free, room).trays["bad"] == blamed
         assert weighing.weigh(request, (("B-01", 2),), free, room).trays["bad"] == 0.0
+    cool = np.arange(8) >= 4
+    for closed in ("rack_production", "rack_admitting"):  # nor where the good racks take no work
+        shut = Weighing(replace(seen, snapshot=replace(seen.snapshot, **{closed: ~cool})))
+        assert shut.weigh(request, (("A-01", 2),), free, room).trays["bad"] == 0.0, closed
     none = np.where(np.arange(8) < 4, free, 0)  # row B is full: there was nowhere else to go
     assert Weighing(seen).weigh(request, (("A-01", 2),), none, room).trays["bad"] == 0.0
 

@@ -100,7 +100,7 @@ class Weighing:
         steady = steady * facility.rack_watts_per_tray_watt
         with np.errstate(invalid="ignore"):
             margin = (room.sustained_watts - trays * steady) / snapshot.rack_max_power_watts
-            could = (free >= trays) & (margin >= 0.0)
+            could = (free >= trays) & (margin >= 0.0) & snapshot.rack_production & snapshot.rack_admitting
             tight = ~(margin >= seen.settings.level("tight"))
         against = {"bad": seen.bad, "unknown": seen.unknown, "tight": tight, "crowded": seen.crowded}
         found = dict.fromkeys((*against, "waited"), 0.0)
