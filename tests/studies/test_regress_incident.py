@@ -114,6 +114,19 @@ def test_stretches_by_hand() -> None:
     ]  # fmt: skip
 
 
+def test_a_flow_that_stays_at_nothing_is_lost_and_one_reading_is_no_swing() -> None:
+    def flow(rack: str, values: list[float]) -> pd.DataFrame:
+        times = 60.0 * np.arange(len(values))
+        return pd.DataFrame(
+            {"time_seconds": times, "field": "rack_flow_litres_per_minute", "name": rack, "value": values, "quality": 0}
+        )
+
+    readings = pd.concat([flow("A", [0.0] * 6), flow("B", [50.0] * 6), flow("C", [50.0])])
+    no_events = pd.DataFrame(columns=["time_seconds", "kind", "name"])
+    found = bad_stretches(no_events, readings, BANDS, {"A", "B", "C"}, 600.0)
+    assert found.values.tolist() == [["A", 60.0, 300.0, "flow lost"]]  # from the first full window of two readings
+
+
 def spoilt(folder: Path, tmp_path: Path, table: str, change) -> str:
     """What reading says of a copy with one table changed."""
     copy = tmp_path / "copy"

@@ -247,10 +247,13 @@ def bad_stretches(
     flows = good[good["field"] == "rack_flow_litres_per_minute"]
     for rack, part in flows.groupby("name", sort=True):
         times, values = part["time_seconds"].to_numpy(), part["value"]
+        if len(times) < 2:
+            continue
         over = values.rolling(max(2, int(bands.flow_seconds / max(np.median(np.diff(times)), 1e-9))))
         with np.errstate(invalid="ignore", divide="ignore"):
             swing = ((over.max() - over.min()) / over.mean()).to_numpy()
-        found += _stretches(str(rack), times, swing > bands.flow_swing_ratio, "flow lost")
+        still = (over.max() <= 0.0).to_numpy()  # where nothing flows nothing swings either
+        found += _stretches(str(rack), times, (swing > bands.flow_swing_ratio) | still, "flow lost")
     table = pd.DataFrame(found, columns=["rack", "since_seconds", "until_seconds", "what"])
     return table.sort_values(["since_seconds", "rack", "what"], kind="stable").reset_index(drop=True)
 
