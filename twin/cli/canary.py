@@ -75,9 +75,9 @@ def main(argv: Sequence[str]) -> int:
         return refuse([f"{', '.join(counts)}: counts of --aa. Add --aa, or leave them out"])
     try:
         study = read_settings(path, given)
-        study = replace(study, no_effect=replace(study.no_effect, **counts))
         if words.quick:
             study = study.quick()
+        study = replace(study, no_effect=replace(study.no_effect, **counts))
         mapped = on_cores(workers)
         check_worlds(study)
     except FAULTS as error:

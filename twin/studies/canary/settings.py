@@ -13,6 +13,8 @@ from twin.studies.canary.population import KINDS, Effect
 from twin.studies.canary.truth import MEASURES, Margins, Schedule
 
 QUICK_BUILDS = 9
+QUICK_RUNS, QUICK_HARMED = 60, 20
+COUNTS = ("batches", "runs", "harmed")
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,17 @@ class CanaryStudy:
         return {**asdict(self), "strategies": [str(each) for each in self.strategies]}
 
     def quick(self) -> "CanaryStudy":
-        """The same with a build of each stratum, one world and three strategies: a first look."""
+        """The same with a build of each stratum, one world, three strategies and few releases: a first look."""
         first = (Strategy.RANDOM, Strategy.REPRESENTATIVE, Strategy.STRESS)
         some = tuple(each for each in self.strategies if each in first)
-        return replace(self, builds=min(self.builds, QUICK_BUILDS), worlds=1, strategies=some or self.strategies[:1])
+        asked = self.no_effect
+        return replace(
+            self,
+            builds=min(self.builds, QUICK_BUILDS),
+            worlds=1,
+            strategies=some or self.strategies[:1],
+            no_effect=replace(asked, runs=min(asked.runs, QUICK_RUNS), harmed=min(asked.harmed, QUICK_HARMED)),
+        )
 
 
 def shipped() -> Path:
@@ -117,6 +126,8 @@ def read_settings(path: Path, given: Mapping[str, Any]) -> CanaryStudy:
         for name, value in asdict(made[key]).items():
             if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
                 fault(f"{key}.{name}", value, "not a number above 0", "Give one")
+            elif name in COUNTS and not isinstance(value, int):
+                fault(f"{key}.{name}", value, "not a whole number", "Give one above 0")
     if "truth" in made and not made["truth"].seconds > made["truth"].full_seconds:
         fault("truth.seconds", made["truth"].seconds, "ends before the build is everywhere", "Give more")
     effects = whole["effects"] if isinstance(whole["effects"], Mapping) else {}
