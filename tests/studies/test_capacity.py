@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from twin.cli import capacity as cli
 from twin.hall.parts import NodeKind
 from twin.hall.reader import read_hall
 from twin.setup.compose import compose_run
 from twin.studies.axes import changed, present, searched
 from twin.studies.capacity import Limits, Plan, Verdict, broken, gain, search, verdict
-from twin.studies.ledger import METRICS
+from twin.studies.capacity_pages import sentence
+from twin.studies.ledger import METRICS, REFUSED
 
 VALUES = tuple(float(value) for value in range(8, 25))
 
@@ -66,6 +68,32 @@ def test_an_end_that_is_never_reached_stays_open():
     calm, wild = search(plan, "calm", run), search(plan, "wild", run)
     assert (calm.safe, wild.unsafe) == (24.0, 8.0) and math.isnan(calm.unsafe) and math.isnan(wild.safe)
     assert math.isnan(gain(plan, calm, wild).high)
+
+
+def test_a_policy_that_cannot_run_everywhere_still_says_what_it_bears():
+    run, _ = world({"calm": 90.0})
+
+    def some(cases):
+        return {case: told if case.value < 20.0 else {REFUSED: ["too warm"]} for case, told in run(cases).items()}
+
+    plan = Plan((), "racks", VALUES, own=16.0)
+    told = sentence(plan, search(plan, "calm", some))
+    assert told.startswith("calm: 19 racks") and told.endswith("; some values cannot be run: too warm")
+
+
+@pytest.mark.parametrize(("first_that_runs_not", "code"), [(20.0, 0), (0.0, 3)])
+def test_only_what_cannot_run_at_all_is_refused(first_that_runs_not, code, monkeypatch, tmp_path, capsys):
+    def some(cases, *_):
+        return {
+            case: {METRICS: metrics()} if case.value < first_that_runs_not else {REFUSED: ["too warm"]}
+            for case in cases
+        }
+
+    monkeypatch.setattr(cli, "run_cases", some)
+    plan = Plan((), "racks", VALUES, own=16.0)
+    monkeypatch.setattr(cli, "_plan", lambda *_: plan)
+    assert cli.main(["policy=first_fit", f"out={tmp_path}"]) == code
+    assert "too warm" in capsys.readouterr().out
 
 
 def test_a_point_is_called_wrongly_as_rarely_as_promised():

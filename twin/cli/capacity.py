@@ -114,7 +114,7 @@ def main(argv: list[str]) -> int:
         for each in gains:
             print(gain_sentence(plan, each))
         print("written: " + ", ".join(str(path) for path in written))
-    if all(each.refusals for each in found):
+    if not any(point.runs for each in found for point in each.points):
         return refuse(dict.fromkeys(line for each in found for line in each.refusals))
     open_ends = any(math.isnan(each.safe) and math.isnan(each.unsafe) for each in found)
     return Exit.UNTOLD if open_ends else Exit.FINE

@@ -21,15 +21,14 @@ def shown(value: float) -> str:
 def sentence(plan: Plan, found: Capacity) -> str:
     """What a policy bears, in words."""
     axis = AXES[plan.axis]
-    if found.refusals:
-        return f"{found.policy}: some values cannot be run: {found.refusals[0]}"
+    refused = f"; some values cannot be run: {found.refusals[0]}" if found.refusals else ""
     most = f"{shown(found.safe)} {axis.unit}"
     unsafe = "nothing shown unsafe" if math.isnan(found.unsafe) else f"{shown(found.unsafe)} shown unsafe"
     if math.isnan(found.safe):
-        return f"{found.policy}: not even {plan.values[0]:g} {axis.unit} shown safe, {unsafe}"
+        return f"{found.policy}: not even {plan.values[0]:g} {axis.unit} shown safe, {unsafe}{refused}"
     if math.isnan(found.unsafe):
-        return f"{found.policy}: {most} shown safe, and nothing up to {plan.values[-1]:g} shown unsafe"
-    return f"{found.policy}: {most} shown safe, {shown(found.unsafe)} shown unsafe"
+        return f"{found.policy}: {most} shown safe, and nothing up to {plan.values[-1]:g} shown unsafe{refused}"
+    return f"{found.policy}: {most} shown safe, {shown(found.unsafe)} shown unsafe{refused}"
 
 
 def gain_sentence(plan: Plan, found: Gain) -> str:
