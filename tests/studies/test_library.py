@@ -75,6 +75,18 @@ def test_a_ledger_goes_on_where_it_was_stopped_and_order_is_no_matter(tmp_path):
     assert key_of(cases[0]) != key_of(cases[1]) != key_of(Case((*words, "workload.load=0.5"), 2))
 
 
+def test_a_value_that_is_too_long_for_a_name_is_no_file():
+    assert key_of(Case(("workload=" + "x" * 5_000,), 1))
+
+
+@pytest.mark.parametrize(
+    ("word", "option"), [("policy=cap_all", "--policies"), ("scenario=none", "--stories"), ("+seed=3", "--seeds")]
+)
+def test_words_that_the_study_sets_itself_are_refused(word, option, capsys):
+    assert main(["compare", "--library", word]) == 3
+    assert f"'{word}'" in (told := capsys.readouterr().err) and option in told
+
+
 @pytest.mark.long
 def test_aware_against_traditional_over_the_short_stories(tmp_path, capsys):
     """All short stories, 20 seeds: refusing all work is no more trouble than first fit, and delivers least."""

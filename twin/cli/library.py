@@ -30,6 +30,7 @@ from twin.studies.library import BASELINE, POLICIES, TAPAS, TOUR, Reduction, Stu
 from twin.studies.pairs import Pairing
 from twin.studies.work import on_cores
 
+OPTIONS = {"policy": "--policies", "scenario": "--stories", "seed": "--seeds"}  # in place of a word
 ABOUT = """
 Tell every story of the scenario library under every policy, with the same seeds, and compare each policy with
 first_fit: trips and throttling per GPU-second delivered, and what that costs in waits, refusals and spread.
@@ -75,6 +76,10 @@ def main(argv: list[str]) -> int:
     folder = Path(outs[-1]) if outs else Path(RESULTS) / ("library-short" if asked.short else "library")
     policies = tuple(dict.fromkeys([BASELINE, *asked.policies.split(",")]))
     faults = [f"command line: '{word}': write KEY=VALUE" for word in words if "=" not in word]
+    for word in words:
+        key = word.partition("=")[0].lstrip("+")
+        if key in OPTIONS:
+            faults.append(f"command line: '{word}': the study sets {key} itself. Give {OPTIONS[key]}")
     if asked.seeds < 1 or asked.workers < 1:
         faults.append(f"command line: --seeds {asked.seeds}, --workers {asked.workers}: give 1 or more")
     if faults:

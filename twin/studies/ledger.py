@@ -141,9 +141,16 @@ def _ends_a_line(path: Path) -> bool:
 def key_of(case: Case) -> str:
     """Digest of all that a case depends on: its words, the files they name, configuration, scenarios and code."""
     named = [Path(word.partition("=")[2]) for word in case.words]
-    inputs = {str(path): digest(path) for path in named if path.is_file()}
+    inputs = {str(path): digest(path) for path in named if _is_file(path)}
     what = {**asdict(case), "inputs": inputs, "versions": versions(), "documents": _documents()}
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False  # a value that is too long to be a name
 
 
 @cache
