@@ -85,10 +85,10 @@ def main(argv: list[str]) -> int:
     if faults:
         return refuse(faults)
     try:
-        chosen = asked.stories.split(",") if asked.stories else names(scenarios_dir(), short=False)
+        chosen = asked.stories.split(",") if asked.stories else names(scenarios_dir())
         if asked.short:
             chosen = [name if name.endswith("_short") else f"{name}_short" for name in chosen]
-        known = names(scenarios_dir(), short=False)
+        known = names(scenarios_dir())
         if strange := [story for story in chosen if story.removesuffix("_short") not in known]:
             return refuse(
                 f"--stories {story}: there is none of that name. {did_you_mean(story, known)}" for story in strange

@@ -83,13 +83,6 @@ def exact_interval(successes: int, trials: int, level: float = LEVEL) -> Interva
     return Interval(successes / trials, float(found.low), float(found.high), level, "Clopper-Pearson")
 
 
-def mean_interval(values: ArrayLike, level: float = LEVEL, seed: int = 0) -> Interval:
-    """Interval of a mean over worlds, by the rule of :func:`paired_difference`. Raises ValueError likewise."""
-    values = np.asarray(values, dtype=float)
-    found = paired_difference(np.zeros_like(values), values, level, seed)
-    return Interval(found.mean, found.low, found.high, level, found.method)
-
-
 def paired_difference(a: ArrayLike, b: ArrayLike, level: float = LEVEL, seed: int = 0) -> Difference:
     """The mean of ``b - a`` over pairs and its two-sided interval of ``level``.
 

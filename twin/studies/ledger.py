@@ -7,13 +7,12 @@ where it stopped; a line that was cut off is made again.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from twin.hall.parts import Hall
 from twin.places import conf_dir, scenarios_dir
 from twin.plant.warm import ensure_compiled
 from twin.results.rundir import plain, unwritable
@@ -80,15 +79,6 @@ def measure_case(case: Case) -> dict[str, Any]:
 @lru_cache(maxsize=64)
 def _composed(words: tuple[str, ...]) -> Composed:
     return compose_run(words)
-
-
-def hall_of(words: Sequence[str], axis: str = "", value: float = 0.0) -> Hall:
-    """The hall that a case's words make. Raises what :func:`~twin.setup.compose.compose_run` raises, and Refused."""
-    found = _composed(tuple(words))
-    configuration = found.configuration
-    if axis:
-        configuration = replace(configuration, hall=changed(configuration.hall, axis, value))
-    return read_parts(configuration, found.sources).hall
 
 
 class Ledger:

@@ -59,13 +59,9 @@ class Study:
         return Case((f"scenario={story}", f"policy={policy}", *self.words), seed)
 
 
-def names(folder: Path, *, short: bool) -> list[str]:
-    """The stories of a folder as ``scenario=`` takes them; with ``short`` the short forms of those that have one."""
-    found = []
-    for path in stories.files(folder):
-        options = list(stories.options_of(path))
-        found.append(options[-1] if short else options[0])
-    return found
+def names(folder: Path) -> list[str]:
+    """The stories of a folder as ``scenario=`` takes them, in full."""
+    return [next(iter(stories.options_of(path))) for path in stories.files(folder)]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """A judgement: recorded decisions first, then paired worlds, look by look, until it is clear."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -312,8 +311,3 @@ def _concluded(
         sum(each.decisions for each in tallies), sum(each.flips for each in tallies),
         tuple((group, *counts) for group, counts in groups.items()), tuple(pairs),
     )  # fmt: skip
-
-
-def finite(value: float) -> float | None:
-    """A number as JSON has it."""
-    return value if math.isfinite(value) else None
