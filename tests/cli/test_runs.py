@@ -130,6 +130,8 @@ def test_ctrl_c_leaves_a_readable_run_that_says_so(tmp_path, cache):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # as from a terminal: what a shell runs in its background ignores the interrupt, and its children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     run = tmp_path / "run"
     deadline = time.monotonic() + 180.0

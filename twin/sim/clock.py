@@ -73,12 +73,15 @@ class HybridEnvironment(simpy.Environment):
         self._fired: dict[tuple[Any, int], int] = {}
         self._fired_at = -math.inf
         self._reached = -math.inf  # s, to where the plant has run
+        self.asked_to_stop = False  # before the next event, see twin.sim.interrupt
 
     #: crossings of one guard at one instant before it is an error: a device may pass all three of its levels at once
     repeats = 3
 
     def step(self) -> None:
         """Let the plant fill the time to the next event, then process that event."""
+        if self.asked_to_stop:
+            raise KeyboardInterrupt
         first = self.peek()
         if self._pending is None and self.now < first < math.inf:
             crossing = self._run(first)

@@ -26,6 +26,7 @@ from twin.sim.clock import Aside, HybridEnvironment
 from twin.sim.expectations import Outcome, evaluate
 from twin.sim.faults import Story
 from twin.sim.forecasting import Forecasts
+from twin.sim.interrupt import between_events
 from twin.sim.log import EventLog
 from twin.sim.operators import draw_surprises
 from twin.sim.operators_run import Team
@@ -205,7 +206,8 @@ def simulate(
     ended_by = None if watch is None else watch(world)
     complete = True
     try:
-        env.run(until=until if ended_by is None else ended_by | env.timeout(until))
+        with between_events(env):
+            env.run(until=until if ended_by is None else ended_by | env.timeout(until))
     except KeyboardInterrupt:
         complete = False
     protection.finish()
