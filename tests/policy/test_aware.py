@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.policy.documents import shipped
 from twin.policy import JobRequest, Placement, Reason, Refusal, Wait, first_fit, random_healthy
-from twin.policy.aware import thermal_aware
+from twin.policy.aware import _View, thermal_aware
 from twin.policy.check import NAMEPLATE, check_policy, example
 from twin.policy.documents import DocumentError
 from twin.policy.snapshot import History, Quality
@@ -63,6 +63,17 @@ def test_the_coolest_of_equal_racks_is_taken_and_names_break_ties():
 def test_a_gang_is_spread_over_loops_before_any_takes_a_second_rack():
     decision, _ = POLICY(example(), GANG, None)
     assert decision.racks == (("A-01", 9), ("B-01", 9), ("C-01", 9), ("D-01", 3))
+
+
+@given(trays=st.integers(1, 400), watts=st.floats(0.0, 20_000.0), loaded=st.lists(st.integers(0, 15), max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_what_racks_bear_one_by_one_is_never_less_than_what_they_take_together(trays, watts, loaded):
+    request, look = replace(GANG, trays=trays, power_watts_per_tray=watts), power(example(), loaded, 30_000.0)
+    quick, _ = POLICY(look, request, None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_View, "most", lambda view, racks: trays)  # nothing is turned away by it
+        patient, _ = POLICY(look, request, None)
+    assert quick == patient
 
 
 def test_a_gang_takes_from_a_row_no_more_than_its_breaker_bears():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from twin.policy import Placement, Reason, first_fit
+from twin.policy import Placement, Reason, Wait, first_fit
 from twin.results.kinds import EventKind
 from twin.sim.scheduler import PATIENCE, PolicyError
 from twin.sim.world import Settings
@@ -62,6 +62,32 @@ def test_a_short_job_goes_before_the_head_and_a_long_one_does_not(bench, a_job):
         (1_020.0, "job_started", "head"),  # the tick after three racks are free: nobody held it up
         (1_130.0, "job_started", "long"),
     ]
+
+
+def test_who_was_told_to_wait_is_asked_for_once_a_minute_and_the_head_when_something_changed(bench, a_job):
+    asked = []
+
+    def policy(snapshot, request, state=None):
+        asked.append((snapshot.time_seconds, request.id))
+        if request.id in ("head", "behind"):
+            return Wait(request.id, Reason.WAIT_FOR_HEADROOM, ""), None
+        return first_fit(snapshot, request, None)
+
+    stage = bench(policy=policy)
+    stage.submit(
+        a_job("early", 5, 98.0, submit=5.0),
+        a_job("head", 10, submit=81.0),
+        a_job("behind", 10, submit=82.0),
+        a_job("new", 1, submit=91.0),
+    )
+    stage.run(300.0)
+    assert asked == [
+        (10.0, "early"),
+        (90.0, "head"), (90.0, "behind"),  # the first look at all since 10 s
+        (100.0, "new"),  # nobody left: no other hears of it
+        (110.0, "head"),  # "early" has left
+        (160.0, "head"), (160.0, "behind"),  # a minute after they were asked for
+    ]  # fmt: skip
 
 
 def test_a_job_that_ends_just_too_late_by_its_own_word_waits(bench, a_job):

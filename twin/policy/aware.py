@@ -272,29 +272,30 @@ class _View:
     def several(self) -> list[tuple[int, int]] | None:
         """Racks that take the request together, the best of every loop before the second best of any."""
         order = self.ranked(self.usable & self.fitting(1))
+        if self.most(order) < self.request.trays:
+            return None
         order = order[np.argsort(_turns(self.snapshot.rack_loop[order]), kind="stable")]
-        left, heat = self.room.limit_left_amperes.copy(), self.room.loop_left_watts.copy()
+        left, heat = self.room.limit_left_amperes.tolist(), self.room.loop_left_watts.tolist()
         own = self.snapshot.rack_max_power_watts * self.policy.permitted.rack_utilisation
-        limits, per_watt = self.facility.rack_limits, self.room.amperes_per_watt
+        within = np.fmin(self.room.sustained_watts, own)[order].tolist()
+        once, peak = self.room.immediate_watts[order].tolist(), self.peak_watts[order].tolist()
+        steady, free = self.steady_watts[order].tolist(), self.free[order].tolist()
+        limits, shares = self.facility.rack_limits[order].tolist(), self.room.amperes_per_watt[order].tolist()
+        loops = self.snapshot.rack_loop[order].tolist()
         chosen: list[tuple[int, int]] = []
         wanted = self.request.trays
-        for rack in order.tolist():
-            above, share = limits[rack], per_watt[rack]
-            counts = (above >= 0) & (share > 0.0)
-            bears = float((left[above[counts]] / share[counts]).min(initial=np.inf))
-            loop = int(self.snapshot.rack_loop[rack])
-            if loop >= 0:
-                bears = min(bears, float(heat[loop]))
-            bears = min(bears, float(self.room.sustained_watts[rack]), float(own[rack]))
-            each = float(self.steady_watts[rack])
+        for at, rack in enumerate(order.tolist()):
+            each, loop = steady[at], loops[at]
+            above = [(k, share) for k, share in zip(limits[at], shares[at], strict=True) if k >= 0 and share > 0.0]
+            bears = min(within[at], heat[loop] if loop >= 0 else math.inf, *(left[k] / share for k, share in above))
             fit = int(bears / each) if each > 0.0 else wanted
-            once = float(self.peak_watts[rack])
-            if once > 0.0:
-                fit = min(fit, int(float(self.room.immediate_watts[rack]) / once))
-            take = min(wanted, int(self.free[rack]), fit)
+            if peak[at] > 0.0:
+                fit = min(fit, int(once[at] / peak[at]))
+            take = min(wanted, free[at], fit)
             if take <= 0:
                 continue
-            np.subtract.at(left, above[counts], take * each * share[counts])
+            for k, share in above:
+                left[k] -= take * each * share
             if loop >= 0:
                 heat[loop] -= take * each
             chosen.append((rack, take))
@@ -302,6 +303,18 @@ class _View:
             if wanted == 0:
                 return chosen
         return None
+
+    def most(self, racks: Ints) -> int:
+        """Trays that these racks would take if none took from what another has: never fewer than they take together."""
+        fit = self.free[racks].astype(np.float64)
+        for left, each in (
+            (self.room.sustained_watts, self.steady_watts),
+            (self.room.immediate_watts, self.peak_watts),
+        ):
+            bears = np.full(len(racks), np.inf)
+            np.divide(left[racks], each[racks], out=bears, where=each[racks] > 0.0)
+            np.minimum(fit, np.floor(bears), out=fit)
+        return int(fit.sum())
 
     # ------------------------------------------------------------------ sentences
 

@@ -16,6 +16,7 @@ from twin.places import conf_dir, scenarios_dir
 from twin.setup import stories
 from twin.setup.assembly import Parts, node_list, read_parts
 from twin.setup.configuration import Configuration, ConfigurationError, read_configuration
+from twin.setup.identity import identity
 from twin.setup.naming import run_name
 from twin.setup.operators import read_operators
 from twin.setup.stories import GROUPS
@@ -34,6 +35,11 @@ class Composed:
     def parts(self) -> Parts:
         """What :func:`twin.sim.simulate.simulate` takes. Raises :class:`~twin.setup.refusals.Refused`."""
         return read_parts(self.configuration, self.sources)
+
+    @property
+    def identity(self) -> str:
+        """What makes this run the same run as another: see :mod:`twin.setup.identity`."""
+        return identity(self.configuration)
 
 
 def compose_run(words: Sequence[str], configuration: Path | None = None, scenarios: Path | None = None) -> Composed:

@@ -4,6 +4,7 @@ A gang that loses a tray stops, reverts to its last checkpoint and goes back to 
 counted apart. Work goes at the pace of the slowest tray.
 """
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,7 @@ class JobRun:
         "build",
         "changed",
         "end",
+        "endless",
         "first_start",
         "gpus",
         "image",
@@ -113,6 +115,7 @@ class JobRun:
     ) -> None:
         self.world = world
         self.job = job
+        self.endless = not math.isfinite(job.work_seconds)
         self.number = number  # the gang that its trays swing with
         self.gpus = job.gpus if job.gpus is not None else job.trays * gpus_per_tray
         self.pin = pin
@@ -175,10 +178,6 @@ class JobRun:
         return (-self.job.priority, self.queued_since, self.number)
 
     # ------------------------------------------------------------------ start
-
-    @property
-    def endless(self) -> bool:
-        return not np.isfinite(self.job.work_seconds)
 
     @property
     def declared_end(self) -> float:

@@ -3,6 +3,10 @@
 The head of the queue is asked for first. When it must wait, it gets a reservation: the earliest time at which running
 jobs' declared ends free enough trays. A later job may go before it if it ends by then, or fits beside it. A waiting job
 may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP scheduling system*, JSSPP 1995.)
+
+Jobs that are new are asked for at the next look, and the head whenever something but a submission changed. The others
+that were told to wait are asked for once a minute at most, and then as soon as something changes. (Slurm too separates
+the three, and tests all pending jobs at that interval by default: ``sched_interval``.)
 """
 
 import itertools
@@ -23,6 +27,7 @@ from twin.workload.jobs import Job
 
 DEPTH = 50  # jobs behind the head that backfill looks at
 PATIENCE = 300.0  # s that a job waits before it turns out others
+AGAIN = 60.0  # s from one look at all that wait to the next
 
 
 class PolicyError(RuntimeError):
@@ -42,14 +47,19 @@ class Scheduler:
         c = world.plant.c
         self._usual = (float(c.idle.mean()), float(c.span.mean()))  # W of a tray: idle, and from there to its maximum
         self._change = world.env.event()
+        self._head = True  # something but a submission changed: a head that waits is asked for
+        self._owed = False  # something changed of which not all that wait have heard
+        self._asked_all = -AGAIN  # s, when all that wait were asked for
+        self._told: set[int] = set()  # numbers of jobs that were told to wait since
         world.wake = self.wake
 
     def forget(self) -> None:
         """See the hall anew before the next decision."""
         self._seen = None
 
-    def wake(self) -> None:
-        """Something changed: look at the queue at the next control tick."""
+    def wake(self, added: bool = False) -> None:
+        """Something changed, or a job was just ``added``: look at the queue at the next control tick."""
+        self._head |= not added
         if not self._change.triggered:
             self._change.succeed()
 
@@ -59,7 +69,7 @@ class Scheduler:
         world.runs.append(run)
         world.log.add(world.env.now, EventKind.JOB_SUBMITTED, "job", run.job.id, value=float(run.job.trays))
         self.queue.append(run)
-        self.wake()
+        self.wake(added=True)
 
     def process(self) -> Generator[simpy.Event, Any, None]:
         """Look at the next control tick after a change, or at every one where the settings ask for it."""
@@ -79,6 +89,7 @@ class Scheduler:
     def _always(self) -> Generator[simpy.Event, Any, None]:
         env, period = self.world.env, self.world.settings.control_period_seconds
         for tick in itertools.count(1):
+            self._head = True
             self.look()
             self._snapshot()
             yield env.timeout(tick * period - env.now)
@@ -90,6 +101,13 @@ class Scheduler:
         self.world.requeued.clear()
         self.queue.sort(key=attrgetter("place_in_queue"))
         now = self.world.env.now
+        if now - self._asked_all >= AGAIN:
+            self._asked_all = now
+            self._told.clear()
+            self._owed = False
+        elif self._told and not self._owed:
+            self._owed = True
+            self.world.env.process(self._later(self._asked_all + AGAIN - now))
         waiting = [run for run in self.queue if run.not_before > now]  # put off: they hold nobody up
         if waiting:
             self.queue = [run for run in self.queue if run.not_before <= now]
@@ -97,18 +115,22 @@ class Scheduler:
             self._empty()
         finally:
             self.queue += waiting
+            self._head = False
 
     def _empty(self) -> None:
         """Place what can be placed."""
-        while self.queue and self._try(self.queue[0]):
+        while self.queue and (self._head or self.queue[0].number not in self._told) and self._try(self.queue[0]):
             self.queue.pop(0)
         if not self.queue:
             return
         if self._turn_out(self.queue[0]):
             return
+        behind = [run for run in self.queue[1 : 1 + DEPTH] if run.number not in self._told]
+        if not behind:
+            return
         shadow, spare = self._reservation(self.queue[0])
         now = self.world.env.now
-        for run in list(self.queue[1 : 1 + DEPTH]):
+        for run in behind:
             short = now + run.job.estimate_seconds <= shadow
             if not short and run.job.trays > spare:
                 continue
@@ -154,6 +176,7 @@ class Scheduler:
         if isinstance(decision, Placement):
             self._place(run, decision.racks)
             return True
+        self._told.add(run.number)
         run.reason = f"{decision.reason.value}: {decision.detail}" if decision.detail else decision.reason.value
         if isinstance(decision, Refusal):
             run.status = "refused"
@@ -214,14 +237,16 @@ class Scheduler:
                 self._impatient = (head.number, head.queued_since)
                 world.env.process(self._later(PATIENCE - (world.env.now - head.queued_since)))
             return False
+        snapshot = self._snapshot()
+        free = int(snapshot.rack_free_trays[snapshot.rack_production].sum())
+        missing = head.job.trays - free
+        if missing <= 0:
+            return False
         victims = [
             run for run in world.running.values() if run.job.preemptible and run.job.priority < head.job.priority
         ]
         victims.sort(key=lambda run: (-run.started, run.number))
-        snapshot = self._snapshot()
-        free = int(snapshot.rack_free_trays[snapshot.rack_production].sum())
-        missing = head.job.trays - free
-        if missing <= 0 or sum(len(run.trays) for run in victims) < missing:
+        if sum(len(run.trays) for run in victims) < missing:
             return False
         for run in victims:
             if missing <= 0:

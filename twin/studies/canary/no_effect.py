@@ -11,7 +11,7 @@ from twin.policy.canary import Strategy
 from twin.studies.canary.parts import Done, Episode
 from twin.studies.canary.population import build_of
 from twin.studies.canary.settings import CanaryStudy
-from twin.studies.canary.study import code_version
+from twin.studies.canary.study import identity_of
 from twin.studies.canary.tally import rate
 from twin.studies.canary.worlds import words_of, world_seed
 from twin.studies.intervals import Interval
@@ -40,7 +40,6 @@ def episodes_of(study: CanaryStudy, runs: int, harmed: int, twice: float, folder
 
     They go through mixes, states and worlds in turn; each has its own canaries, by its name.
     """
-    version = code_version()
     places = [
         (mix, state, world) for world in range(study.worlds) for state in study.states for mix in study.mixes
     ]  # fmt: skip
@@ -51,7 +50,9 @@ def episodes_of(study: CanaryStudy, runs: int, harmed: int, twice: float, folder
             name = f"{kind}-{number:04d}"
             build = Build(name) if kind == SAME else build_of(name, "power", change)
             hours = study.trial.seconds / SECONDS_PER_HOUR
-            words = words_of(study.base, study.mixes[mix], study.states[state], world_seed(study.seed, world), hours)
+            here = (study.base, study.mixes[mix], study.states[state])
+            words = words_of(*here, world_seed(study.seed, world), hours)
+            version = identity_of((*here[0], *here[1], *here[2]))
             made.append(
                 Episode(
                     (kind, name), words, study.service, build, Strategy.RANDOM, study.truth, study.trial, version,

@@ -1,7 +1,7 @@
 """The episodes of a study, each by itself: what it is made of, and its result kept under a digest of that.
 
 A part that is on disk is not run again, so that an interrupted study goes on where it was. What it depends on is the
-digest's whole input: words of the world, build, schedule, and the version of the code that decides and simulates.
+digest's whole input: words of the world, build, schedule, and the version of the files, code and libraries that decide and simulate.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class Episode:
     strategy: Strategy | None
     truth: Schedule
     trial: TrialTimes
-    version: str  # of the code
+    version: str  # of its files, the code and the libraries: what else its result depends on
     folder: str  # of the study
     judge_alone: bool = False  # without the limits of rollout control
 

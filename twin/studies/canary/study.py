@@ -1,16 +1,16 @@
 """The study: all episodes carried out, and truth and verdicts gathered in tables."""
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from twin.places import conf_dir
+from twin.setup.compose import compose_run
 from twin.studies.canary.explain import why
 from twin.studies.canary.parts import Done, Episode, carry_out, kept
 from twin.studies.canary.population import NEAR, Candidate, population
@@ -19,9 +19,6 @@ from twin.studies.canary.truth import BORDERLINE, MEASURES, Counts, harm_of, tru
 from twin.studies.canary.worlds import parts_of, words_of, world_seed
 from twin.studies.work import Map
 from twin.units import SECONDS_PER_HOUR
-
-PACKAGE = Path(__file__).resolve().parents[2]
-DECIDES = ("hall", "plant", "policy", "workload", "sim", "setup")  # layers of which an episode's result depends
 
 
 @dataclass(frozen=True)
@@ -34,17 +31,10 @@ class Found:
     failed: tuple[Done, ...]
 
 
-def code_version() -> str:
-    """SHA-256 of all code and configuration that an episode's result depends on."""
-    own = [PACKAGE / "studies" / "canary" / name for name in ("truth.py", "trial.py", "worlds.py")]
-    code = [path for layer in DECIDES for path in (PACKAGE / layer).rglob("*.py")]
-    files = sorted([*own, *code, PACKAGE / "units.py"]) + sorted(
-        path for path in conf_dir().rglob("*.yaml") if path.parent.name != "study"
-    )
-    summed = hashlib.sha256()
-    for path in files:
-        summed.update(path.name.encode() + b"\0" + path.read_bytes())
-    return summed.hexdigest()
+@lru_cache(maxsize=64)
+def identity_of(words: tuple[str, ...]) -> str:
+    """What the results in a world depend on but for its seed and its length: its files, the code, the libraries."""
+    return compose_run(words).identity
 
 
 def candidates_of(study: CanaryStudy) -> tuple[Candidate, ...]:
@@ -57,9 +47,9 @@ def candidates_of(study: CanaryStudy) -> tuple[Candidate, ...]:
 
 def episodes_of(study: CanaryStudy, candidates: tuple[Candidate, ...], folder: Path) -> list[Episode]:
     """Every episode of a study, those of one world together, so that a process composes few worlds."""
-    version = code_version()
     made: list[Episode] = []
     for mix, state in dict.fromkeys(each.stratum for each in candidates):
+        version = identity_of((*study.base, *study.mixes[mix], *study.states[state]))
         mine = [each for each in candidates if each.stratum == (mix, state)]
         for world in range(study.worlds):
             seed = world_seed(study.seed, world)

@@ -10,7 +10,7 @@ from twin.setup.manifest import commit, versions
 from twin.studies.canary.figures import figures
 from twin.studies.canary.settings import CanaryStudy
 from twin.studies.canary.strategies import by_group, by_size, strategies_table
-from twin.studies.canary.study import Found, code_version
+from twin.studies.canary.study import Found
 from twin.studies.canary.summary import summary
 
 FORMAT = "data-hall-twin canary study, version 1"
@@ -18,9 +18,7 @@ FORMAT = "data-hall-twin canary study, version 1"
 
 def manifest_of(study: CanaryStudy) -> dict[str, object]:
     """What a study is."""
-    return {
-        "format": FORMAT, "settings": study.plain(), "code": code_version(), "commit": commit(), "versions": versions()
-    }  # fmt: skip
+    return {"format": FORMAT, "settings": study.plain(), "commit": commit(), "versions": versions()}
 
 
 def write(folder: Path, study: CanaryStudy, found: Found) -> pd.DataFrame:

@@ -19,30 +19,30 @@ from twin.sim.world import World
 from twin.studies.regress.reading import is_incident
 from twin.studies.regress.record import Look, write_incident
 from twin.studies.regress.settings import Decisions
-from twin.studies.regress.stories import code_digest, parts_of
+from twin.studies.regress.stories import run_of
 from twin.units import SECONDS_PER_HOUR
 
 RECORDER = "random_healthy"  # neither formula has chosen what was loaded when it went bad
 MINUTE = 60.0
 
 
-def folder_of(kept: Path, story: str, seed: int, settings: Decisions) -> Path:
-    """Where a recording is kept: a folder named for all that it depends on."""
+def folder_of(kept: Path, story: str, seed: int, settings: Decisions, run: str) -> Path:
+    """Where a recording is kept: a folder named for all that it depends on; ``run`` is the identity of its run."""
     asked = {
-        "hours": settings.hours, "first": settings.first_minutes, "every": settings.every_seconds,
-        "requests": [asdict(each) for each in settings.requests], "bands": asdict(settings.bands),
-        "code": code_digest(),
+        "first": settings.first_minutes, "every": settings.every_seconds, "bands": asdict(settings.bands),
+        "requests": [asdict(each) for each in settings.requests], "run": run,
     }  # fmt: skip
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
-    return kept / f"recordings-{digest}" / f"{story}-{seed}"
+    return kept / "recordings" / f"{story}-{seed}-{digest}"
 
 
 def record(kept: Path, story: str, seed: int, settings: Decisions) -> Path:
     """The folder of a recording, which is made unless it is there. Raises what refuses a run, or RunError."""
-    folder = folder_of(kept, story, seed, settings)
+    composed = run_of(story, seed, settings.hours, RECORDER)
+    folder = folder_of(kept, story, seed, settings, composed.identity)
     if is_incident(folder):
         return folder
-    parts = parts_of(story, seed, settings.hours, RECORDER)
+    parts = composed.parts()
     looks: list[Look] = []
 
     def recording(snapshot: FacilitySnapshot, request: JobRequest, state: Any) -> tuple[Decision, Any]:

@@ -1,23 +1,18 @@
 """The stories of both tiers as runs: one small hall, one workload, and what happens to it."""
 
-import hashlib
-from functools import lru_cache
 from pathlib import Path
 
-import twin
 from twin.hall.errors import Fault, HallError, did_you_mean
 from twin.places import conf_dir, scenarios_dir
-from twin.setup.assembly import Parts, cache_dir
-from twin.setup.compose import compose_run
-from twin.studies.regress.settings import FILE, STORIES
+from twin.setup.assembly import cache_dir
+from twin.setup.compose import Composed, compose_run
+from twin.studies.regress.settings import STORIES
 
 #: four rows of four racks, each row on its own loop, two rows below each pair of PDUs
 HALL = ("hall=small", "hall.rows=4", "hall.loop.racks=4", "hall.pdu.rows=2", "hall.backup.trays=0")
 WORK = ("workload=default", "workload.load=0.45", "workload.training.gang_trays=[2,4,8]",
         "workload.training.gang_shares=[0.4,0.4,0.2]", "workload.training.duration_median_hours=0.7",
         "workload.batch.duration_median_hours=0.4")  # fmt: skip
-CODE = ("hall", "plant", "policy", "sim", "setup", "workload")
-OWN = ("corpus.py", "record.py", "layout.py", "stories.py", "worlds.py", "formulas.py")
 
 
 def story_file(name: str) -> Path:
@@ -30,8 +25,8 @@ def story_file(name: str) -> Path:
     raise HallError([Fault(str(own.parent), "stories", name, "there is no such story", did_you_mean(name, known))])
 
 
-def parts_of(name: str, seed: int, hours: float, policy: str) -> Parts:
-    """The parts of one run of a story. A story of the library brings its own hall; its short form is ``NAME_short``.
+def run_of(name: str, seed: int, hours: float, policy: str) -> Composed:
+    """One run of a story. A story of the library brings its own hall; its short form is ``NAME_short``.
 
     Raises :class:`HallError` or what else refuses a run.
     """
@@ -41,21 +36,7 @@ def parts_of(name: str, seed: int, hours: float, policy: str) -> Parts:
     else:
         story_file(name.removesuffix("_short"))
         words = [f"scenario={name}"]
-    return compose_run([*words, f"policy={policy}", f"seed={seed}"]).parts()
-
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """SHA-256 of the code and configuration that a run here depends on: what was kept from other code is not used."""
-    made = hashlib.sha256()
-    package = Path(twin.__file__).parent
-    files = [path for part in CODE for path in sorted((package / part).rglob("*.py"))]
-    files += [Path(__file__).parent / name for name in OWN]
-    files += sorted(path for path in conf_dir().rglob("*.yaml") if path != conf_dir() / FILE)  # tolerances make no run
-    files += sorted(scenarios_dir().glob("*.yaml"))
-    for path in files:
-        made.update(path.name.encode() + b"\0" + path.read_bytes())
-    return made.hexdigest()
+    return compose_run([*words, f"policy={policy}", f"seed={seed}"])
 
 
 def kept_folder() -> Path:

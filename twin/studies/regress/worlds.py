@@ -19,7 +19,7 @@ from twin.results.rundir import canonical_json, plain, unwritable, write_whole
 from twin.setup.assembly import Parts
 from twin.sim.simulate import simulate
 from twin.studies.regress.formulas import POLICY, Named, Portable, remade
-from twin.studies.regress.stories import code_digest, parts_of
+from twin.studies.regress.stories import run_of
 from twin.units import SECONDS_PER_HOUR
 
 
@@ -51,17 +51,18 @@ class Pair:
 def run_world(world: World) -> Pair:
     """Both runs of a world, from what was kept where it is there. Raises what refuses a run, or RunError."""
     both = remade(world.baseline), remade(world.candidate)
-    folder = Path(world.kept) / f"worlds-{code_digest()[:16]}"
+    composed = run_of(world.story, world.seed, world.hours, POLICY)
+    folder = Path(world.kept) / "worlds"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise unwritable(folder, fault) from fault
-    own = f"{world.story}-{world.seed}-{world.hours:g}-{both[0].digest[:16]}"
+    own = f"{world.story}-{world.seed}-{composed.identity.removeprefix('sha256:')[:16]}-{both[0].digest[:16]}"
     paired = folder / f"{own}-{both[1].digest[:16]}.json"
     found = _kept(paired)
     if found is not None:
         return Pair(**found)
-    parts = parts_of(world.story, world.seed, world.hours, POLICY)
+    parts = composed.parts()
     shadow = _Shadow(_policy(parts, both[1]), _policy(parts, both[0]))
     candidate = measures(parts, shadow)
     usual = folder / f"{own}.json"
