@@ -76,6 +76,12 @@ def test_what_racks_bear_one_by_one_is_never_less_than_what_they_take_together(t
     assert quick == patient
 
 
+def test_a_gang_without_power_takes_every_free_tray():
+    free = int(example().rack_free_trays.sum())
+    placed, _ = POLICY(example(), replace(GANG, trays=free, power_watts_per_tray=0.0), None)
+    assert isinstance(placed, Placement) and sum(trays for _, trays in placed.racks) == free
+
+
 def test_a_gang_takes_from_a_row_no_more_than_its_breaker_bears():
     full = power(example(), np.arange(16), 0.3 * NAMEPLATE)  # 0.8 of the rating; 0.85 is permitted
     steady = (5_000.0 - 1_500.0) * 1.03
