@@ -1,7 +1,7 @@
 """The episodes of a study, each by itself: what it is made of, and its result kept under a digest of that.
 
 A part that is on disk is not run again, so that an interrupted study goes on where it was. What it depends on is the
-digest's whole input: words of the world, build, schedule, and the version of files, code and libraries that it comes from.
+digest's whole input: words of the world, build, schedule, and the version of the files, code and libraries behind it.
 """
 
 import hashlib
