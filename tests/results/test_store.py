@@ -110,6 +110,29 @@ def test_events_are_streamed_with_what_they_leave_out_as_none(tmp_path: Path, mo
     assert np.isnan(events["value"][0]) and events["value"][1] == 88.5
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_events_that_join_an_incident_later_are_written_so(tmp_path: Path, monkeypatch, finished: bool) -> None:
+    """Whether they are in the file by then (0 and 1), wait (2) or come with it; in the same groups, stamped alike."""
+    monkeypatch.setattr(store, "EVENTS_PER_GROUP", 2)
+    run = start(tmp_path / "run")
+    about = {"time_seconds": 0.0, "kind": "cap_on"}
+    run.append_events([{"event": number, **about} for number in (0, 1)])
+    run.append_events([{"event": 2, **about}])
+    run.append_events([{"event": 3, **about, "incident": 7}, {"event": 4, **about}], {1: 5, 2: 6, 4: 8})
+    if finished:
+        run.finish({"seed": 1}, {}, {}, True)
+    else:
+        with pytest.raises(ZeroDivisionError), run:
+            raise ZeroDivisionError
+    file = pq.ParquetFile(tmp_path / "run" / "events.parquet")
+    assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [2, 3]
+    assert file.read()["incident"].to_pylist() == [-1, 5, 6, 7, 8]
+    assert file.read()["event"].to_pylist() == [0, 1, 2, 3, 4]
+    assert file.schema_arrow.remove_metadata() == arrow_schema("events").remove_metadata()
+    assert (b"manifest_digest" in file.metadata.metadata) == finished
+    assert not list((tmp_path / "run").glob("*.partial"))
+
+
 def test_two_runs_of_one_manifest_are_equal_to_the_byte(make_run, tmp_path: Path) -> None:
     one, two = make_run(tmp_path / "one"), make_run(tmp_path / "two")
     files = sorted(path.name for path in one.iterdir())

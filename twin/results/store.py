@@ -49,17 +49,20 @@ class _Stream:
         self.path = directory / rundir.table_file(table)
         self.partial = self.path.with_name(self.path.name + rundir.PARTIAL)
         self.schema = arrow_schema(table)
-        text = [c.name for c in TABLES[table] if c.dtype == "text"] + ["time_seconds"]
+        self._text = [c.name for c in TABLES[table] if c.dtype == "text"] + ["time_seconds"]
         try:
-            # lz4: a quarter more on disk than zstd, and a fast run does not wait for its thread; which group has a
-            # time can be told from its statistics, and nobody looks for groups by a reading
-            self._writer = pq.ParquetWriter(
-                self.partial, self.schema, compression="lz4", use_dictionary=text, write_statistics=text
-            )
+            self._writer = self._open(self.partial)
         except OSError as fault:
             raise rundir.unwritable(self.path, fault) from fault
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=table)
         self._packing: Future[None] | None = None
+
+    def _open(self, path: Path) -> pq.ParquetWriter:
+        # lz4: a quarter more on disk than zstd, and a fast run does not wait for its thread; which group has a time can
+        # be told from its statistics, and nobody looks for groups by a reading
+        return pq.ParquetWriter(
+            path, self.schema, compression="lz4", use_dictionary=self._text, write_statistics=self._text
+        )
 
     def write(self, pack: Callable[[pa.Schema], pa.Table]) -> None:
         """Have ``pack`` make a group and write it, once the group before is written."""
@@ -80,17 +83,28 @@ class _Stream:
         except OSError as fault:
             raise rundir.unwritable(self.path, fault) from fault
 
-    def close(self, provenance: Mapping[str, str]) -> None:
-        """End the file, stamp it and give it its name."""
+    def close(self, provenance: Mapping[str, str], corrected: Callable[[pa.Table], pa.Table] | None = None) -> None:
+        """End the file, stamp it and give it its name; with ``corrected`` its groups are gone through once more."""
         self._packed()
         self._thread.shutdown()
         try:
+            if corrected is not None:
+                self._rewrite(corrected)
             self._writer.add_key_value_metadata(dict(provenance))
             self._writer.close()
             self.partial.replace(self.path)
         except OSError as fault:
             rundir.discard(self.partial)
             raise rundir.unwritable(self.path, fault) from fault
+
+    def _rewrite(self, corrected: Callable[[pa.Table], pa.Table]) -> None:
+        """Go on with a file whose groups are those written so far, each put through ``corrected``."""
+        self._writer.close()
+        written = pq.ParquetFile(pa.BufferReader(self.partial.read_bytes()))  # packed, some megabytes of a month
+        self._writer = self._open(self.partial)
+        for group in range(written.num_row_groups):
+            table = corrected(written.read_row_group(group)).cast(self.schema)
+            self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
 
 class _SeriesBuffer:
@@ -188,7 +202,8 @@ class RunStore:
         self._buffer: _SeriesBuffer | None = None  # that fills
         self._packed: _SeriesBuffer | None = None  # the one before, which may still be on its way to the file
         self._names: Mapping[str, Sequence[str]] | None = None
-        self._waiting: list[Mapping[str, Any]] = []
+        self._waiting: list[dict[str, Any]] = []
+        self._joined: dict[int, int] = {}  # events that became part of an incident when they were waiting or written
         self._finished = False
 
     def append_window(self, time_seconds: float, signals: Window, names: Mapping[str, Sequence[str]]) -> None:
@@ -216,12 +231,16 @@ class RunStore:
             self._buffer, self._packed = self._packed, self._buffer
             self._buffer.empty()
 
-    def append_events(self, events: Sequence[Mapping[str, Any]]) -> None:
+    def append_events(self, events: Sequence[Mapping[str, Any]], joined: Mapping[int, int] | None = None) -> None:
         """Append events (keys: columns of the events table; what is left out is "none"), in order of time.
+
+        ``joined``: numbers of earlier events, which have become part of an incident since, with its number: what had
+        no consequence yet when it was written begins an incident with the first.
 
         Raises ValueError for an unknown kind or key, RunError when the file cannot be written.
         """
         check_events(events)
+        self._joined.update(joined or {})
         self._waiting.extend(dict(event) for event in events)
         if len(self._waiting) >= EVENTS_PER_GROUP:
             self._flush_events()
@@ -280,14 +299,24 @@ class RunStore:
             self._series.write(self._buffer.pack)
         self._flush_events()
         self._series.close(provenance)
-        self._events.close(provenance)
+        self._events.close(provenance, self._corrected if self._joined else None)
         self._buffer = self._packed = None
         pa.default_memory_pool().release_unused()  # the report needs the room
 
     def _flush_events(self) -> None:
         if self._waiting:
             waiting, self._waiting = self._waiting, []
+            for event in waiting:
+                if event["event"] in self._joined:
+                    event["incident"] = self._joined.pop(event["event"])
             self._events.write(lambda _: event_table(waiting))
+
+    def _corrected(self, group: pa.Table) -> pa.Table:
+        """A group of events with the incidents that they became part of after it was written."""
+        column = group.schema.get_field_index("incident")
+        pairs = zip(group["event"].to_pylist(), group["incident"].to_pylist(), strict=True)
+        incidents = pa.array([self._joined.get(event, incident) for event, incident in pairs], pa.int64())
+        return group.set_column(column, group.schema.field(column), incidents)
 
     def _write_table(self, table: str, content: pa.Table, provenance: Mapping[str, str]) -> None:
         path = self.directory / rundir.table_file(table)

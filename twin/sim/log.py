@@ -25,6 +25,7 @@ class EventLog:
         self._root: list[str] = []
         self._detail: list[str] = []
         self._taken = 0
+        self._joined: dict[int, int] = {}  # events that were taken → the incident that they joined since
         self._incidents = 0
         self.heard: Callable[[int], None] | None = None  # is told the number of every event
 
@@ -100,6 +101,8 @@ class EventLog:
             self._incidents += 1
             if cause >= 0:
                 self._incident[cause] = incident
+                if cause < self._taken:
+                    self._joined[cause] = incident
         self._time.append(time)
         self._kind.append(kind)
         self._level.append(level)
@@ -123,3 +126,8 @@ class EventLog:
         new = [self[event] for event in range(self._taken, len(self))]
         self._taken = len(self)
         return new
+
+    def joined(self) -> dict[int, int]:
+        """Events of earlier calls of :meth:`take` that have become part of an incident since they were asked for."""
+        found, self._joined = self._joined, {}
+        return found

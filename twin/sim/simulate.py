@@ -170,7 +170,7 @@ def simulate(
         ledger.window(window)
         if recording is not None and store is not None:
             recording.write(window)
-            store.append_events(world.log.take())
+            store.append_events(world.log.take(), world.log.joined())
         if settings.weather:
             _weather(world, window.start + window.seconds)
         if progress is not None:
@@ -240,7 +240,7 @@ def simulate(
         tables["events"] = world.log.frame()
         metrics = compute_metrics(tables, totals)
     if store is not None:
-        store.append_events(world.log.take())
+        store.append_events(world.log.take(), world.log.joined())
     return Result(tables, metrics, outcomes, complete, ended, tuple(chance))
 
 
