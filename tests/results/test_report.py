@@ -372,3 +372,9 @@ def test_a_breaker_that_holds_above_its_rating_is_named_with_the_verdict():
     )
     assert overloaded(breakers) == " Above its rating without tripping: row B and row A, up to 119 % of it."
     assert overloaded(breakers.iloc[2:]) == ""
+
+
+def test_a_table_in_markdown_keeps_its_cells_apart() -> None:
+    """A bar in a cell would begin another, and a new line another row."""
+    told = wording.markdown_table(("step", "who"), [("a|b", "on call\n"), (1, "")])
+    assert told == "| step | who |\n| --- | --- |\n| a\\|b | on call |\n| 1 |  |"

@@ -91,6 +91,7 @@ def look(run: "Run") -> dict[str, Any]:
 def page(found: dict[str, Any]) -> str:
     """The post-mortem as Markdown."""
     from twin.results.lessons import QUESTIONS
+    from twin.results.wording import markdown_table
 
     lines = [f"# Post-mortem of {found['run']}", "", found["verdict"], ""]
     for key, title in QUESTIONS.items():
@@ -104,7 +105,7 @@ def page(found: dict[str, Any]) -> str:
         lines += ["## How the team did", "", found["scorecard"]["summary"], ""]
         rows = found["scorecard"]["rows"]
         if rows:
-            lines += _table(list(rows[0]), [list(row.values()) for row in rows])
+            lines += [markdown_table(list(rows[0]), [list(row.values()) for row in rows]), ""]
     lines += ["## What led to what", ""]
     lines += [f"* {line}" for line in found["causes"]] or ["Nothing slowed, tripped or was lost."]
     lines.append("")
@@ -120,17 +121,11 @@ def page(found: dict[str, Any]) -> str:
 
 def _compared(found: dict[str, Any]) -> list[str]:
     from twin.results.postmortem import amounts
+    from twin.results.wording import markdown_table
 
     lines = ["## Rack classes and workloads", ""]
     for key in ("rack_classes", "workloads"):
         if found[key]["lines"]:
-            lines += _table(list(COLUMNS), [list(amounts(line)) for line in found[key]["lines"]])
+            lines += [markdown_table(COLUMNS, [amounts(line) for line in found[key]["lines"]]), ""]
         lines += [found[key]["summary"], ""] if found[key]["summary"] else []
     return lines
-
-
-def _table(headings: list[str], rows: list[list[str]]) -> list[str]:
-    def line(cells: list[str]) -> str:
-        return "| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |"
-
-    return [line(headings), "|" + " --- |" * len(headings), *(line(row) for row in rows), ""]

@@ -1,6 +1,7 @@
 """Numbers and names as a person would say them: clock times, durations, powers, amounts of work."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
@@ -77,6 +78,17 @@ def listed(things: list[str], most: int = 4) -> str:
     if len(things) > most:
         return f"{', '.join(things[: most - 1])} and {len(things) - most + 1} more"
     return " and ".join([", ".join(things[:-1]), things[-1]] if len(things) > 1 else things)
+
+
+def cell(text: object) -> str:
+    """Text that may stand in a Markdown table: on one line, its bars escaped."""
+    return " ".join(str(text).replace("|", "\\|").split())
+
+
+def markdown_table(headings: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown, a line each for the headings, the rule below them and every row; none ends the last."""
+    told = [[cell(each) for each in row] for row in (headings, *rows)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (told[0], ["---"] * len(headings), *told[1:]))
 
 
 def _figures(value: float, digits: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from twin.results.wording import markdown_table
 from twin.studies.canary.explain import Why
 from twin.studies.canary.settings import CanaryStudy
 from twin.studies.canary.strategies import REFERENCE, by_group
@@ -92,11 +93,11 @@ def summary(study: CanaryStudy, found: Found, strategies: pd.DataFrame) -> str:
         f"±50 % of the one at the margin; harm itself is within ±50 % of the margin for {near_harm:.0%}. A build that "
         "is not promoted counts as called bad, inconclusive ones among them; intervals are of 95 %.",
         "",
-        _markdown(COLUMNS, lines(strategies)),
+        markdown_table(COLUMNS, lines(strategies)),
         "",
         "## Errors by cause",
         "",
-        _markdown(
+        markdown_table(
             ("strategy", *map(str, Why)),
             [(str(r["strategy"]), *(str(r[f"errors: {why}"]) for why in Why)) for r in rows_of(strategies)],
         ),
@@ -107,7 +108,7 @@ def summary(study: CanaryStudy, found: Found, strategies: pd.DataFrame) -> str:
         text += [
             f"## By {column}",
             "",
-            _markdown(
+            markdown_table(
                 ("strategy", column, "good", "false positives", "bad", "false negatives"),
                 [
                     (
@@ -131,7 +132,3 @@ def summary(study: CanaryStudy, found: Found, strategies: pd.DataFrame) -> str:
             "",
         ]
     return "\n".join(text)
-
-
-def _markdown(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    return "\n".join(["| " + " | ".join(row) + " |" for row in (heads, tuple("---" for _ in heads), *rows)])

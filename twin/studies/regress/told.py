@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from twin.results.rundir import plain
+from twin.results.wording import cell
 from twin.studies.regress.evidence import ALL, Finding
 from twin.studies.regress.judgement import DECISIONS, Judgement, Outcome, what_of
 from twin.studies.regress.replay import Flip, Part
@@ -88,11 +89,6 @@ def clock(seconds: float) -> str:
     """A time into a recording, h:mm:ss."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
-
-
-def cell(text: object) -> str:
-    """Text that may stand in a Markdown table."""
-    return " ".join(str(text).replace("|", "\\|").split())
 
 
 def printable(text: object) -> str:
