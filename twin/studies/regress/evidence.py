@@ -5,8 +5,16 @@ independent, and are not treated as if they were. A claim of *worse* tests the m
 signs (Fisher's randomization: exact where the differences are symmetric about their mean; counted in full up to 12
 worlds, from there on drawn from a fixed seed); *not worse* tests ``tolerance − d`` likewise. The chance of a false
 alarm is divided by the number of claims that could be made (Bonferroni: guards × groups of recordings, guards × looks
-at worlds), so it stays below its level whatever hangs together with what. To clear a candidate every guard has to be
-cleared over all worlds, so that nothing is divided there but by the looks, each of which may clear.
+at worlds), so it stays below its level whatever hangs together with what.
+To clear a candidate every guard has to be cleared over all worlds, so that nothing is divided there but by the looks,
+each of which may clear.
+
+Flipped signs take every world without a difference for evidence of the same weight, which is wrong of harm that is rare
+and heavy. Let a world lose five times the tolerance with a chance of a fifth, which is the tolerance on average: of 20
+worlds one or none shows it in 7 of 100 studies, and flipped signs then give p = 0.005. So *not worse* has to pass a
+second test, of how many worlds were harmed beyond the tolerance (:func:`rare_p`). Of harm that no world shows neither
+says anything: what befalls fewer than ``1 − α^(1/n)`` of the worlds shows in none of n with a chance above α (14 % of
+20 worlds, at 5 %). A guard is cleared of harm that is no rarer.
 """
 
 from dataclasses import dataclass
@@ -14,6 +22,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from twin.studies.intervals import Difference, paired_difference
 
@@ -45,6 +54,25 @@ def flipped_p(differences: ArrayLike) -> float:
     return float((1 + (drawn >= observed - slack).sum()) / (RESAMPLES + 1))
 
 
+def rare_p(worse_by: ArrayLike, tolerance: float) -> float:
+    """p of *harm is not worse than its tolerance on average*, by the number of worlds harmed beyond it.
+
+    Let k of n worlds be worse by more than the tolerance t, by h on average, and the others by r ≤ t. Harm of these two
+    sizes is t on average where it befalls a share ``q = (t − r)/(h − r)`` of worlds; p is the chance that k worlds or
+    fewer show it then, of the binomial distribution. It is large where few of few worlds are harmed heavily, however
+    many show nothing. 0 where no world is harmed beyond the tolerance: of what is not seen it says nothing.
+    """
+    values = np.round(np.asarray(worse_by, dtype=np.float64), ROUNDED)
+    harmed = values > tolerance
+    count = int(harmed.sum())
+    if count == 0:
+        return 0.0
+    if count == len(values):
+        return 1.0
+    heavy, rest = float(values[harmed].mean()), float(values[~harmed].mean())
+    return float(stats.binom.cdf(count, len(values), (tolerance - rest) / (heavy - rest)))
+
+
 @lru_cache(maxsize=4)
 def _signs(count: int) -> NDArray[np.int8]:
     return (1 - 2 * np.random.default_rng(count).integers(0, 2, size=(RESAMPLES, count), dtype=np.int8)).astype(np.int8)
@@ -54,7 +82,9 @@ def _signs(count: int) -> NDArray[np.int8]:
 class Finding:
     """One guard in one group of worlds: how much worse the candidate is, against its tolerance, and how sure that is.
 
-    ``worse`` and ``fine`` are claims at their levels; neither means that it cannot be told yet.
+    ``worse`` and ``fine`` are claims at their levels; neither means that it cannot be told yet. ``p_fine`` is the
+    greater of the two tests' of *not worse*: it may be believed of harm that most worlds share, and of rare harm that
+    some world showed. It says nothing of harm that no world showed.
     """
 
     tier: str
@@ -96,7 +126,8 @@ def judge_guard(
     order = (b, a) if less_is_worse else (a, b)
     difference = paired_difference(*order)
     worse_by = order[1] - order[0]
-    p_worse, p_fine = flipped_p(worse_by - tolerance), flipped_p(tolerance - worse_by)
+    p_worse = flipped_p(worse_by - tolerance)
+    p_fine = max(flipped_p(tolerance - worse_by), rare_p(worse_by, tolerance))
     return Finding(
         tier, guard, group, float(a.mean()), float(b.mean()), difference, tolerance, unit, p_worse, p_fine,
         worse=p_worse <= alarm_level and float(worse_by.mean()) > tolerance,
