@@ -11,7 +11,7 @@ from twin.hall.parts import NodeKind
 from twin.hall.reader import read_hall
 from twin.setup.compose import compose_run
 from twin.studies.axes import changed, present, searched
-from twin.studies.capacity import Limits, Plan, Verdict, broken, gain, search, verdict
+from twin.studies.capacity import Limits, Plan, Verdict, assess, broken, gain, search, verdict
 from twin.studies.capacity_pages import sentence
 from twin.studies.ledger import METRICS, REFUSED
 
@@ -96,10 +96,41 @@ def test_only_what_cannot_run_at_all_is_refused(first_that_runs_not, code, monke
     assert "too warm" in capsys.readouterr().out
 
 
-def test_a_point_is_called_wrongly_as_rarely_as_promised():
-    """At the very risk that is allowed, all looks together call it unsafe in at most 5 % of studies: exactly, by
-    following every path of counts."""
-    plan = Plan((), "racks", VALUES, own=16.0)
+@pytest.mark.parametrize(
+    ("count", "runs", "told"),
+    [(0, 8, Verdict.OPEN), (0, 20, Verdict.SAFE), (1, 20, Verdict.SAFE), (2, 20, Verdict.OPEN), (11, 20, Verdict.OPEN),
+     (12, 20, Verdict.UNSAFE)],
+)  # fmt: skip
+def test_what_counts_show_worked_by_hand(count, runs, told):
+    """A risk of 0.3 is allowed. At that very risk so few have to have a chance of 0.05/3 = 0.0167 at most, for 3 looks:
+    0.7^8 = 0.058, 0.7^20 = 0.0008, one or none of 20 0.0076, two 0.035. So many: a third of it, for 3 limits, 0.0056:
+    11 of 20 or more 0.0171, 12 0.0051."""
+    plan = Plan((), "racks", VALUES, own=16.0, limits=Limits(risk=0.3))
+    assert verdict((count, 0, 0), runs, plan) is told
+    assert verdict((0, count, 0), runs, plan) is told
+
+
+@pytest.mark.parametrize(("breaking", "runs", "told"), [(0, 20, "safe"), (1, 20, "safe"), (2, 40, "safe")])
+def test_a_point_ends_at_the_first_look_that_shows_it_safe(breaking, runs, told):
+    """None or one of 20 shows it; two of 20 does not, and two of 40 do. The runs are those of the first seeds."""
+    asked = []
+
+    def run(cases):
+        asked.append([case.seed for case in cases])
+        return {case: {METRICS: metrics(trips=int(case.seed < breaking), throttled=0.5)} for case in cases}
+
+    plan = Plan((), "racks", VALUES, own=16.0, limits=Limits(risk=0.3))
+    point = assess(plan, "calm", 12.0, run)
+    assert (point.verdict.value, point.runs, point.broken) == (told, runs, (breaking, 0, 0))
+    assert asked == [list(range(look)) for look in plan.looks if look <= runs]
+    assert point.delivered_gpu_seconds == 1000.0
+
+
+@pytest.mark.parametrize("which", [Verdict.UNSAFE, Verdict.SAFE])
+def test_a_point_is_called_wrongly_as_rarely_as_promised(which):
+    """At the very risk that is allowed, all looks together call it unsafe in at most 5 % of studies, and safe likewise:
+    exactly, by following every path of counts."""
+    plan = Plan((), "racks", VALUES, own=16.0, limits=Limits(risk=0.1 if which is Verdict.UNSAFE else 0.3))
     reach, wrong, before = {0: 1.0}, 0.0, 0
     for look in plan.looks:
         after: dict[int, float] = {}
@@ -109,7 +140,7 @@ def test_a_point_is_called_wrongly_as_rarely_as_promised():
                     more, look - before, plan.limits.risk
                 )
         told = {count: verdict((count, 0, 0), look, plan) for count in after}
-        wrong += sum(after[count] for count in after if told[count] is Verdict.UNSAFE)
+        wrong += sum(after[count] for count in after if told[count] is which)
         reach = {count: after[count] for count in after if told[count] is Verdict.OPEN}
         before = look
     assert 0.0 < wrong <= 0.05

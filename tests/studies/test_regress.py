@@ -15,9 +15,10 @@ from twin.hall.errors import HallError
 from twin.places import conf_dir
 from twin.policy.headroom import Permitted, ground, headroom
 from twin.policy.protocol import JobRequest
+from twin.policy.snapshot import Quality
 from twin.studies.regress.corpus import record
 from twin.studies.regress.formulas import load, of_mapping
-from twin.studies.regress.harm import Weighing, ahead
+from twin.studies.regress.harm import FLOW, PROTECTIVE, Weighing, _unknown, ahead
 from twin.studies.regress.judgement import Outcome, judge
 from twin.studies.regress.mutations import MUTATIONS, harmless, mutated
 from twin.studies.regress.reading import read_incident
@@ -247,6 +248,58 @@ def test_a_margin_by_hand(warm_incident, settings_file) -> None:
         request = JobRequest("x", "inference", 2, True, 0, 5_000.0)
         harm = weighing.weigh(request, (("A-01", 2),), snapshot.rack_free_trays, weighing.room(watts))
         assert harm.trays["tight"] == tight
+
+
+def test_who_takes_a_rack_beside_a_hot_one_is_told_by_hand(warm_incident, settings_file, monkeypatch) -> None:
+    """A-02 will draw three quarters of its nameplate: A-01 and A-03 are beside it, and it is beside nobody like it."""
+    decisions = read_settings(settings_file).decisions
+    incident = read_incident(warm_incident)
+    time, asked = next(incident.together())
+    request = asked[0].request
+    watts = np.full(8, 0.5 * 132_000.0)
+    watts[[1, 6]] = 0.75 * 132_000.0, np.nan  # of one that was not measured nothing is said
+    monkeypatch.setattr(type(incident), "coming_power_watts", lambda *_: watts)
+    seen = replace(ahead(incident, time, decisions), bad=np.zeros(8, dtype=bool))
+    assert [name for name, so in zip(seen.snapshot.rack_names, seen.crowded, strict=True) if so] == ["A-01", "A-03"]
+
+    def blamed(rack: str, **changes: object) -> float:
+        weighing = Weighing(replace(seen, **changes))
+        free = seen.snapshot.rack_free_trays
+        return weighing.weigh(request, ((rack, 2),), free, weighing.room(np.zeros(8))).trays["crowded"]
+
+    assert {rack: blamed(rack) for rack in seen.snapshot.rack_names} == {
+        "A-01": 2.0, "A-02": 0.0, "A-03": 2.0, "A-04": 0.0, "B-01": 0.0, "B-02": 0.0, "B-03": 0.0, "B-04": 0.0,
+    }  # fmt: skip
+    assert blamed("A-01", crowded=np.ones(8, dtype=bool)) == 0.0  # there was nowhere else to go
+    assert blamed("A-01", unknown=~seen.crowded) == 0.0  # or nowhere that was known
+
+
+def test_what_is_not_known_of_a_rack_is_told_by_hand(warm_incident, settings_file) -> None:
+    """A protective reading that is lost, stale, or older than 60 s; of flow only where there is coolant."""
+    incident = read_incident(warm_incident)
+    time, asked = next(incident.together())
+    seen = ahead(incident, time, read_settings(settings_file).decisions)
+    names = [*PROTECTIVE, FLOW, "rack_valve_ratio"]
+    age, quality = {name: np.full(8, 60.0) for name in names}, {name: np.zeros(8, dtype=np.int8) for name in names}
+    for place, name in enumerate(PROTECTIVE):
+        age[name][place] = 60.5
+    quality[FLOW][3:5] = Quality.MISSING
+    quality["rack_power_watts"][5:8] = Quality.STALE, Quality.MISSING, Quality.OUT_OF_RANGE
+    quality["rack_valve_ratio"][7], age["rack_valve_ratio"][7] = Quality.MISSING, 900.0  # protects nothing
+    loop = seen.snapshot.rack_loop.copy()
+    loop[4] = -1  # cooled by air
+    snapshot = replace(seen.snapshot, ages=age, qualities=quality, rack_loop=loop)
+    unknown = _unknown(snapshot, 60.0)
+    assert unknown.tolist() == [True, True, True, True, False, True, True, False]
+
+    def blamed(rack: str, free: np.ndarray) -> float:
+        weighing = Weighing(replace(seen, bad=np.zeros(8, dtype=bool), unknown=unknown))
+        room = weighing.room(np.zeros(8))
+        return weighing.weigh(asked[0].request, ((rack, 2),), free, room).trays["unknown"]
+
+    free = seen.snapshot.rack_free_trays
+    assert (blamed("A-01", free), blamed("B-04", free)) == (2.0, 0.0)
+    assert blamed("A-01", np.where(unknown, free, 0)) == 0.0  # no rack that was known had room
 
 
 def test_blocks_and_the_end_of_a_recording(warm_incident, settings_file) -> None:

@@ -9,6 +9,7 @@ from scipy import stats
 
 from twin.studies.canary import no_effect
 from twin.studies.canary.explain import Why, why
+from twin.studies.canary.strategies import by_group, by_size, strategies_table
 from twin.studies.canary.tally import balanced_difference, balanced_interval, confusion, mcnemar, rate
 from twin.studies.canary.truth import BAD, BORDERLINE, GOOD, Counts, Margins, harm_of, truth_of
 
@@ -139,3 +140,82 @@ def test_checks_of_the_judge_are_shares_of_runs():
     found = no_effect.checks(pd.DataFrame(rows))
     assert [each.obtained.estimate for each in found] == [0.0, 0.5, 0.5, 0.5, 0.5]
     assert [each.passed for each in found] == [True, False, False, False, True]
+
+
+def verdicts_of(strategy, told, **more):
+    """A row per build: four bad ones, then six good ones of which the last is borderline."""
+    rows = []
+    for build, verdict in enumerate(told):
+        bad, promoted = build < 4, verdict == "pass"
+        rows.append(
+            {
+                "strategy": strategy, "build": f"build-{build}", "bad": bad, "borderline": build == 9,
+                "promoted": promoted, "verdict": verdict, "right": bad != promoted, "size": 0.5 + 0.25 * build,
+                "kind": "power" if build % 2 else "latency", "cause": "" if bad != promoted else str(Why.EVIDENCE),
+                "seconds_to_verdict": 60.0 * (build + 1) if verdict != "inconclusive" else math.nan,
+                "throttled_gpu_seconds": float(build), "late_requests": 2.0 * build, "failed_requests": 0.0,
+                "trips": float(build == 0), **more,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+#: bad builds: 3 of 4 held back; good ones: 4 of 6 promoted, one by mistake failed, the borderline one not told
+STRESS = ["fail", "fail", "inconclusive", "pass", "pass", "pass", "pass", "pass", "fail", "inconclusive"]
+#: bad builds: 1 of 4 held back; good ones: all promoted
+RANDOM = ["fail", "pass", "pass", "pass", "pass", "pass", "pass", "pass", "pass", "pass"]
+
+
+@pytest.fixture(scope="module")
+def both_strategies():
+    # a build that one of them alone has tried counts for neither
+    alone = verdicts_of("stress", ["fail"] * 11).iloc[10:]
+    return pd.concat([verdicts_of("stress", STRESS), verdicts_of("random", RANDOM), alone])
+
+
+def test_a_strategys_figures_worked_by_hand(both_strategies):
+    table = strategies_table(both_strategies).set_index("strategy")
+    stress, random = table.loc["stress"], table.loc["random"]
+    counted = ["builds", "bad", "borderline", "true_positives", "false_negatives", "false_positives", "true_negatives"]
+    assert stress[counted].tolist() == [10, 4, 1, 3, 1, 2, 4] and random[counted].tolist() == [10, 4, 1, 1, 3, 0, 6]
+    assert stress["balanced_accuracy"] == pytest.approx((3 / 4 + 4 / 6) / 2)
+    assert random["balanced_accuracy"] == pytest.approx((1 / 4 + 1) / 2)
+    assert stress["accuracy"] == pytest.approx(7 / 10) and random["accuracy"] == pytest.approx(7 / 10)
+    assert (stress["false_positive_rate"], stress["false_negative_rate"]) == pytest.approx((2 / 6, 1 / 4))
+    assert (random["false_positive_rate"], random["false_negative_rate"]) == pytest.approx((0.0, 3 / 4))
+    assert random["false_positive_rate_high"] == pytest.approx(1.0 - 0.025 ** (1 / 6))  # none of six
+    assert stress["mcc"] == pytest.approx((3 * 4 - 2 * 1) / math.sqrt(5 * 4 * 6 * 5))
+    assert stress["inconclusive_share"] == pytest.approx(2 / 10)
+    assert stress["clear_balanced_accuracy"] == pytest.approx((3 / 4 + 4 / 5) / 2)  # without the last good one
+    assert stress["told_balanced_accuracy"] == pytest.approx((2 / 3 + 4 / 5) / 2)  # and without the third bad one
+    assert stress[f"errors: {Why.EVIDENCE}"] == 3 and random[f"errors: {Why.EVIDENCE}"] == 3
+    assert stress["seconds_to_verdict_median"] == 330.0  # minutes 1, 2, 4 to 9
+    assert stress["canary_throttled_gpu_seconds"] == 4.5 and stress["canary_late_requests"] == 9.0
+    assert stress["canary_trips"] == pytest.approx(0.1)
+
+
+def test_a_strategy_is_held_against_random_on_the_same_builds(both_strategies):
+    """Stress alone is right of two bad builds, random alone of two good ones: nothing apart."""
+    table = strategies_table(both_strategies).set_index("strategy")
+    stress = table.loc["stress"]
+    assert stress["difference"] == pytest.approx((3 / 4 + 4 / 6) / 2 - 5 / 8)
+    assert stress["difference_low"] < 0.0 < stress["difference_high"]
+    assert (stress["only_this_right"], stress["only_random_right"], stress["mcnemar_p"]) == (2, 2, 1.0)
+    assert math.isnan(table.loc["random"]["mcnemar_p"])
+    third = verdicts_of("coolest", ["pass"] * 4 + ["fail"] * 6)  # wrong of all
+    table = strategies_table(pd.concat([both_strategies, third])).set_index("strategy")
+    assert (table.loc["coolest"]["only_this_right"], table.loc["coolest"]["only_random_right"]) == (0, 7)
+    assert table.loc["coolest"]["mcnemar_p"] == pytest.approx(2 / 2**7)
+    assert table.loc["coolest"]["mcnemar_p_adjusted"] == pytest.approx(4 / 2**7)  # Holm: the least of two, twice
+    assert table.loc["stress"]["mcnemar_p_adjusted"] == 1.0
+
+
+def test_figures_by_size_and_by_group_worked_by_hand(both_strategies):
+    sizes = by_size(both_strategies[both_strategies["strategy"] == "random"]).set_index("size_low")
+    # 0.5, 0.75 | – | 1, 1.25 … in bins that hold their lower end
+    assert sizes["builds"].to_dict() == {0.5: 2, 1.0: 1, 1.25: 1, 1.5: 2, 2.0: 4}
+    assert sizes["accuracy"].to_dict() == {0.5: 0.5, 1.0: 0.0, 1.25: 0.0, 1.5: 1.0, 2.0: 1.0}
+    groups = by_group(verdicts_of("stress", STRESS), "kind").set_index("kind")
+    assert groups.loc["power", ["good", "bad", "false_positives", "false_negatives"]].tolist() == [3, 2, 1, 1]
+    assert groups.loc["latency", ["good", "bad", "false_positives", "false_negatives"]].tolist() == [3, 2, 1, 0]
+    assert groups.loc["power", "balanced_accuracy"] == pytest.approx((1 / 2 + 2 / 3) / 2)
