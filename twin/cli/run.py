@@ -132,7 +132,7 @@ def compose(given: list[str], configuration: Path, scenarios: Path) -> int:
     broken: Exception | None = None
     argv, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     try:
-        given = register(given, scenarios)
+        given = register(given, configuration, scenarios)
         axes = axes_of(given)
         if {"-m", "--multirun"} & set(given):
             if faults := unlaunchable(given):

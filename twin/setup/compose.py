@@ -50,7 +50,7 @@ def compose_run(words: Sequence[str], configuration: Path | None = None, scenari
     :data:`~twin.setup.refusals.REFUSALS`.
     """
     folder = conf_dir() if configuration is None else configuration
-    given = register(words, scenarios_dir() if scenarios is None else scenarios)
+    given = register(words, folder, scenarios_dir() if scenarios is None else scenarios)
     if folder != conf_dir():
         given.append(f"hydra.searchpath=[file://{conf_dir()}]")  # what a copy leaves out
     with initialize_config_dir(version_base="1.3", config_dir=str(folder.resolve())):
@@ -63,6 +63,10 @@ def compose_run(words: Sequence[str], configuration: Path | None = None, scenari
 def composed(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str], folder: Path) -> Composed:
     """What Hydra composed from ``folder``, as plain values; ``choices`` by group and ``words`` are its record."""
     mapping = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    unread = stories.unread(mapping.get("scenario"))
+    if unread is not None:
+        problem, remedy = "a story is chosen by the command line or by config.yaml alone", f"Give scenario={unread}"
+        raise ConfigurationError([Fault(str(folder), "scenario", unread, problem, remedy)])
     if node_list(mapping.get("workload")) is not None:
         mapping["workload"] = hall_of_choice(mapping["workload"], words)
     if isinstance(mapping.get("operators"), str):
@@ -81,9 +85,14 @@ def of_job(config: DictConfig, folder: Path) -> Composed:
     return composed(config, hydra.runtime.choices, hydra.overrides.task, folder)
 
 
-def register(given: Sequence[str], scenarios: Path) -> list[str]:
-    """Put the stories into Hydra's store as the group ``scenario``; returns the words with files turned into names."""
-    options, refused = stories.options(scenarios)
+def register(given: Sequence[str], folder: Path, scenarios: Path) -> list[str]:
+    """Put the stories into Hydra's store as the group ``scenario``; returns the words with files turned into names.
+
+    Stories are read that the words or ``config.yaml`` of the folder to compose from name.
+    """
+    config = folder / "config.yaml"
+    chosen = config.read_text(encoding="utf-8") if config.is_file() else ""
+    options = stories.options(scenarios, " ".join((*given, chosen)))
     words = []
     for word in given:
         key, equals, value = word.partition("=")
@@ -93,8 +102,6 @@ def register(given: Sequence[str], scenarios: Path) -> list[str]:
                 if name.endswith((".yaml", ".yml")):
                     options |= stories.options_of(Path(name))
                     names[index] = Path(name).stem
-                elif name.removesuffix("_short") in refused:
-                    raise refused[name.removesuffix("_short")]
             word = f"scenario={','.join(names)}"
         words.append(word)
     store = ConfigStore.instance()

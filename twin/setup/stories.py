@@ -18,6 +18,7 @@ from twin.sim.scenario import SHORT_KEYS, ScenarioError, short_form
 GROUPS = ("hall", "workload", "policy", "plant", "sensors", "tolerances", "record", "faults")
 SETTINGS = (*GROUPS, "seed", "hours", "warmup_seconds", "control_period_seconds", "greatest_restarts", "weather")
 NONE = "none"
+UNREAD = "unread"
 
 
 class _Loader(yaml.SafeLoader):
@@ -104,20 +105,28 @@ def option(story: Mapping[str, Any]) -> dict[str, Any]:
     return {"defaults": [*({f"override /{group}": name} for group, name in choose.items()), "_self_"], **made}
 
 
-def options(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, ScenarioError]]:
+def options(folder: Path, asked: str) -> dict[str, dict[str, Any]]:
     """Every option of the group ``scenario``: ``none``, each story, and the short form of each that has one.
 
-    Files that are refused come second, by name: they stop only the runs that ask for them.
+    Only stories whose names stand in the text ``asked`` are read; the others are names to choose from, and
+    :func:`unread` tells one that was chosen all the same. Raises :class:`ScenarioError` for a file that is read and
+    refused.
     """
     quiet = {"name": NONE, "purpose": "Nothing happens but the work.", "source": "scenario=none"}
     found: dict[str, dict[str, Any]] = {NONE: option(quiet)}
-    refused: dict[str, ScenarioError] = {}
+    words = set(re.findall(r"[\w-]+", asked))
     for path in files(folder):
-        try:
+        forms = (path.stem, f"{path.stem}_short")
+        if words.isdisjoint(forms):
+            found |= {form: {"scenario": {UNREAD: form}} for form in forms}
+        else:
             found |= options_of(path)
-        except ScenarioError as error:
-            refused[path.stem] = error
-    return found, refused
+    return found
+
+
+def unread(scenario: object) -> str | None:
+    """The name of a story that was chosen where nobody looked for its name; None for one that was read."""
+    return scenario.get(UNREAD) if isinstance(scenario, Mapping) else None
 
 
 def options_of(path: Path) -> dict[str, dict[str, Any]]:
