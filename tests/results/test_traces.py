@@ -127,6 +127,22 @@ def test_each_root_has_its_line_in_order_of_time_and_what_hurts_nobody_is_left_o
 
 
 @pytest.mark.parametrize(
+    ("lost", "said"),
+    [(7_200.0, ["loop 01 set flag 00:01:00 → 2 jobs turned out, 1 job started again, 2 GPU-hours lost"]), (0.0, [])],
+)
+def test_jobs_that_leave_or_start_again_are_told_where_that_lost_work(lost: float, said: list[str]) -> None:
+    root = "set_flag loop 01 00:01:00"
+    events = _events(
+        (60.0, "flag_set", "loop", "loop 01", root, -1, "", None),
+        (660.0, "job_preempted", "job", "a", root, -1, "", None),
+        (660.0, "job_preempted", "job", "b", root, -1, "", None),
+        (660.0, "job_renewed", "job", "c", root, -1, "", None),
+    )
+    losses = pd.DataFrame({"kind": ["gpu_seconds"], "cause": [root], "amount": [lost]})
+    assert [line.text for line in traces(events, losses, RACKS, _series())] == said
+
+
+@pytest.mark.parametrize(
     ("root", "said"),
     [
         ("pump_loss loop 02 00:10:00", "loop 02 pump loss 00:10:00"),

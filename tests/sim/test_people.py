@@ -18,7 +18,7 @@ from twin.sim.response import ResponseSettings
 from twin.sim.scenario import ScenarioError, read_scenario
 from twin.sim.sensor_settings import ideal
 from twin.sim.simulate import Settings
-from twin.workload.jobs import Phase
+from twin.workload.jobs import JobKind, Phase
 from twin.workload.scaling import scaled
 
 RESPONSE = ResponseSettings(
@@ -199,3 +199,25 @@ def test_a_place_with_only_a_flag_has_nothing_to_repair():
     story = {**story, "timeline": [leave], "operators": [{**step, "reaction": "30 s"}]}
     with pytest.raises(ScenarioError, match="nothing happens to A-01"):
         read_scenario(story, load_hall("small"), "story.yaml", hours=1.0)
+
+
+def test_what_a_business_rule_costs_is_put_down_to_the_flag_that_was_set_for_long(people, a_job):
+    """A person turns loop 01 down at 1 min: ten minutes later, at the next look, batch work is sent away, and what it
+    had not saved is lost. The chiller that tripped before is not what sent it."""
+    batch = a_job("batch", 4, 5_000.0, kind=JobKind.BATCH, preemptible=True)
+    down = {"do": "set_flag", "flag": "scale_back", "variant": "halved", "loop": "loop 01", "role": "on_call"}
+    up = {"at": 800, "do": "clear_flag", "flag": "scale_back", "loop": "loop 01", "role": "on_call", "reason": "cool"}
+    trip = {"at": 30, "do": "chiller_trip", "repair": "3 min"}
+    result = people(900.0, [batch], trip, {"at": 60, "reason": "warm", **down}, up)
+    events = result.tables["events"].set_index("event")
+    (gone,) = events[events["kind"] == EventKind.JOB_PREEMPTED].to_dict("records")
+    asked = events.loc[gone["cause"]]
+    assert (asked["kind"], asked["time_seconds"]) == (EventKind.RESPONSE, 660.0)
+    assert asked["detail"].startswith("shift_low_priority")
+    flag = events.loc[asked["cause"]]
+    assert (flag["kind"], flag["name"], flag["time_seconds"]) == (EventKind.FLAG_SET, "loop 01", 60.0)
+    lost = result.tables["losses"].query("kind == 'gpu_seconds'")
+    assert lost["cause"].tolist() == [gone["root"]] == ["set_flag loop 01 00:01:00"]
+    back = events[events["detail"].str.startswith("return_low_priority")].to_dict("records")[0]
+    cleared = events.loc[back["cause"]]
+    assert (cleared["kind"], cleared["time_seconds"]) == (EventKind.FLAG_CLEARED, 800.0)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -14,6 +15,7 @@ from twin.plant.plant import Plant
 from twin.plant.start import equilibrate
 from twin.results.kinds import EventKind
 from twin.sim.world import Settings
+from twin.workload.jobs import Phase
 
 LOST = 7_200.0  # s; 18 time constants after the load came on, so that breakers know nothing else
 TAU = lsi_time_constant(16.0)
@@ -131,6 +133,29 @@ def test_rows_trip_in_the_order_of_their_loads(tell, log_of):
     assert result.metrics["breaker_incidents_total"] == 1  # one cascade
     dark = log_of(result, EventKind.RACK_DARK)
     assert [name[0] for _, _, name in dark] == ["B"] * 4 + ["A"] * 4
+
+
+@pytest.mark.parametrize(
+    ("row", "again", "root"),
+    [
+        (1.15, True, "restart_jobs 00:01:00"),  # beyond its rating at work, which it bears for ever
+        (1.25, True, "load beyond the rating of row A/feed A"),  # it would have tripped in any case
+        (1.0, False, "load beyond the rating of row A/feed A"),  # a first start, which nobody asked to be at once
+    ],
+)
+def test_a_trip_through_a_restart_is_put_down_to_it(tell, a_job, row, again, root):
+    """All trays at work of 0.5 carry ``row`` of the feed's rating, and start at 0.75."""
+    work = replace(
+        a_job("gang", 72, 20_000.0), startup=(Phase("compile", 900.0, 0.75),), elapsed_seconds=100.0 if again else 0.0
+    )
+    restart = {"at": 60, "do": "restart_jobs", "kind": "training", "cold": True, "reason": "a driver"}
+    result = tell(900.0, hall=_rated(row, 0.5), jobs=[work], timeline=[restart] if again else [])
+    events = result.tables["events"]
+    trips = events[events["kind"] == EventKind.BREAKER_TRIP]
+    assert trips["name"].iloc[0] == "row A/feed A" and trips["root"].iloc[0] == root
+    assert (trips["incident"] == 0).all()
+    actions = events.loc[events["kind"] == EventKind.SCENARIO_ACTION, "event"].tolist()
+    assert [trips["cause"].iloc[0]] == (actions if root.startswith("restart") else [-1])
 
 
 def test_a_utility_that_is_lost_leaves_the_time_of_its_batteries(tell, log_of):

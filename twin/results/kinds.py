@@ -139,7 +139,9 @@ MEANINGS: dict[EventKind, Meaning] = {
     ),
     EventKind.JOB_KILLED: Meaning("job {name} was killed", "{count} jobs were killed", "GPU-seconds lost"),
     EventKind.JOB_PREEMPTED: Meaning(
-        "job {name} made way for another", "{count} jobs made way for others", "GPU-seconds lost"
+        "job {name} was turned out and queued again",
+        "{count} jobs were turned out and queued again",
+        "GPU-seconds lost",
     ),
     EventKind.JOB_REFUSED: Meaning("job {name} was refused", "{count} jobs were refused", "trays"),
     EventKind.CHECKPOINT_SAVED: Meaning("job {name} saved a checkpoint", "{count} checkpoints were saved", ""),

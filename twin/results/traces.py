@@ -60,7 +60,8 @@ def traces(
         cooling = _cooling(group, loop_of, loops, hall, begun, end)
         work = [link(group) for link in WORK_LINKS]
         lost = losses[(losses["cause"] == root) & (losses["kind"] == "gpu_seconds")]["amount"].sum()
-        work.append(f"{gpu_hours(lost)} lost" if lost > 0.0 else "")
+        if lost > 0.0:  # jobs may leave and start again without losing anything
+            work += [*(link(group) for link in LOSS_LINKS), f"{gpu_hours(lost)} lost"]
         hurt = [*power, *(link(group) for link in TRAY_LINKS), ", ".join(part for part in work if part)]
         if not any(hurt) and (group["incident"] == EVENT_NONE).all():
             continue
@@ -122,6 +123,10 @@ TRAY_LINKS = tuple(
 WORK_LINKS = (
     _things(EventKind.JOB_REQUEUED, "job set back", "jobs set back"),
     _things(EventKind.JOB_KILLED, "job killed", "jobs killed"),
+)
+LOSS_LINKS = (
+    _things(EventKind.JOB_PREEMPTED, "job turned out", "jobs turned out"),
+    _things(EventKind.JOB_RENEWED, "job started again", "jobs started again"),
 )
 
 

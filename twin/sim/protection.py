@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import simpy
 
-from twin.hall.topology import NODE_KINDS
+from twin.hall.parts import BreakerKind
+from twin.hall.topology import BREAKER_KINDS, NODE_KINDS
 from twin.plant.guards import Crossing, Guard
 from twin.plant.server import BRAKED, NORMAL, OFF, SLOWED
 from twin.results.kinds import EventKind
@@ -20,6 +21,7 @@ TRIP_CAUSES = {
 UP = {SLOWED: EventKind.SLOWDOWN_ON, BRAKED: EventKind.HARDWARE_SLOWDOWN_ON, OFF: EventKind.DEVICE_SHUTDOWN}
 DOWN = {NORMAL: EventKind.SLOWDOWN_OFF, SLOWED: EventKind.HARDWARE_SLOWDOWN_OFF}
 UPS = NODE_KINDS.index("ups")
+TABLE = BREAKER_KINDS.index(BreakerKind.TABLE)
 COOL_ENOUGH = 15.0  # K below the slowdown level at which a device that shut down may start again
 Steps = Generator[simpy.Event, Any, None]
 
@@ -65,6 +67,8 @@ class Protection:
         ratio = float(plant.breaker_ratio[breaker])
         if cause is None:
             cause = world.cause(world.power_causes, racks)
+            if cause < 0:
+                cause = self._restarted(breaker, racks, ratio)
             part = f"{part} element"
         event = world.log.add(
             world.env.now,
@@ -83,6 +87,29 @@ class Protection:
         self._open[breaker] = event
         world.env.process(self._reclose(breaker, event))
         return event
+
+    def _restarted(self, breaker: int, racks: Any, ratio: float) -> int:
+        """The event that made jobs in ``racks`` start again, if the breaker trips through that alone, or −1.
+
+        It does where it would carry for ever what is left of ``ratio`` of its rating [1] did those jobs draw what they
+        draw at their work: a thermal element settles at its square, and a curve begins at 1
+        (:class:`twin.hall.parts.Breaker`). Of several events it is the one that adds most, of equal ones the first.
+        """
+        world = self.world
+        idle, span = world.tray_nameplate
+        more: dict[int, Any] = {}
+        for _, run in sorted(world.running.items()):
+            if run.surge > 0.0:
+                more.setdefault(run.renewed, idle.copy())[run.trays] += run.surge * span[run.trays]
+        resting = world.inlet_watts(idle)
+        added = {event: float((world.inlet_watts(watts) - resting)[racks].sum()) for event, watts in more.items()}
+        # both at full clock and without leakage, which raise and lower either alike
+        drawn = float(world.inlet_watts(idle + world.plant.u.tray["load"] * span)[racks].sum())
+        left = ratio * (1.0 - sum(added.values()) / drawn)
+        curve = world.topology.breaker_kind[breaker] == TABLE
+        if left**2 >= (1.0 if curve else float(world.plant.c.breaker["level"][breaker])):
+            return -1
+        return min(added, key=lambda event: (-added[event], event), default=-1)
 
     def remember_power(self, racks: Any) -> None:
         """Keep what racks draw now, in case they go dark."""

@@ -75,6 +75,7 @@ class Response:
         self.wanted = {name for ladder in settings.rules.ladders for name in ladder.table.signals}
         self.experiments = experiments_of(settings.flags)
         self.shifted: list[JobRun] = []  # work that waits for the backup cluster to give it back
+        self.turned: dict[tuple[str, Scope], int] = {}  # flags by place → event that set them, or took them back
         self.asked: dict[int, Author] = {}  # events of what people asked for
         self.in_vain: set[tuple[str, Scope, str]] = set()  # changes refused at the last look: told once
 
@@ -181,14 +182,38 @@ class Response:
 
     def _log_action(self, action: Action) -> int:
         kind = EventKind.ALERT if action.do is Do.ALERT else EventKind.RESPONSE
-        return self._log(kind, action.scope, f"{action.do}: {action.reason}")
+        return self._log(kind, action.scope, f"{action.do}: {action.reason}", self._rule_cause(action))
+
+    def _rule_cause(self, action: Action) -> int | None:
+        """What brought a business rule about: the flag that it looks at, which was set first, or was taken back last.
+
+        None for what the ladder itself asks for.
+        """
+        because, scope = action.reason.because, action.scope
+        if because not in (Because.BUSINESS, Because.BUSINESS_OVER):
+            return None
+        rule = next(each for each in self.settings.rules.business_rules if each.name == action.reason.rule)
+        flags = self.settings.flags.flags
+        events = [
+            event
+            for (flag, place), event in self.turned.items()
+            if place == scope and flags[flag].kind in rule.kinds and (not rule.flags or flag in rule.flags)
+        ]
+        if because is Because.BUSINESS:
+            events = [event for event in events if self.world.log[event]["kind"] == EventKind.FLAG_SET]
+            return min(events, default=None)
+        return max(events, default=None)
 
     def _log_change(self, change: Change, cause: int | None = None) -> int:
         over = change.kind in (ChangeKind.CLEARED, ChangeKind.EXPIRED)
         words = f"{change.flag} {change.kind}" if over else f"{change.flag} = {change.new}"
         kind = EventKind.FLAG_CLEARED if over else EventKind.FLAG_SET
         who = f" by {change.by.role} {change.by.identity}" if change.by.is_person else ""
-        return self._log(kind, change.scope, f"{words}{who}; {change.why}", cause)
+        event = self._log(kind, change.scope, f"{words}{who}; {change.why}", cause)
+        before = self.turned.get((change.flag, change.scope))
+        if over or before is None or self.world.log[before]["kind"] == EventKind.FLAG_CLEARED:
+            self.turned[change.flag, change.scope] = event  # a flag that stays set is set since the first time
+        return event
 
     def _log(self, kind: EventKind, scope: Scope, detail: str, cause: int | None = None) -> int:
         """Log an event; its cause is the trouble with cooling that reaches the place, if nobody says another."""

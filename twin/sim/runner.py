@@ -91,6 +91,7 @@ class JobRun:
         "queued_since",
         "racks",
         "reason",
+        "renewed",
         "restoring",
         "saved",
         "serving",
@@ -137,6 +138,7 @@ class JobRun:
         self.starts = 0
         self.losses: list[tuple[str, float]] = []  # (root cause, GPU-seconds)
         self.reason = ""
+        self.renewed = -1  # event that made it start again where it is
         self.restoring = ""  # root cause of the loss that the next restore pays for
         self.serving = False  # of a service's replica: ready for requests
         self.unset = True  # of a service's replica: its load has not been set by its service yet
@@ -201,6 +203,7 @@ class JobRun:
         if self.first_start is None:
             self.first_start = now
         self.started = now
+        self.renewed = -1
         self.status = "running"
         world.hold(trays, self)
         self.slow_before = self.slow_seconds()
@@ -255,6 +258,14 @@ class JobRun:
             return phase.utilisation
         starting = phase is self.job.restore or phase in self.job.startup
         return min(1.0, phase.utilisation * (self.build.startup_power if starting else self.build.power))
+
+    @property
+    def surge(self) -> float:
+        """How much more of its trays' range [1] it draws while it starts again where it is than at its work."""
+        phase = self._drawing
+        if self.renewed < 0 or not (phase is self.job.restore or phase in self.job.startup):
+            return 0.0
+        return self._share * (self._built(phase) - self._built(self.job.steady))
 
     def power_again(self) -> None:
         """Give its trays the load of its present phase again; a service sets its replicas' at its next period."""
@@ -433,6 +444,7 @@ class JobRun:
         opening = self._opening(met=False)
         if cold and opening != self.job.startup:
             opening = (*self.job.startup, *opening)
+        self.renewed = event
         self._begin(opening)
         name = "the build before" if self.build is None else self.build.name
         world.log.add(world.env.now, EventKind.JOB_RENEWED, "job", self.job.id, cause=event, detail=name)
