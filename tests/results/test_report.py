@@ -12,7 +12,7 @@ import pytest
 
 from twin.results import report, wording
 from twin.results.drawing import new_figure
-from twin.results.figures import _currents, breaker_margins, losses_by_cause, throttling
+from twin.results.figures import _currents, _time_axis, breaker_margins, losses_by_cause, throttling
 from twin.results.floor import floor_positions, hall_map
 from twin.results.grid import Grid
 from twin.results.narrative import overloaded, stories, verdict
@@ -378,3 +378,31 @@ def test_a_table_in_markdown_keeps_its_cells_apart() -> None:
     """A bar in a cell would begin another, and a new line another row."""
     told = wording.markdown_table(("step", "who"), [("a|b", "on call\n"), (1, "")])
     assert told == "| step | who |\n| --- | --- |\n| a\\|b | on call |\n| 1 |  |"
+
+
+@pytest.mark.parametrize(
+    ("hours", "unit", "ticks"),
+    [
+        (24.0, "hours", ["0", "4", "8", "12", "16", "20", "24"]),
+        (12.0, "hours", ["0", "2", "4", "6", "8", "10", "12"]),
+        (3.0, "hours", ["0", "0.5", "1", "1.5", "2", "2.5", "3"]),
+        (36.0, "hours", ["0", "6", "12", "18", "24", "30", "36"]),
+        (2.0, "minutes", ["0", "20", "40", "60", "80", "100", "120"]),
+        (0.5, "minutes", ["0", "5", "10", "15", "20", "25", "30"]),
+        (0.12, "minutes", ["0", "1", "2", "3", "4", "5", "6", "7"]),  # 7.2 min
+        (168.0, "days", ["0", "1", "2", "3", "4", "5", "6", "7"]),
+        (720.0, "days", ["0", "5", "10", "15", "20", "25", "30"]),
+        (8760.0, "days", ["0", *(f"{n * 365.0 / 6.0:g}" for n in range(1, 6)), "365"]),
+    ],
+)
+def test_the_time_axis_has_a_tick_at_its_end_and_few_between(hours: float, unit: str, ticks: list[str]) -> None:
+    axes = new_figure(2.0).subplots()
+    assert _time_axis(axes, 3_600.0 * hours) == unit
+    low, high = axes.get_xlim()
+    places = [place for place in axes.get_xticks() if low <= place <= high * (1.0 + 1e-12)]
+    assert axes.xaxis.get_major_formatter().format_ticks(places) == ticks
+
+
+def test_the_day_ends_at_24_hours_though_its_last_interval_begins_before(story_run: Path) -> None:
+    axes = report.figures(read_run(story_run))["timeline"].axes[-1]
+    assert axes.get_xlim() == (0.0, 86_400.0) and axes.get_xlabel().startswith("hours since the start")

@@ -14,8 +14,13 @@ from twin.results.kinds import EventKind
 from twin.results.measures import NEAR_MISS_FRACTION
 from twin.results.wording import clock, number
 
-#: steps between the ticks of the time axis, in hours or minutes
-TICKS = (0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 6.0, 10.0, 12.0, 24.0, 48.0, 168.0)
+#: units of the time axis: name, seconds, the shortest run that is told in it, and steps between its ticks
+TIMES = (
+    ("days", 86_400.0, 4.0 * 86_400.0, (1.0, 2.0, 5.0, 10.0, 30.0)),
+    ("hours", 3_600.0, 2.0 * 3_600.0, (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 24.0)),
+    ("minutes", 60.0, 0.0, (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0)),
+)
+MOST_STEPS = 7.5  # between the first tick and the end
 LINES = ("-", "--", "-.", ":")
 #: columns of the time series that the timeline shows, by level
 SERIES: dict[str, tuple[str, ...]] = {
@@ -86,16 +91,23 @@ def day_timeline(
         for axes in panels:
             if warmup_seconds > 0.0:
                 axes.axvspan(0.0, warmup_seconds, color=PALE, alpha=0.5, linewidth=0)
-        end = max(1.0, float(hall.times.max())) if len(hall.times) else 3600.0
-        unit, name = (3600.0, "hours") if end > 2.0 * 3600.0 else (60.0, "minutes")
-        step = next((s for s in TICKS if end / (s * unit) <= 13.0), end / (12.0 * unit))
-        panels[-1].set_xlim(0.0, end)
-        panels[-1].xaxis.set_major_locator(MultipleLocator(step * unit))
-        panels[-1].xaxis.set_major_formatter(lambda seconds, _: f"{seconds / unit:g}")
+        # a row of the series has the time at which its interval begins: the run ends with its last event
+        ends = [float(times.max()) for times in (hall.times, events["time_seconds"]) if len(times)]
+        name = _time_axis(panels[-1], max([1.0, *ends]))
         panels[-1].set_xlabel(
             f"{name} since the start" + (" (grey: warm-up, left out of the measures)" if warmup_seconds > 0.0 else "")
         )
     return figure
+
+
+def _time_axis(axes: Axes, end: float) -> str:
+    """Scale the axis from 0 to ``end`` [s], with a tick at every step of the unit that suits it; returns the unit."""
+    name, unit, _, steps = next(each for each in TIMES if end > each[2])
+    step = next((step for step in steps if end / (step * unit) <= MOST_STEPS), end / (6.0 * unit))
+    axes.set_xlim(0.0, end)
+    axes.xaxis.set_major_locator(MultipleLocator(step * unit))
+    axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds / unit:g}")
+    return name
 
 
 def _power(axes: Axes, hall: Grid, rows: Grid) -> None:
