@@ -1,12 +1,18 @@
 """Releases on racks: what a build draws, serves and fails there, and how it comes and goes."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from twin.policy.projection import Standing
+from twin.policy.trial import Outcome
 from twin.results.kinds import EventKind
+from twin.sim.canary_trial import Trial
 from twin.sim.deployment import Deployment
 from twin.sim.images import Images
-from twin.sim.releases import Release
+from twin.sim.releases import Release, RolloutSettings
 from twin.sim.services import ServiceRun, serve
 from twin.workload.jobs import Build, JobKind, Service
 
@@ -152,6 +158,82 @@ def test_failed_requests_are_what_the_release_served_times_its_error_rate(stage)
     assert rates == pytest.approx([0.04, 0.04, 0.0, 0.0])
     assert built.deployment.error_rate(266.0, 399.0, np.array([0, 2])) == pytest.approx(0.02)
     assert np.isnan(built.deployment.error_rate(266.0, 266.0, np.array([0])))
+
+
+#: a first token of 0.5 s and a decode step of 0.05 s take 4 × (0.5 + 0.05 × 1.25) = 2.25 s, beyond the target of 2 s;
+#: tokens come at 0.8 of the rate, so that a router gives it 0.8 of what it gives the build before
+SLOW = Build("slow", memory_bandwidth=1.25, latency=4.0)
+
+
+@pytest.fixture
+def side_by_side(stage):
+    """Two of four racks with a build that is slow, up from 265 s on; looks before, at the restart and after."""
+    built = stage(SLOW)
+    built.at(205.0, lambda: built.deployment.put([0, 1], event(built)))
+    for time in (195.0, 221.0, 251.0, 291.0, 399.0):
+        built.at(time, built.deployment.count)
+    built.run(400.0)
+    return built
+
+
+def test_two_builds_side_by_side_are_told_apart_by_what_they_answer(side_by_side):
+    """4 requests a second: 4/9 of them to the slow two, 5/9 to the others; one a second and rack in the mean."""
+    found = side_by_side.deployment
+    assert found.late_shares(291.0, 399.0) == pytest.approx([1.0, 1.0, 0.0, 0.0], abs=1e-12)
+    assert found.served_ratios(291.0, 399.0) == pytest.approx([8 / 9, 8 / 9, 10 / 9, 10 / 9], rel=1e-9)
+    late, served = found.late_shares(221.0, 251.0), found.served_ratios(221.0, 251.0)
+    assert np.isnan(late[:2]).all() and np.isnan(served[:2]).all()  # they were coming up
+    assert late[2:].tolist() == [0.0, 0.0]
+    # the mean is over all trays of the service, also of those that answered nothing: twice as much as it
+    assert served[2:] == pytest.approx([2.0, 2.0], rel=1e-9)
+
+
+def test_a_tray_less_answers_as_much_a_tray(side_by_side):
+    """What a rack answers is held against its trays: with 9 of 18, and the same answers, it does twice as much."""
+    found = side_by_side.deployment
+    last = found._kept[-1]
+    found._kept[-1] = replace(last, trays=last.trays * np.array([1.0, 1.0, 1.0, 0.5]))
+    of_all = 72.0 / 63.0  # requests a tray
+    expected = [8 / 9 / of_all, 8 / 9 / of_all, 10 / 9 / of_all, 20 / 9 / of_all]
+    assert found.served_ratios(291.0, 399.0) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_busiest_look_since_a_time(side_by_side):
+    """2,000 tokens a second to four replicas of 1,000 each, and to two while the others come up."""
+    found = side_by_side.deployment
+    assert [each.busy for each in found._kept] == pytest.approx([0.5, 1.0, 1.0, 0.5, 0.5])
+    assert found.busiest(0.0) == 1.0 and found.busiest(252.0) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("most_busy", "standing"), [(0.56, Standing.FAIL), (0.58, Standing.HOLD), (0.62, Standing.FITS)]
+)
+def test_a_service_whose_replicas_bear_less_is_busier_at_full_rollout(side_by_side, most_busy, standing):
+    """Busy for 0.5 with two of four racks done. The other two will bear 0.3 less, 0.4 at worst: 0.5 × (1 + 0.3/2) =
+    0.575 and 0.6 of its time."""
+    built = side_by_side
+    settings = RolloutSettings(SimpleNamespace(), SimpleNamespace(), SimpleNamespace(), window_seconds=120.0)
+    trial = Trial(built.deployment, replace(settings, most_busy=most_busy), SimpleNamespace(), 2, 600.0)
+    trial.chosen = SimpleNamespace(racks=("A-01", "A-02"))
+    change = {"power": (1, 0.0, 0.0), "served_ratio": (-1, -0.3, 0.4)}  # worse is less: the bound is of harm
+    trial.verdict = SimpleNamespace(
+        metrics=[
+            SimpleNamespace(metric=SimpleNamespace(name=name, worse=worse), change=by, upper=most)
+            for name, (worse, by, most) in change.items()
+        ],
+        outcome=Outcome.PASS,
+    )
+    trial.state = SimpleNamespace(decided=Outcome.PASS)
+    found = trial.project(built.world.snapshot(), built.deployment.targets())
+    assert found.standing is standing
+    for thing in found.against:
+        assert (thing.kind, thing.name) == ("service", "chat")
+        assert (thing.present, thing.value, thing.upper) == pytest.approx((0.5, 0.575, 0.6))
+
+
+def test_images_of_jobs_answer_nobody(bench):
+    found = Deployment(bench().world, Release("training", Build("image 7"), False), 600.0)
+    assert found.late_shares(0.0, 1.0).tolist() == [0.0] * 4 and found.served_ratios(0.0, 1.0).tolist() == [1.0] * 4
 
 
 # ---------------------------------------------------------------- back again
