@@ -115,9 +115,8 @@ class Weighing:
         taken[[place for place, _ in places]] = True
         what = ""
         for guard, is_so in against.items():
-            spare = could & ~is_so & ~taken
-            if guard != "unknown":
-                spare &= ~seen.unknown  # nobody is blamed for keeping off what is not known
+            # nobody is blamed for keeping off what is not known
+            spare = could & ~is_so & ~taken & ~seen.unknown
             if not spare.any():
                 continue
             found[guard] = float(sum(count for place, count in places if is_so[place]))
