@@ -23,6 +23,7 @@ from twin.audit import (
     read_records,
     why,
 )
+from twin.audit.records import context_of
 from twin.policy import Placement, Reason, Refusal, Wait
 
 HOUR = 3_600.0
@@ -69,6 +70,28 @@ def test_repeated_placements_on_racks_of_poor_rank(told):
     assert "by score" in rack.because
     found = lessons(records, limits=Limits(placements=2, poor_share=0.5)).poor_racks
     assert [(each.rack, each.placements) for each in found] == [("rack 2", 9), ("rack 3", 3), ("rack 1", 2)]
+
+
+def test_of_several_racks_the_one_that_was_scored_is_named(told):
+    gang = Placement("x", (("rack 1", 4), ("rack 3", 2)), Reason.PLACED_AWARE)
+    (rack,) = lessons(told(*[(gang, Context(score=0.1, scored="rack 3", rank=4, ranked=4))] * 3)).poor_racks
+    assert rack.rack == "rack 3"
+
+
+def test_what_the_policy_says_of_itself_is_recorded_without_being_asked(told):
+    """Without anybody around it, a record has the fields of the decision."""
+    short = Threshold("sustained headroom", 990.0, 1_000.0, "at least", "W", False, "rack 0")
+    lost = Threshold("inlet temperature", None, 48.0, "at most", "°C", False, "rack 0")
+    wait = Wait("x", Reason.WAIT_FOR_RULE, "", (short, lost))
+    poor = Placement("x", (("rack 3", 4),), Reason.PLACED_AWARE, "", 0.1, 1.0, "rack 3", 4, 4, ("rack 2", 0.05))
+    records = told(*[(wait, context_of(wait))] * 5, *[(poor, context_of(poor))] * 3)
+    found = lessons(records)
+    assert [(each.rule, each.near) for each in found.sensitive_rules] == [("sustained headroom", 5)]
+    assert [(each.rack, each.placements) for each in found.poor_racks] == [("rack 3", 3)]
+    assert "Rule inlet temperature at rack 0 did not hold: not known, at most 48 °C." in why(records, "0").sentence
+    assert (
+        "rack 3 scored 0.1, rank 4 of 4, confidence 1; the runner-up was rack 2 with 0.05" in why(records, "5").sentence
+    )
 
 
 def test_without_ranks_a_burden_judges(told):
@@ -128,6 +151,21 @@ def test_flags_that_stay_set(told):
     assert lessons(records).long_flags == ()
     late = lessons(records, until="2000-01-03T00:00:00Z").long_flags
     assert [each.flag for each in late] == ["drain", "short"]
+
+
+def test_a_flag_that_is_set_again_as_it_expires_was_never_gone(told):
+    """A rung that outlasts a flag's expiry sets it again at the next look: one time, not many short ones."""
+    on, off = flag_data("cap", "hard", "off", at_rest="off"), flag_data("cap", "off", "hard", at_rest="off")
+    again = [(hours * HOUR + late, each) for hours in (1, 2, 3) for late, each in ((0.0, off), (10.0, on))]
+    (flag,) = lessons(told((0.0, on), *again, (4 * HOUR, off)), limits=Limits(flag_seconds=3.5 * HOUR)).long_flags
+    assert (flag.seconds, flag.cleared) == (4 * HOUR, True)
+
+
+def test_flags_with_a_pause_between_them_are_two(told):
+    on, off = flag_data("cap", "hard", "off", at_rest="off"), flag_data("cap", "off", "hard", at_rest="off")
+    records = told((0.0, on), (HOUR, off), (HOUR + 61.0, on))
+    found = lessons(records, limits=Limits(flag_seconds=0.5 * HOUR), until="2000-01-01T02:00:00Z").long_flags
+    assert [(each.seconds, each.cleared) for each in found] == [(HOUR, True), (HOUR - 61.0, False)]
 
 
 def test_an_empty_log_teaches_nothing():

@@ -11,6 +11,7 @@ from tests.policy.documents import shipped
 from twin.policy import JobRequest, Placement, Reason, Refusal, Wait, first_fit, random_healthy
 from twin.policy.aware import _View, thermal_aware
 from twin.policy.check import NAMEPLATE, check_policy, example
+from twin.policy.decisions import Threshold
 from twin.policy.documents import DocumentError
 from twin.policy.snapshot import History, Quality
 
@@ -146,7 +147,38 @@ def test_a_wait_names_rule_value_and_limit():
     told, _ = POLICY(warming, ONE, None)
     assert told.detail == "projected inlet: inlet_projected_celsius 56 °C, at most 50 °C allowed on A-01"
     out, _ = POLICY(hotter(calm, np.arange(16), 8.0), ONE, None)
-    assert out == Wait("job-1", Reason.WAIT_EXCLUDED, "A-01 is out until it has recovered")
+    assert (out.reason, out.detail) == (Reason.WAIT_EXCLUDED, "A-01 is out until it has recovered")
+
+
+def test_a_decision_holds_what_an_audit_asks_of_it():
+    """Rule, value and limit as numbers where it waits; score, rank and the next best where it is placed."""
+    calm, every = example(), np.arange(16)
+    by_rule, _ = POLICY(power(calm, every, 0.4 * NAMEPLATE), ONE, None)
+    (share,) = by_rule.thresholds
+    assert share == Threshold("power utilisation", pytest.approx(0.9001, abs=1e-4), 0.85, "at most", "1", False, "A-01")
+    unknown, _ = POLICY(without(calm, ["rack_supply_temperature_celsius"], Quality.MISSING), ONE, None)
+    assert unknown.thresholds == (Threshold("inlet temperature", None, 48.0, "at most", "°C", False, "A-01"),)
+    hot = hotter(calm, every, 8.0)
+    out, state = POLICY(hot, ONE, None)
+    assert out.thresholds == (Threshold("hot inlet", 48.0, 45.0, "at most", "°C", False, "A-01"),)
+    cooled, _ = POLICY(replace(calm, serial=hot.serial + 1, time_seconds=hot.time_seconds + 10.0), ONE, state)
+    assert cooled.thresholds == (Threshold("hot inlet", 40.0, 45.0, "at most", "°C", True, "A-01"),)
+    starting = replace(calm, rack_declared_power_watts=np.full(16, 0.84 * NAMEPLATE))
+    transient, _ = POLICY(starting, replace(ONE, trays=4), None)
+    (sustained,) = transient.thresholds  # of the two headrooms, the one that is short
+    assert (sustained.rule, sustained.limit, sustained.bound) == ("sustained headroom", 14_420.0, "at least")
+    assert sustained.value < sustained.limit
+
+    warm = hotter(calm, [0], 2.0)
+    free = np.zeros(16, dtype=np.int64)
+    free[[0, 5]] = 2
+    placed, _ = POLICY(replace(warm, rack_free_trays=free), replace(ONE, trays=4, one_rack=False), None)
+    names = warm.rack_names
+    assert {name for name, _ in placed.racks} == {names[0], names[5]}
+    assert (placed.scored, placed.rank, placed.ranked, placed.runner_up) == (names[0], 16, 16, None)
+    first, _ = POLICY(warm, ONE, None)
+    assert first.rank == 1 and first.runner_up == (names[2], first.score)  # A-02 is the best by name, then A-03
+    assert all(each.passed and each.where == first.scored == names[1] for each in first.thresholds)
 
 
 def test_with_every_temperature_of_a_loop_lost_nothing_is_placed_there_and_the_reason_says_so():
@@ -158,7 +190,8 @@ def test_with_every_temperature_of_a_loop_lost_nothing_is_placed_there_and_the_r
         assert isinstance(decision, Placement) and not any(name.startswith("A") for name, _ in decision.racks)
         everywhere = without(example(), names, quality)
         told, _ = POLICY(everywhere, ONE, None)
-        assert told == Wait("job-1", Reason.WAIT_FOR_RULE, "inlet temperature: inlet_celsius is not known on A-01")
+        assert told.reason is Reason.WAIT_FOR_RULE
+        assert told.detail == "inlet temperature: inlet_celsius is not known on A-01"
 
 
 def test_a_rack_above_threshold_is_out_and_comes_back_only_after_its_recovery_criteria():

@@ -682,8 +682,8 @@ def test_flags_follow_the_ladder_expire_under_it_and_come_again() -> None:
     log: list[Any] = []
     for t in range(0, 900):
         celsius = 46.0 if t < 200 else 48.0 if t < 500 else 40.0
-        state, _ = step(rules, state, reading([celsius], [float(t)]), float(t))
-        flags, outcomes = settle_flags(FLAGS, flags, wishes(rules, state), ENGINE, float(t))
+        state, actions = step(rules, state, reading([celsius], [float(t)]), float(t))
+        flags, outcomes = settle_flags(FLAGS, flags, wishes(rules, state), ENGINE, float(t), actions)
         assert settle_flags(FLAGS, flags, wishes(rules, state), ENGINE, float(t)) == (flags, ())
         log += outcomes
     assert all(isinstance(each, Change) for each in log)
@@ -701,6 +701,8 @@ def test_flags_follow_the_ladder_expire_under_it_and_come_again() -> None:
     ]
     first = log[0]
     assert (first.trigger.signal, first.trigger.limit, first.trigger.value) == (SIGNAL, 45.0, 46.0)
+    last = log[-1].trigger  # what was measured when it was taken back
+    assert (last.signal, last.limit, last.value, last.held_seconds) == (SIGNAL, 43.0, 40.0, 120.0)
 
 
 def test_what_people_set_the_ladder_leaves_alone() -> None:

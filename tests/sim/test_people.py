@@ -178,6 +178,8 @@ def test_the_audit_says_who_did_what_and_who_was_not_let(tmp_path, monkeypatch, 
     ]  # fmt: skip
     assert all("a leak" in each["reason"] for each in (told[0], told[2]))
     assert "this role may not change the flag" in told[1]["reason"]
+    assert all(each["policy"]["name"] == "thermal_aware" for each in told)
+    assert [each.get("snapshot", {}).get("time_seconds") for each in told] == [None, 10.0, 20.0]  # the look before
     assert main(["audit", "verify", "run"]) == 0
 
 

@@ -19,10 +19,11 @@ class Limits:
 
     placements: int = 3  # on one poor rack
     poor_share: float = 0.25  # of racks, the worst of which are poor
-    refusals: int = 5  # of one rule by a small margin
+    refusals: int = 5  # of jobs by one rule by a small margin
     near_share: float = 0.5  # of a rule's refusals, that were by a small margin
     margin_ratio: float = 0.02  # of the limit, that a small margin is at most
     flag_seconds: float = 86_400.0
+    gap_seconds: float = 60.0  # within which a flag that is set again was never gone
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class PoorRack:
 
 @dataclass(frozen=True)
 class SensitiveRule:
-    """A rule that refused often by a small margin."""
+    """A rule that refused many jobs by a small margin."""
 
     rule: str
-    refusals: int
+    refusals: int  # jobs
     near: int
     median_margin: float  # of the limit, over the near ones
 
@@ -142,7 +143,7 @@ def _poor_racks(
         data, racks = record["data"], racks_of(record)
         if racks and "rank" in data and data.get("ranked") and "override" not in data:
             if data["rank"] > (1.0 - limits.poor_share) * data["ranked"]:
-                by_rank[racks[0][0]].append(str(record["subject"]))
+                by_rank[str(data.get("scored", racks[0][0]))].append(str(record["subject"]))
             continue
         for rack, _ in racks:
             if rack in heavy:
@@ -169,14 +170,17 @@ def _worst(burden: Mapping[str, float], share: float) -> frozenset[str]:
 
 
 def _sensitive(records: Sequence[Mapping[str, Any]], limits: Limits) -> Iterable[SensitiveRule]:
-    """Rules most of whose refusals were by a small margin."""
-    margins: dict[str, list[float]] = defaultdict(list)
+    """Rules most of whose refusals were by a small margin. A job that asks again and again is refused once, by its
+    greatest margin."""
+    margins: dict[str, dict[str, float]] = defaultdict(dict)
     for record in records:
         for each in record["data"].get("thresholds", []):
             if not each["passed"] and record["type"] == DECISION:
-                margins[each["rule"]].append(_margin(each["value"], each["limit"]))
+                of_rule, job = margins[each["rule"]], str(record["subject"])
+                of_rule[job] = max(of_rule.get(job, 0.0), _margin(each["value"], each["limit"]))
     found = []
-    for rule, all_margins in margins.items():
+    for rule, of_rule in margins.items():
+        all_margins = of_rule.values()
         near = sorted(margin for margin in all_margins if margin <= limits.margin_ratio)
         if len(near) >= limits.refusals and len(near) >= limits.near_share * len(all_margins):
             found.append(SensitiveRule(rule, len(all_margins), len(near), near[len(near) // 2]))
@@ -191,7 +195,10 @@ def _margin(value: Any, limit: Any) -> float:
 
 
 def _long_flags(flags: Sequence[Mapping[str, Any]], end: str, limits: Limits) -> Iterable[LongFlag]:
-    """Flags between the change that set them and the one that cleared them, or the end."""
+    """Flags between the change that set them and the one that cleared them, or the end.
+
+    An end after which the flag is set again at once, as by a ladder whose rung outlasts it, ended nothing.
+    """
     since: dict[tuple[str, str], Mapping[str, Any]] = {}
     found: list[LongFlag] = []
 
@@ -202,15 +209,19 @@ def _long_flags(flags: Sequence[Mapping[str, Any]], end: str, limits: Limits) ->
             owner = str(begun["data"].get("owner", ""))
             found.append(LongFlag(*key, str(begun["time"]), seconds, cleared, owner))
 
+    ended: dict[tuple[str, str], str] = {}  # that may yet be set again
     for record in flags:
         data = record["data"]
-        key = (str(data["flag"]), str(data.get("scope", "")))
+        key, time = (str(data["flag"]), str(data.get("scope", ""))), str(record["time"])
         if data["set"]:
+            over = ended.pop(key, None)
+            if over is not None and (_moment(time) - _moment(over)).total_seconds() > limits.gap_seconds:
+                close(key, over, True)
             since.setdefault(key, record)
         elif key in since:
-            close(key, str(record["time"]), True)
+            ended.setdefault(key, time)
     for key in list(since):
-        close(key, end, False)
+        close(key, ended.get(key, end), key in ended)
     return sorted(found, key=lambda each: (-each.seconds, each.flag, each.scope))
 
 

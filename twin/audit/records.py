@@ -11,7 +11,7 @@ from typing import Any
 
 from twin.audit.canonical import digest, number, spelt
 from twin.audit.values import encode
-from twin.policy.decisions import Decision
+from twin.policy.decisions import Decision, Threshold
 from twin.policy.protocol import JobRequest
 
 DECISION = "datahall.decision"
@@ -44,19 +44,6 @@ class PolicyStamp:
 
 
 @dataclass(frozen=True)
-class Threshold:
-    """A rule and what it was held against: allowed when ``value`` is on the side of ``limit`` that ``bound`` says."""
-
-    rule: str
-    value: float
-    limit: float
-    bound: str = "at most"  # or "at least"
-    unit: str = ""
-    passed: bool = True
-    where: str = ""  # rack, row, loop or breaker
-
-
-@dataclass(frozen=True)
 class Override:
     """An operator's decision in place of a policy's: who, why, and where to instead ("" and () for nowhere)."""
 
@@ -71,8 +58,9 @@ class Context:
 
     approver: Person | None = None
     override: Override | None = None
-    score: float | None = None  # of the first rack chosen
+    score: float | None = None  # of the worst rack chosen
     confidence: float | None = None  # 0–1
+    scored: str | None = None  # that rack
     rank: int | None = None  # of that rack by score, 1 the best
     ranked: int | None = None  # racks that had a score
     runner_up: tuple[str, float] | None = None  # rack and score
@@ -81,7 +69,7 @@ class Context:
 
 
 _NOTHING = Context()
-_TAKEN = ("score", "confidence", "rank", "ranked", "runner_up", "trigger", "thresholds")
+_TAKEN = ("score", "confidence", "scored", "rank", "ranked", "runner_up", "trigger", "thresholds")
 
 
 def context_of(decision: Decision) -> Context:
@@ -122,7 +110,7 @@ def decision_data(
         "request": encode(request),
         "decision": decision_form(decision),
         "policy": policy,
-        "snapshot": {"digest": snapshot, "time_seconds": number(snapshot_seconds)},
+        "snapshot": snapshot_form(snapshot, snapshot_seconds),
         "state": {"before": before, "after": after},
     }
     if context is not _NOTHING:
@@ -133,6 +121,11 @@ def decision_data(
 def policy_form(stamp: PolicyStamp, parameters: str) -> dict[str, Any]:
     """A policy in a record; ``parameters`` is the digest under which the store has them."""
     return {"name": stamp.name, "version": stamp.version, "digest": stamp.digest, "parameters": parameters}
+
+
+def snapshot_form(digest: str, time_seconds: float) -> dict[str, Any]:
+    """A snapshot in a record; ``digest`` is the one under which the store has it."""
+    return {"digest": digest, "time_seconds": number(time_seconds)}
 
 
 def override_data(request: JobRequest, override: Override) -> dict[str, Any]:
@@ -154,8 +147,13 @@ def flag_data(
     thresholds: tuple[Threshold, ...] = (),
     action: str = "",
     expires_seconds: float | None = None,
+    policy: Mapping[str, Any] | None = None,
+    snapshot: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The data of a flag change: it counts as set while its value is not ``at_rest``."""
+    """The data of a flag change: it counts as set while its value is not ``at_rest``.
+
+    ``policy`` (:func:`policy_form`) and ``snapshot`` (:func:`snapshot_form`) are what it was changed by and on.
+    """
     data: dict[str, Any] = {
         "flag": flag,
         "value": value if not isinstance(value, float) else number(value),
@@ -168,6 +166,7 @@ def flag_data(
     }
     if expires_seconds is not None:
         data["expires_seconds"] = number(expires_seconds)
+    _add_source(data, policy, snapshot)
     _add_context(data, Context(approver=by, trigger=trigger, thresholds=thresholds))
     return data
 
@@ -180,19 +179,28 @@ def action_data(
     trigger: str = "",
     thresholds: tuple[Threshold, ...] = (),
     policy: Mapping[str, Any] | None = None,
+    snapshot: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The data of an action of the ladder, such as a drain: what set it off, the exact limits, and what was done."""
     data: dict[str, Any] = {"action": action, "reason": reason}
-    if policy is not None:
-        data["policy"] = policy
+    _add_source(data, policy, snapshot)
     _add_context(data, Context(approver=by, trigger=trigger, thresholds=thresholds))
     return data
+
+
+def _add_source(data: dict[str, Any], policy: Mapping[str, Any] | None, snapshot: Mapping[str, Any] | None) -> None:
+    if policy is not None:
+        data["policy"] = policy
+    if snapshot is not None:
+        data["snapshot"] = snapshot
 
 
 def _add_context(data: dict[str, Any], context: Context) -> None:
     for name in ("score", "confidence"):
         if (real := getattr(context, name)) is not None:
             data[name] = number(real)
+    if context.scored is not None:
+        data["scored"] = context.scored
     if context.rank is not None:
         data["rank"] = int(context.rank)
     if context.ranked is not None:
@@ -212,7 +220,7 @@ def _add_context(data: dict[str, Any], context: Context) -> None:
 def _threshold_form(each: Threshold) -> dict[str, Any]:
     return {
         "rule": each.rule,
-        "value": number(each.value),
+        "value": None if each.value is None else number(each.value),
         "limit": number(each.limit),
         "bound": each.bound,
         "unit": each.unit,

@@ -100,7 +100,7 @@ def _overridden(head: str, record: Mapping[str, Any]) -> str:
 
 
 def _scored(data: Mapping[str, Any]) -> str:
-    text = f"Its rack scored {_real(data['score'])}"
+    text = f"{data.get('scored', 'Its rack')} scored {_real(data['score'])}"
     if "rank" in data:
         text += f", rank {data['rank']}" + (f" of {data['ranked']}" if "ranked" in data else "")
     if "confidence" in data:
@@ -114,7 +114,8 @@ def _limit(each: Mapping[str, Any]) -> str:
     where = f" at {each['where']}" if each.get("where") else ""
     unit = f" {each['unit']}" if each.get("unit") else ""
     word = "held" if each["passed"] else "did not hold"
-    held = f"{_real(each['value'])}{unit}, {each['bound']} {_real(each['limit'])}{unit}"
+    value = "not known" if each["value"] is None else f"{_real(each['value'])}{unit}"
+    held = f"{value}, {each['bound']} {_real(each['limit'])}{unit}"
     return f"Rule {each['rule']}{where} {word}: {held}."
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.table import Table
 from twin.audit.checkpoints import Checkpoint, read_checkpoints
 from twin.audit.errors import AuditError
 from twin.audit.lessons import Lessons, Limits, lessons
-from twin.audit.log import CHECKPOINTS, LOG, SNAPSHOTS, read_records, record_hash
+from twin.audit.log import CHECKPOINTS, LOG, SIMULATED, SNAPSHOTS, read_records, record_hash
 from twin.audit.records import PolicyStamp
 from twin.audit.replay import replay
 from twin.audit.show import clock, subjects, why
@@ -23,6 +24,7 @@ from twin.cli.exits import Exit, refuse
 from twin.hall.errors import did_you_mean
 from twin.policy.baselines import POLICIES
 from twin.policy.protocol import Policy
+from twin.results.rundir import METRICS
 
 DESCRIPTION = """
 Every placement, wait, refusal, override and flag change of a run is a line in its log, audit.jsonl. Each line holds
@@ -284,13 +286,23 @@ def _report(asked: argparse.Namespace) -> Exit:
         margin_ratio=asked.margin,
         flag_seconds=asked.flag_hours * 3600.0,
     )
-    found = lessons(read_records(log), burden=_burden(asked.burden), limits=limits)
+    found = lessons(read_records(log), burden=_burden(asked.burden), limits=limits, until=_end_of(log))
     any_found = found.poor_racks or found.sensitive_rules or found.long_flags
     if asked.json:
         _print(asdict(found))
     else:
         _print_lessons(found)
     return Exit.FINDING if any_found else Exit.FINE
+
+
+def _end_of(log: Path) -> str | None:
+    """When the run that left a log ended, as its measures beside the log say; None for a log by itself."""
+    try:
+        measures = json.loads(log.with_name(METRICS).read_bytes())
+        seconds = float(measures["simulated_seconds"]) + float(measures.get("warmup_seconds") or 0.0)
+        return (SIMULATED + timedelta(seconds=seconds)).isoformat()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return None
 
 
 def _burden(path: Path | None) -> Mapping[str, float]:
@@ -317,10 +329,11 @@ def _print_lessons(found: Lessons) -> None:
     racks = _table("Poor racks, chosen repeatedly", ("rack", "placements", "jobs", "because"))
     for rack in found.poor_racks:
         racks.add_row(rack.rack, str(rack.placements), _some(rack.jobs), rack.because)
-    rules = _table("Over-sensitive thresholds", ("rule", "refusals", "by a small margin", "median margin"))
+    rules = _table("Over-sensitive thresholds", ("rule", "jobs refused", "by a small margin", "median margin"))
     for rule in found.sensitive_rules:
         rules.add_row(rule.rule, str(rule.refusals), str(rule.near), f"{rule.median_margin:.2%}")
     flags = _table("Long-lived flags", ("flag", "scope", "since", "set for", "cleared", "owner"))
+    flags.columns[2].overflow = "fold"
     for flag in found.long_flags:
         ended = "yes" if flag.cleared else "no"
         flags.add_row(flag.flag, flag.scope, flag.since, clock(flag.seconds), ended, flag.owner)

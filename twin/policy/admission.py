@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.policy.decisions import Threshold
 from twin.policy.documents import DocumentFaults, Reader
 from twin.policy.expressions import Compiler, ExpressionRefused, ExpressionRule, no_compiler
 from twin.policy.factors import FACTORS
@@ -46,6 +47,17 @@ class Rule:
     def told(self, values: Mapping[str, Floats], ages: Mapping[str, Floats], rack: int) -> str:
         """Why a rack was not allowed."""
         return self.sentence(float(values[self.factor][rack]), float(ages[self.factor][rack]))
+
+    def held(
+        self, values: Mapping[str, Floats], ages: Mapping[str, Floats], rack: int, where: str
+    ) -> tuple[Threshold, ...]:
+        """What a rack that was not allowed was held against."""
+        value, age = float(values[self.factor][rack]), float(ages[self.factor][rack])
+        known, bound = bool(np.isfinite(value)), "at most" if self.at_most else "at least"
+        if known and not age <= self.greatest_age_seconds:
+            return (Threshold(f"{self.name}, age", age, self.greatest_age_seconds, "at most", "s", False, where),)
+        unit = FACTORS[self.factor].unit
+        return (Threshold(self.name, value if known else None, self.limit, bound, unit, False, where),)
 
     def sentence(self, value: float, age: float) -> str:
         """Why a rack with this value [the factor's unit] and age [s] was not allowed: rule, value, limit."""

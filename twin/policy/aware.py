@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from twin.policy import exclusion, profile
 from twin.policy.admission import Rules, admit, read_rules
 from twin.policy.baselines import larger_than_hall
-from twin.policy.decisions import Decision, Placement, Reason, Wait
+from twin.policy.decisions import Decision, Placement, Reason, Threshold, Wait
 from twin.policy.documents import DocumentFaults, Reader, digest, nearest
 from twin.policy.exclusion import Exclusion, Out, read_exclusions
 from twin.policy.expressions import Compiler, no_compiler
 from twin.policy.facility import LOOP, RACK, Facility
-from twin.policy.factors import Sensed, sense, with_headroom
+from twin.policy.factors import FACTORS, Sensed, sense, with_headroom
 from twin.policy.forecast import Forecast, forecast
 from twin.policy.headroom import Ground, Headroom, Permitted, Readings, ground, headroom, read_permitted
 from twin.policy.names import by_name
@@ -121,16 +121,7 @@ class ThermalAware:
         for rack, trays in chosen:
             promised[rack] += trays * view.steady_watts[rack]
         promised.setflags(write=False)  # a state is a value
-        racks = [rack for rack, _ in chosen]
-        decision = Placement(
-            request.id,
-            tuple((snapshot.rack_names[rack], trays) for rack, trays in chosen),
-            Reason.PLACED_AWARE,
-            view.told(chosen),
-            float(view.scores.score[racks].min()),
-            float(view.scores.confidence[racks].min()),
-        )
-        return decision, replace(looked, promised_watts=promised)
+        return view.placement(chosen), replace(looked, promised_watts=promised)
 
     def look(self, snapshot: FacilitySnapshot, facility: Facility, state: State | None) -> State:
         """The state at this look: a new one has promised nothing, and brings racks back or takes them out."""
@@ -207,6 +198,7 @@ class _View:
     scores: Scores
     allowed: Bools
     first_rule: Ints
+    excluded: Out
     out: Bools
     free: Ints  # trays of healthy production racks
     roomy: Bools  # racks with enough of them
@@ -240,6 +232,7 @@ class _View:
             judged.scores,
             judged.allowed,
             judged.first_rule,
+            state.out,
             np.asarray(state.out.out.any(axis=0)),
             free,
             np.asarray(free >= (request.trays if request.one_rack else 1)),
@@ -318,17 +311,33 @@ class _View:
 
     # ------------------------------------------------------------------ sentences
 
-    def told(self, chosen: list[tuple[int, int]]) -> str:
-        """What the placement rests on: score, confidence and headroom of its worst rack."""
-        worst = min(
-            (rack for rack, _ in chosen),
-            key=lambda rack: (float(self.scores.score[rack]), self.snapshot.rack_names[rack]),
-        )
-        name = self.snapshot.rack_names[worst]
-        left = float(self.room.sustained_watts[worst]) / KILO
-        return (
-            f"score {self.scores.score[worst]:.3f}, confidence {self.scores.confidence[worst]:.2f}, "
-            f"sustained headroom {left:.1f} kW on {name} ({self._limit(worst)})"
+    def placement(self, chosen: list[tuple[int, int]]) -> Placement:
+        """The decision, and what it rests on: score, confidence, headroom and rank of its worst rack."""
+        names, scores, confidences = self.snapshot.rack_names, self.scores.score, self.scores.confidence
+        racks = [rack for rack, _ in chosen]
+        worst, trays = min(chosen, key=lambda each: (float(scores[each[0]]), names[each[0]]))
+        left, asked = float(self.room.sustained_watts[worst]), trays * float(self.steady_watts[worst])
+        others = self.usable & self.fitting(self.request.trays if self.request.one_rack else 1)
+        others[racks] = False
+        next_best = self.ranked(others)[:1].tolist()
+        confidence, least = float(confidences[racks].min()), self.policy.least_confidence
+        production = self.snapshot.rack_production
+        return Placement(
+            self.request.id,
+            tuple((names[rack], trays) for rack, trays in chosen),
+            Reason.PLACED_AWARE,
+            f"score {scores[worst]:.3f}, confidence {confidences[worst]:.2f}, "
+            f"sustained headroom {left / KILO:.1f} kW on {names[worst]} ({self._limit(worst)})",
+            float(scores[worst]),
+            confidence,
+            names[worst],
+            1 + int(np.count_nonzero(production & (scores > scores[worst]))),
+            int(np.count_nonzero(production)),
+            (names[next_best[0]], float(scores[next_best[0]])) if next_best else None,
+            (
+                Threshold("confidence", confidence, least, "at least", "1", True, names[worst]),
+                Threshold("sustained headroom", left, asked, "at least", "W", True, names[worst]),
+            ),
         )
 
     def wait(self) -> Wait:
@@ -337,23 +346,42 @@ class _View:
         name, trays = self.snapshot.rack_names[rack], self.request.trays if self.request.one_rack else 1
         request = self.request.id
         if self.out[rack]:
-            return Wait(request, Reason.WAIT_EXCLUDED, f"{name} is out until it has recovered")
+            detail = f"{name} is out until it has recovered"
+            return Wait(request, Reason.WAIT_EXCLUDED, detail, self._keeping_out(rack))
         if not self.allowed[rack]:
             rule = self.policy.rules.of(self.request.kind, self.request.role)[int(self.first_rule[rack])]
-            return Wait(request, Reason.WAIT_FOR_RULE, f"{rule.told(self.values, self.ages, rack)} on {name}")
+            told, held = rule.told(self.values, self.ages, rack), rule.held(self.values, self.ages, rack, name)
+            return Wait(request, Reason.WAIT_FOR_RULE, f"{told} on {name}", held)
         if self.scores.confidence[rack] < self.policy.least_confidence:
             known, least = float(self.scores.confidence[rack]), self.policy.least_confidence
-            return Wait(request, Reason.WAIT_UNKNOWN, f"confidence {known:.2f} on {name}, at least {least:g} asked")
+            short = (Threshold("confidence", known, least, "at least", "1", False, name),)
+            detail = f"confidence {known:.2f} on {name}, at least {least:g} asked"
+            return Wait(request, Reason.WAIT_UNKNOWN, detail, short)
         at_once, long = float(self.room.immediate_watts[rack]), float(self.room.sustained_watts[rack])
         if np.isnan(long + at_once):
             return Wait(request, Reason.WAIT_UNKNOWN, f"headroom of {name} is not known")
         if long == -math.inf:
             return Wait(request, Reason.WAIT_FOR_HEADROOM, f"{name} has no feed that lives")
-        asked = trays * float(self.steady_watts[rack])
+        asked, peak = trays * float(self.steady_watts[rack]), trays * float(self.peak_watts[rack])
         sentence = f"{long / KILO:.1f} kW for long, {at_once / KILO:.1f} kW at once, {asked / KILO:.1f} kW asked"
-        transient = at_once >= trays * float(self.peak_watts[rack])
-        reason = Reason.WAIT_TRANSIENT_ONLY if transient and long < asked else Reason.WAIT_FOR_HEADROOM
-        return Wait(request, reason, f"{sentence} on {name} ({self._limit(rack)})")
+        reason = Reason.WAIT_TRANSIENT_ONLY if at_once >= peak and long < asked else Reason.WAIT_FOR_HEADROOM
+        missing = tuple(
+            Threshold(f"{which} headroom", left, need, "at least", "W", False, name)
+            for which, left, need in (("sustained", long, asked), ("immediate", at_once, peak))
+            if left < need
+        )
+        return Wait(request, reason, f"{sentence} on {name} ({self._limit(rack)})", missing)
+
+    def _keeping_out(self, rack: int) -> tuple[Threshold, ...]:
+        """Levels below which a rack that is out has to stay, or to come."""
+        found = []
+        for each, out in zip(self.policy.exclusions, self.excluded.out[:, rack].tolist(), strict=True):
+            if out:
+                value, unit, name = float(self.values[each.factor][rack]), FACTORS[each.factor].unit, each.name
+                known = value if math.isfinite(value) else None
+                passed, where = value <= each.back_below, self.snapshot.rack_names[rack]
+                found.append(Threshold(name, known, each.back_below, "at most", unit, passed, where))
+        return tuple(found)
 
     def _limit(self, rack: int) -> str:
         """The limit that leaves a rack least."""

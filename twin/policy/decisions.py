@@ -24,15 +24,36 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """A rule and what it was held against: allowed when ``value`` is on the side of ``limit`` that ``bound`` says."""
+
+    rule: str
+    value: float | None  # None for not known
+    limit: float
+    bound: str = "at most"  # or "at least"
+    unit: str = ""
+    passed: bool = True
+    where: str = ""  # rack, row, loop or breaker
+
+
+@dataclass(frozen=True)
 class Placement:
-    """Put a request on these racks: (rack name, trays) pairs."""
+    """Put a request on these racks: (rack name, trays) pairs.
+
+    Where the policy scores, what it says of them is said of the worst of them.
+    """
 
     request: str
     racks: tuple[tuple[str, int], ...]
     reason: Reason
     detail: str = ""
-    score: float | None = None  # of the worst of its racks, where the policy scores
-    confidence: float | None = None  # likewise
+    score: float | None = None
+    confidence: float | None = None
+    scored: str | None = None  # the worst of its racks
+    rank: int | None = None  # of that rack by score, 1 the best
+    ranked: int | None = None  # racks that had a score
+    runner_up: tuple[str, float] | None = None  # the best rack that was not taken, and its score
+    thresholds: tuple[Threshold, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,6 +63,7 @@ class Wait:
     request: str
     reason: Reason
     detail: str = ""
+    thresholds: tuple[Threshold, ...] = ()  # what was not allowed
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from twin.policy.decisions import Threshold
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -69,6 +71,18 @@ class ExpressionRule:
         for rack in np.flatnonzero(known).tolist():
             known[rack] = self.expression.holds({name: float(values[name][rack]) for name in names})
         return known
+
+    def held(
+        self, values: Mapping[str, Floats], ages: Mapping[str, Floats], rack: int, where: str
+    ) -> tuple[Threshold, ...]:
+        """What a rack that was not allowed was held against: an age, or nothing, as an expression has no limit."""
+        found = ((name, float(ages[name][rack])) for name in self.expression.factors)
+        limit = self.greatest_age_seconds
+        return tuple(
+            Threshold(f"{self.name}, age of {name}", age, limit, "at most", "s", False, where)
+            for name, age in found
+            if not age <= limit
+        )
 
     def told(self, values: Mapping[str, Floats], ages: Mapping[str, Floats], rack: int) -> str:
         """Why a rack was not allowed: the rule, and what its factors are there."""

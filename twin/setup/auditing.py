@@ -16,16 +16,21 @@ from twin.audit import (
     Person,
     PolicyStamp,
     SnapshotStore,
+    Threshold,
     action_data,
     audited,
     flag_data,
     override_data,
 )
 from twin.audit.log import CHECKPOINTS, LOG, SNAPSHOTS
-from twin.policy.causes import Author, Trigger
-from twin.policy.flags import ChangeRefused, Flags
-from twin.policy.playbook import Action
+from twin.audit.records import Context, context_of, policy_form, snapshot_form
+from twin.policy.causes import Author, Comparison, Role, Trigger
+from twin.policy.decisions import Decision
+from twin.policy.flags import ChangeKind, ChangeRefused, Flags
+from twin.policy.playbook import Action, Because
 from twin.policy.protocol import JobRequest, Policy
+from twin.policy.scope import Scope
+from twin.policy.snapshot import FacilitySnapshot
 from twin.setup.assembly import Parts
 from twin.sim.releases import Told
 from twin.sim.response import ByHand
@@ -37,6 +42,7 @@ DOCUMENT, SEED = "document", "seed"  # parameters of a stamp, from which the pol
 DEFAULT_VARIANT = "not set"
 LADDER = Person("response ladder", "policy")
 CONTROL = Person("rollout control", "policy")
+UNITS = {"celsius": "°C", "kelvin": "K", "watts": "W", "ratio": "1", "minute": "L/min"}  # by a signal's last word
 
 
 @contextmanager
@@ -54,13 +60,13 @@ def audited_run(parts: Parts, directory: Path) -> Iterator[tuple[Policy, Setting
             before_checkpoint=store.sync,
         ) as log,
     ):
-        settings = replace(parts.settings, pinned=_overridden(log))
+        settings, stamp = replace(parts.settings, pinned=_overridden(log)), stamp_of(parts)
         if settings.response is not None:
-            told = _recorder(log, settings.response.flags)
+            told = _recorder(log, store, stamp, settings.response.flags)
             settings = replace(settings, response=replace(settings.response, told=told))
         if settings.rollout is not None:
             settings = replace(settings, rollout=replace(settings.rollout, told=_rollout_recorder(log)))
-        yield audited(parts.policy, log, store, stamp_of(parts)), settings
+        yield audited(parts.policy, log, store, stamp, _approved(stamp)), settings
 
 
 def stamp_of(parts: Parts) -> PolicyStamp:
@@ -71,20 +77,40 @@ def stamp_of(parts: Parts) -> PolicyStamp:
     return PolicyStamp(name, twin.__version__, parameters)
 
 
-def _recorder(log: AuditLog, flags: Flags) -> Callable[[Response], None]:
-    def tell(what: Response) -> None:
+def _approved(stamp: PolicyStamp) -> Callable[[FacilitySnapshot, JobRequest, Decision], Context]:
+    """What stands around a decision: nobody but the policy is asked."""
+    approver = Person(stamp.name, str(Role.POLICY))
+    return lambda snapshot, request, decision: replace(context_of(decision), approver=approver)
+
+
+def _recorder(
+    log: AuditLog, store: SnapshotStore, stamp: PolicyStamp, flags: Flags
+) -> Callable[[Response, FacilitySnapshot | None], None]:
+    form = policy_form(stamp, store.put_value(dict(stamp.parameters)))
+
+    def tell(what: Response, seen: FacilitySnapshot | None) -> None:
+        source: dict[str, Any] = {"policy": form}
+        if seen is not None:
+            with store.entry():
+                source["snapshot"] = snapshot_form(store.put(seen), seen.time_seconds)
         if isinstance(what, ChangeRefused):
             reason = f"{what.reason}: {what.detail}" if what.detail else str(what.reason)
-            data = action_data(f"{what.flag} not changed", reason=reason, by=_person(what.by))
+            data = action_data(f"{what.flag} not changed", reason=reason, by=_person(what.by), **source)
             log.append(ACTION, str(what.scope), what.time_seconds, data)
             return
         if isinstance(what, ByHand):
-            data = action_data(str(what.action.do), reason=str(what.action.reason), by=_person(what.by))
+            data = action_data(str(what.action.do), reason=str(what.action.reason), by=_person(what.by), **source)
             log.append(ACTION, str(what.action.scope), what.action.time_seconds, data)
             return
         if isinstance(what, Action):
-            trigger = "" if what.reason.trigger is None else str(what.reason.trigger)
-            data = action_data(str(what.do), reason=str(what.reason), by=LADDER, trigger=trigger)
+            data = action_data(
+                str(what.do),
+                reason=str(what.reason),
+                by=LADDER,
+                trigger=_told(what.reason.trigger),
+                thresholds=_thresholds(what.reason.trigger, what.scope, back=what.reason.because is Because.RELEASED),
+                **source,
+            )
             log.append(ACTION, str(what.scope), what.time_seconds, data)
             return
         flag = flags.flags[what.flag]
@@ -98,8 +124,10 @@ def _recorder(log: AuditLog, flags: Flags) -> Callable[[Response], None]:
             owner=flag.owner,
             by=_person(what.by),
             trigger=_told(what.trigger),
+            thresholds=_thresholds(what.trigger, what.scope, back=what.kind is ChangeKind.CLEARED),
             action=str(what.kind),
             expires_seconds=what.expires_seconds,
+            **source,
         )
         log.append(FLAG, what.flag, what.time_seconds, data)
 
@@ -129,6 +157,15 @@ def _rollout_recorder(log: AuditLog) -> Callable[[Told], None]:
 
 def _person(author: Author) -> Person:
     return Person(author.identity, str(author.role))
+
+
+def _thresholds(trigger: Trigger | None, scope: Scope, *, back: bool) -> tuple[Threshold, ...]:
+    """The limit of a trigger: passed where its signal is ``back``, not passed where it was out of bounds."""
+    if trigger is None:
+        return ()
+    bound = "at most" if (trigger.comparison is Comparison.ABOVE) != back else "at least"
+    unit = UNITS.get(trigger.signal.rpartition("_")[2], "")
+    return (Threshold(trigger.rule, trigger.value, trigger.limit, bound, unit, back, str(scope)),)
 
 
 def _told(trigger: Trigger | None) -> str:

@@ -24,6 +24,7 @@ from twin.policy.ladder_rules import LadderRules
 from twin.policy.playbook import Action, Because, Cause, Do, experiments_of
 from twin.policy.scope import Level, Scope
 from twin.policy.sensed import readings_of
+from twin.policy.snapshot import FacilitySnapshot
 from twin.results.catalogue import EVENT_NONE
 from twin.results.kinds import EventKind
 from twin.sim.protection import Protection
@@ -58,7 +59,8 @@ class ResponseSettings:
     drain_seconds: float = 10.0  # between two replicas that leave
     defer_seconds: float = 600.0  # that waiting batch work is put off when the queue is shed
     acknowledge_seconds: float = 900.0  # until a person has looked at what only a person may release
-    told: Callable[[Told], None] | None = None  # hears of every action and change, as an audit does
+    #: hears of every action and change, as an audit does, and of what was seen at the last look before it
+    told: Callable[[Told, FacilitySnapshot | None], None] | None = None
 
 
 class Response:
@@ -71,6 +73,7 @@ class Response:
         self.flag_state = FlagState()
         self.business = BusinessState()
         self.ladder: LadderState | None = None
+        self.seen: FacilitySnapshot | None = None  # at the last look
         self.off: dict[int, int] = {}  # racks that are switched off → event that did it
         self.wanted = {name for ladder in settings.rules.ladders for name in ladder.table.signals}
         self.experiments = experiments_of(settings.flags)
@@ -91,7 +94,8 @@ class Response:
     def look(self) -> list[tuple[Action | Change, int]]:
         """Step ladder, flags and business rules on a new snapshot; returns what has to be carried out, logged."""
         world, rules, flags = self.world, self.settings.rules, self.settings.flags
-        readings, now = readings_of(world.snapshot(), wanted=self.wanted), world.env.now
+        self.seen, now = world.snapshot(), world.env.now
+        readings = readings_of(self.seen, wanted=self.wanted)
         if self.ladder is None:
             self.ladder = start(rules, readings.members, now)
         self._acknowledge(now)
@@ -100,7 +104,7 @@ class Response:
         more: Sequence[Action] = ()
         if not all(held.rests for held in self.ladder.ladders.values()) or self.flag_state.settings:
             wanted = wishes(rules, self.ladder, self.experiments)
-            self.flag_state, changes = settle_flags(flags, self.flag_state, wanted, POLICY, now)
+            self.flag_state, changes = settle_flags(flags, self.flag_state, wanted, POLICY, now, actions)
         if self.flag_state.settings or self.business.active_since or self.business.holding:
             self.business, more = step_business(rules, self.business, flags, self.flag_state, now)
         told: list[tuple[Action | Change, int]] = []
@@ -119,7 +123,7 @@ class Response:
                     self._log(EventKind.ALERT, change.scope, words)
         if self.settings.told is not None:
             for each, _ in told:
-                self.settings.told(each)
+                self.settings.told(each, self.seen)
         return told
 
     def _acknowledge(self, now: float) -> None:
@@ -161,7 +165,7 @@ class Response:
         event = self._log(EventKind.RESPONSE, scope, f"{do}: {reason}", cause)
         self.asked[event] = by
         if self.settings.told is not None:
-            self.settings.told(ByHand(action, by))
+            self.settings.told(ByHand(action, by), self.seen)
         self.world.env.process(self._later([(action, event)]))
 
     def _take(self, outcomes: Sequence[Change | ChangeRefused], cause: int) -> None:
@@ -174,7 +178,7 @@ class Response:
                 words = f"{each.flag} not changed: {each.reason}" + (f" ({each.detail})" if each.detail else "")
                 self._log(EventKind.FLAG_REFUSED, each.scope, words, cause)
             if self.settings.told is not None:
-                self.settings.told(each)
+                self.settings.told(each, self.seen)
         if told:
             self.world.env.process(self._later(told))
 
