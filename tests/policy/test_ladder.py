@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from twin.policy.enact import settle_flags
 from twin.policy.evaluation import evaluate
 from twin.policy.flag_files import flags_from_mapping
 from twin.policy.flags import Change, ChangeKind, FlagState, clear_flag, set_flag
-from twin.policy.ladder import LadderState, acknowledge, start, step, wishes
+from twin.policy.ladder import Held, LadderState, acknowledge, start, step, wishes
 from twin.policy.ladder_rules import LadderRules, rules_from_mapping
 from twin.policy.playbook import HARD_LIMIT, Action, Because, Do, experiments_of
 from twin.policy.scope import Level, Scope, scope_of
@@ -65,10 +66,12 @@ def reading(
     stamps: Sequence[float],
     quality: Sequence[int] | None = None,
     names: Sequence[str] | None = None,
+    absent: Sequence[bool] | None = None,
 ) -> Sensed:
     names = tuple(f"loop {n + 1:02d}" for n in range(len(values))) if names is None else tuple(names)
     codes = np.zeros(len(values), dtype=np.int8) if quality is None else np.array(quality, dtype=np.int8)
-    return Sensed({Level.LOOP: names}, {SIGNAL: Signal(np.array(values), np.array(stamps, dtype=float), codes)})
+    none = None if absent is None else np.array(absent)
+    return Sensed({Level.LOOP: names}, {SIGNAL: Signal(np.array(values), np.array(stamps, dtype=float), codes, none)})
 
 
 def tell(
@@ -472,14 +475,20 @@ QUICK = [
 ]
 
 
-def run(order: Sequence[int], story: Any) -> tuple[list[tuple[Action, ...]], dict[str, list[Any]]]:
+def run(
+    order: Sequence[int], story: Any, absent: Sequence[bool] | None = None
+) -> tuple[list[tuple[Action, ...]], dict[str, list[Any]]]:
     rules = rules_of(QUICK, hard_limit=HARD)
     names = tuple(NAMES[n] for n in order)
     state, time, log = start(rules, {Level.LOOP: names}, 0.0), 0.0, []
     for values, codes, gap in story:
         time += gap
-        now = reading([values[n] for n in order], [time] * 4, [codes[n] for n in order], names)
+        now = reading([values[n] for n in order], [time] * 4, [codes[n] for n in order], names, absent)
         state, actions = step(rules, state, now, time)
+        known = state.ladders["coolant"]
+        anew = Held(**{field.name: getattr(known, field.name) for field in fields(known)})
+        for found in ("seen", "gaps", "newest", "rests"):  # what is handed on from step to step
+            assert getattr(known, found) == getattr(anew, found)
         log.append(actions)
     ladder = state.ladders["coolant"]
     found = {
@@ -489,13 +498,18 @@ def run(order: Sequence[int], story: Any) -> tuple[list[tuple[Action, ...]], dic
     return log, found
 
 
-@given(STORY)
-@settings(max_examples=150, deadline=None)
-def test_a_glance_at_a_resting_ladder_says_what_a_whole_step_says(story: Any) -> None:
-    glanced = run(range(4), story)
+def test_all_that_is_found_of_a_ladder_is_looked_at() -> None:
+    found = [name for name, each in vars(Held).items() if isinstance(each, cached_property)]
+    assert found == ["seen", "gaps", "newest", "rests"]
+
+
+@given(STORY, st.none() | st.lists(st.booleans(), min_size=4, max_size=4))
+@settings(max_examples=200, deadline=None)
+def test_a_glance_at_a_resting_ladder_says_what_a_whole_step_says(story: Any, absent: list[bool] | None) -> None:
+    glanced = run(range(4), story, absent)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("twin.policy.ladder._quiet", lambda *_: None)
-        assert repr(run(range(4), story)) == repr(glanced)
+        assert repr(run(range(4), story, absent)) == repr(glanced)
 
 
 @given(STORY, st.permutations(range(4)))

@@ -97,6 +97,42 @@ def test_a_rack_without_a_loop_has_no_flow_that_could_be_too_old():
     assert liquid.ages["cooling_stability"][0] == np.inf
 
 
+def test_coolant_of_a_rack_that_has_none_is_missed_by_nobody():
+    """Its meters of flow, valve and temperatures are not there: neither an alert, nor a rung where 0 is too little."""
+    air = hall(0.0).rack_loop < 0
+    names = ("rack_flow_litres_per_minute", "rack_valve_ratio", "rack_return_temperature_celsius")
+    rungs = [{
+        "rung": "alert", "when": {"signal": name, "below": 0.5, "for_seconds": 20},
+        "release": {"level": 0.6, "for_seconds": 20}, "do": ["alert"],
+    } for name in names]  # fmt: skip
+    ladders = {f"of {name}": {"scope": "rack", "rungs": [rung]} for name, rung in zip(names, rungs, strict=True)}
+    readings = {"stale_seconds": 60, "greatest_gap_seconds": 30, "unseen_seconds": 120}
+    mapping = {"name": "flow", "version": 1, "owner": "tests", "readings": readings, "ladders": ladders}
+    rules = rules_from_mapping(mapping)
+    for value in (0.0, np.nan):
+        state = start(rules, readings_of(hall(0.0)).members, 0.0)
+        for time in np.arange(10.0, 201.0, 10.0):
+            fields = {name: np.where(air, value, 1.0) for name in names}
+            state, actions = step(rules, state, readings_of(hall(float(time), **fields)), float(time))
+            assert actions == ()
+
+
+def test_a_mean_is_bounded_by_its_racks_also_where_some_rows_have_none():
+    """One bound for all rows, as long as every rack that counts was read at once; a row without such racks has none."""
+    base = hall(0.0)
+    supply = np.where(base.rack_loop < 0, 60.0, np.linspace(40.0, 41.0, len(base.rack_loop)))
+    mean = readings_of(hall(0.0, rack_supply_temperature_celsius=supply)).of(
+        "row_mean_supply_temperature_celsius", "row"
+    )
+    assert mean.absent.tolist() == [True, False]
+    lowest, highest, first, last = mean.extent
+    assert 40.0 < lowest < mean.values[1] < highest < 41.1 and first == last
+    assert mean.measured_seconds.tolist() == [-np.inf, first]
+    ages = {**base.ages, "rack_supply_temperature_celsius": np.arange(len(supply), dtype=float)}
+    late = readings_of(hall(0.0, ages=ages)).of("row_mean_supply_temperature_celsius", "row")
+    assert late.extent is None and late.measured_seconds[1] == -len(supply) + 1.0
+
+
 def test_without_limits_of_classes_devices_are_unseen():
     base = hall(0.0)
     assert base.facility is not None

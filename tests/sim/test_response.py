@@ -8,9 +8,11 @@ import pytest
 from tests.policy.documents import shipped
 from twin.hall.reader import load_hall
 from twin.policy.aware import thermal_aware
+from twin.policy.causes import Author, Role
 from twin.policy.degradation import Degradation
 from twin.policy.flag_files import flags_from_mapping
 from twin.policy.ladder_rules import rules_from_mapping
+from twin.policy.playbook import Do
 from twin.policy.scope import Level, Scope
 from twin.results.balance import assert_balanced
 from twin.results.kinds import EventKind
@@ -141,11 +143,33 @@ def test_what_cannot_be_saved_stays_where_it_is(bench):
 def test_low_priority_work_waits_for_the_backup_cluster_to_give_it_back(bench):
     built, response = responding(bench)
     low, high = built.submit(job("low", checkpoint=20.0, preemptible=True), job("high", checkpoint=20.0))
-    built.at(110.0, lambda: response._shift(everywhere(response), -1))
-    built.at(500.0, lambda: response._give_back(everywhere(response), -1))
+    hall = response._log(EventKind.RESPONSE, Scope(Level.HALL, "hall"), "for a test")
+    built.at(110.0, lambda: response._shift(everywhere(response), hall))
+    built.at(500.0, lambda: response._give_back(everywhere(response), hall))
     built.run(1_500.0)
     assert high.starts == 1 and low.starts == 2
     assert low.started == 510.0 and low.status == "completed"
+
+
+def test_a_place_that_recovers_gives_back_no_work_that_another_still_sends_away(bench):
+    """Two racks and the hall send work away; one rack recovers, then the hall, and a person sees to the other."""
+    built, response = responding(bench)
+    first, second = built.submit(*(job(name, trays=18, checkpoint=20.0, preemptible=True) for name in ("one", "two")))
+    scopes = {name: Scope(Level.RACK, name) for name in ("A-01", "A-02")} | {"hall": Scope(Level.HALL, "hall")}
+    events = {name: response._log(EventKind.RESPONSE, scope, "for a test") for name, scope in scopes.items()}
+
+    def at(time, act, name):
+        built.at(time, lambda: act(response.racks_in(scopes[name]), events[name]))
+
+    for name in scopes:
+        at(110.0, response._shift, name)
+    at(300.0, response._give_back, "A-01")
+    at(500.0, response._give_back, "hall")
+    by = Author(Role.ON_CALL, "ana")
+    built.at(700.0, lambda: response.by_hand(Do.RETURN_LOW_PRIORITY, scopes["A-02"], by, "cool again", events["A-02"]))
+    built.run(1_500.0)
+    assert (first.started, second.started) == (510.0, 710.0)
+    assert not response.away and not response.shifted
 
 
 def test_racks_that_are_switched_off_draw_nothing_and_come_back_when_allowed(bench):

@@ -65,6 +65,17 @@ class Held:
         """Whether no rung is held anywhere and nothing is past a limit."""
         return not self.rungs.any() and bool(np.isnan(self.past).all())
 
+    def read_anew(self, latest: Floats, newest: list[float]) -> "Held":
+        """The same after good readings of all that is there; ``newest`` is what the property will say of ``latest``.
+
+        The other findings are handed on with the fields that they are of: a rule book at rest is asked for them at
+        every look, and finding them again would cost as much as the look itself.
+        """
+        broken = np.zeros(latest.shape, dtype=bool) if self.gaps else self.broken
+        after = object.__new__(Held)
+        after.__dict__.update(vars(self), latest=latest, broken=broken, newest=newest, gaps=False)
+        return after
+
 
 @dataclass(frozen=True)
 class LadderState:
@@ -205,11 +216,12 @@ def _quiet(
     if not (before.rests and before.seen):
         return None
     oldest = time_seconds - min(rules.stale_seconds, rules.unseen_seconds)
-    newest = []
+    stamps, newest = [], []
     for s, (each, (above, below)) in enumerate(zip(found, ladder.table.bounds, strict=True)):
         extent = each.extent
         if extent is None:
             if each.absent is not None and each.absent.all():
+                stamps.append(before.latest[s])
                 newest.append(before.newest[s])
                 continue
             return None
@@ -218,12 +230,10 @@ def _quiet(
             return None
         if not (last <= time_seconds and first >= oldest and first > before.newest[s]):
             return None
+        own = each.measured_seconds
         newest.append(last)
-    latest = _rows([each.measured_seconds for each in found])
-    broken = np.zeros(latest.shape, dtype=bool) if before.gaps else before.broken
-    after = object.__new__(Held)
-    after.__dict__.update(before.__dict__, latest=latest, broken=broken, newest=newest, gaps=False)
-    return after
+        stamps.append(own if each.absent is None else np.where(each.absent, before.latest[s], own))
+    return before.read_anew(_rows(stamps), newest)
 
 
 def _stepped(
@@ -242,7 +252,7 @@ def _stepped(
     seen = replace(
         before,
         latest=latest,
-        broken=~new & (before.broken | ~readable),
+        broken=there & ~new & (before.broken | ~readable),
         unseen=there & (time_seconds - np.maximum(latest, start_seconds) > rules.unseen_seconds),
     )
     signed, fresh = table.sign * values[table.which], new[table.which]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,13 @@ _OF_RACKS = (
     "rack_inlet_air_temperature_celsius",
     "rack_valve_ratio",
 )
+#: of coolant: racks without a loop have none of it, whatever stands in their place
+_OF_COOLANT = (
+    "rack_supply_temperature_celsius",
+    "rack_return_temperature_celsius",
+    "rack_flow_litres_per_minute",
+    "rack_valve_ratio",
+)
 _OF_LOOPS = (
     "loop_supply_temperature_celsius",
     "loop_return_temperature_celsius",
@@ -34,8 +41,9 @@ _OF_LOOPS = (
     "loop_valve_ratio",
 )
 
-#: signals by the level whose places have them. Supply temperatures of racks, rows and the hall are those of coolant, in
-#: racks on loops; air is supplied to the others. A device's limit is its own: at 0 K over slowdown it slows down
+#: signals by the level whose places have them. Temperatures, flows and valves of racks are those of coolant, in racks
+#: on loops, and so are means over rows and the hall; air is supplied to the others. A device's limit is its own: at 0 K
+#: over slowdown it slows down
 SIGNALS: dict[Level, tuple[str, ...]] = {
     Level.RACK: (
         *_OF_RACKS,
@@ -82,9 +90,9 @@ class Means:
 
     @cached_property
     def extent(self) -> Extent | None:
-        """That of the source, a little wider for rounding, where all was read at once and no group is empty."""
+        """That of the source, a little wider for rounding, where all was read at once."""
         found = self._source.extent
-        if found is None or found[2] != found[3] or self.absent is not None:
+        if found is None or found[2] != found[3]:
             return None
         return found[0] - ROUNDING, found[1] + ROUNDING, found[2], found[3]
 
@@ -106,7 +114,12 @@ class Means:
     @cached_property
     def measured_seconds(self) -> Floats:
         extent = self.extent
-        return self._found.measured_seconds if extent is None else np.full(self._groups, extent[2])
+        if extent is None:
+            return self._found.measured_seconds
+        stamps = np.full(self._groups, extent[2])
+        if self.absent is not None:
+            stamps[self.absent] = -np.inf
+        return stamps
 
     @property
     def quality(self) -> NDArray[np.int8]:
@@ -170,7 +183,7 @@ def readings_of(snapshot: FacilitySnapshot, hall: str = "hall", wanted: Collecti
 
     made: dict[str, Callable[[], Reading]] = {
         "rack_power_ratio": ratio,
-        "rack_supply_temperature_celsius": lambda: of_cooling("rack_supply_temperature_celsius", True),
+        **{name: partial(of_cooling, name, True) for name in _OF_COOLANT},
         "rack_air_supply_temperature_celsius": lambda: of_cooling("rack_inlet_air_temperature_celsius", False),
         "rack_device_over_slowdown_kelvin": over_slowdown,
         "row_mean_supply_temperature_celsius": lambda: mean_supply(snapshot.rack_row, rows),

@@ -77,7 +77,8 @@ class Response:
         self.off: dict[int, int] = {}  # racks that are switched off → event that did it
         self.wanted = {name for ladder in settings.rules.ladders for name in ladder.table.signals}
         self.experiments = experiments_of(settings.flags)
-        self.shifted: list[JobRun] = []  # work that waits for the backup cluster to give it back
+        self.shifted: list[tuple[JobRun, Bools]] = []  # work at the backup cluster, and the racks that it left
+        self.away: dict[str, Bools] = {}  # places whose low-priority work is to be there → their racks
         self.turned: dict[tuple[str, Scope], int] = {}  # flags by place → event that set them, or took them back
         self.asked: dict[int, Author] = {}  # events of what people asked for
         self.in_vain: set[tuple[str, Scope, str]] = set()  # changes refused at the last look: told once
@@ -365,17 +366,28 @@ class Response:
             run.interrupt(event, preempted=True)
 
     def _shift(self, racks: Bools, event: int) -> None:
-        """Send preemptible work to the backup cluster: here it waits until it is given back."""
+        """Send preemptible work to the backup cluster: here it waits until no place that it left sends it away."""
+        rack_of, self.away[self._place(event)] = self.world.topology.tray_rack, racks
         for run in self._runs_in(racks):
             if run.job.preemptible and not run.endless:
                 run.not_before = math.inf
-                self.shifted.append(run)
+                left = np.zeros_like(racks)
+                left[rack_of[run.trays]] = True
+                self.shifted.append((run, left))
                 self.world.env.process(self._move(run, event))
 
     def _give_back(self, racks: Bools, event: int) -> None:
-        for run in self.shifted:
-            run.not_before = 0.0
-        self.shifted.clear()
+        """Let work come back that left a place, unless another place that it left still sends it away. A person lets
+        it back whoever sent it."""
+        if event in self.asked:
+            self.away = {place: sent for place, sent in self.away.items() if (sent & ~racks).any()}
+        else:
+            self.away.pop(self._place(event), None)
+        kept = np.logical_or.reduce(list(self.away.values()) or [np.zeros_like(racks)])
+        for run, left in self.shifted:
+            if not (left & kept).any():
+                run.not_before = 0.0
+        self.shifted = [(run, left) for run, left in self.shifted if (left & kept).any()]
         self.world.wake()
 
     def _shut_down(self, racks: Bools, event: int) -> None:
