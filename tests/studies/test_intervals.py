@@ -1,6 +1,7 @@
 """Intervals against their closed forms and published tables, and against how often they hold the truth."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -95,3 +96,11 @@ def test_what_is_no_proportion_is_refused() -> None:
         exact_interval(3, 2)
     with pytest.raises(ValueError, match="level = 95"):
         exact_interval(1, 2, level=95)
+
+
+def test_where_the_bootstrap_says_nothing_students_t_does_and_nobody_is_warned():
+    a, b = [0.0] * 25, [0.0] * 24 + [1e-110]  # its square, which the acceleration needs, is nothing
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = paired_difference(a, b)
+    assert found.method == STUDENT and found.why == "the bootstrap is degenerate" and math.isfinite(found.high)

@@ -5,6 +5,7 @@ the bootstrap is seeded.
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,7 +146,8 @@ def relative_change(a: ArrayLike, b: ArrayLike, level: float = LEVEL, seed: int 
 
 def _bca(differences: NDArray[np.float64], level: float, seed: int) -> tuple[float, float] | None:
     """Ends of the BCa interval of the mean; None where its correction is not defined."""
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # what is returned says it
         found = stats.bootstrap(
             (differences,),
             np.mean,
