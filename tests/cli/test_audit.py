@@ -64,6 +64,30 @@ def test_verify_names_the_first_bad_record(twin, run):
     assert (form["findings"][0]["record"], form["findings"][0]["problem"]) == (4, "removed")
 
 
+def test_verify_finds_what_was_added_after_a_run_had_ended(twin, run):
+    with AuditLog(run.log, source="/test") as log:  # a record that fits, by somebody who has no checkpoints
+        log.append(FLAG, "drain", 9_000.0, flag_data("drain", True, False))
+    growing = twin("audit", "verify", run.folder)
+    assert growing.code == 0 and "the last 1 records are after the last checkpoint" in growing.out
+    (run.folder / "metrics.json").write_text("{}")
+    ended = twin("audit", "verify", run.folder)
+    assert ended.code == 1
+    assert "record 0000000012: the log was closed before it: it was added." in ended.out
+    assert twin("audit", "verify", run.folder, "--checkpoints", run.checkpoints).code == 0  # a copy may be older
+
+
+def test_verify_finds_a_damaged_store_and_still_looks_at_the_log(twin, run):
+    data = run.store.read_bytes()
+    run.store.write_bytes(data[:200] + bytes([data[200] ^ 1]) + data[201:])
+    lines = run.lines()
+    run.rewrite([*lines[:4], *lines[5:]])
+    ended = twin("audit", "verify", run.folder)
+    assert ended.code == 1
+    for said in ("0000000004: records before it are missing", "is not in the store as it was", "an undamaged copy"):
+        assert said in ended.out
+    assert twin("audit", "verify", run.folder, "--store", run.store).code == 3  # what was asked for cannot be read
+
+
 def test_verify_needs_a_checkpoint_to_see_a_cut_tail(twin, run, tmp_path):
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(run.checkpoints.read_bytes())

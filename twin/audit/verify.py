@@ -30,6 +30,7 @@ class Problem(StrEnum):
     INSERTED = "it does not belong there: it was inserted"
     REPLACED = "the record after it was chained to another one: it was replaced"
     BEGINNING = "it does not begin a chain: records before it were removed, or it was replaced"
+    ADDED = "the log was closed before it: it was added"
     TAIL = "a checkpoint has more records: the tail was cut off"
     REWRITTEN = "the records do not have the root of the checkpoint: they were written anew"
     OTHER_LOG = "the checkpoint is of a log with another source"
@@ -77,6 +78,8 @@ def verify(
     *,
     store: StoredSnapshots | None = None,
     holds: Callable[[Checkpoint], bool] | None = None,
+    closed: bool = False,
+    damage: str = "",
 ) -> Verdict:
     """Check a log's chain, its checkpoints, and that its store has what it refers to.
 
@@ -85,6 +88,8 @@ def verify(
         checkpoints: a copy that was kept elsewhere, or those beside the log.
         store: the snapshots and states; without it they are not looked at.
         holds: whether a checkpoint's signature is by a key that is trusted; without it signatures are not looked at.
+        closed: whether its writer has ended, as it does with a checkpoint: then nothing may come after the last one.
+        damage: what is wrong with a store that cannot be read.
 
     Raises :class:`AuditError` for a log that cannot be read.
     """
@@ -106,6 +111,11 @@ def verify(
     findings = [first] if first is not None else []
     against, covered = _against(checkpoints, roots, len(seen), sources, clean=first is None)
     findings += against
+    if closed and checkpoints and not findings and covered < len(seen):
+        detail = f"The last checkpoint is of {covered} records, the log has {len(seen)}."
+        findings.append(Finding(covered, Problem.ADDED, detail))
+    if damage:
+        findings.append(Finding(0, Problem.STORE, damage))
     if holds is not None:
         findings += _signatures(checkpoints, holds)
     if store is not None:

@@ -159,7 +159,16 @@ def _verify(asked: argparse.Namespace) -> Exit:
         holds, untold = _trust(asked.key)
         if not untold and not checkpoints:
             untold = "there is no checkpoint whose signature could be checked; give --checkpoints FILE"
-    verdict = verify(log, checkpoints, store=_store_of(asked, log), holds=holds)
+    store, damage = None, ""
+    try:
+        store = _store_of(asked, log)
+    except AuditError as error:
+        if asked.store is not None:
+            raise
+        damage = str(error)  # of what the run left: the log is worth looking at all the same
+    # a run that has measures has ended, and the checkpoints that it left have not grown since
+    closed = asked.checkpoints is None and log.with_name(METRICS).exists()
+    verdict = verify(log, checkpoints, store=store, holds=holds, closed=closed, damage=damage)
     code = Exit.FINDING if verdict.findings else Exit.UNTOLD if untold else Exit.FINE
     if asked.json:
         _print(_verdict_form(verdict, untold))
