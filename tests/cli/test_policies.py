@@ -24,8 +24,8 @@ def test_the_deploy_that_trips_under_first_fit_runs_through_under_the_aware_poli
         found[policy] = metrics(Path(policy))
     assert found["first_fit"]["breaker_trips_total"] == 2
     assert found["thermal_aware"]["breaker_trips_total"] == 0
-    # its ladder scales the batch back, which then still runs beside the deployment: some devices slow for a while
-    assert 0.0 < found["thermal_aware"]["throttled_gpu_seconds"] < 0.1 * found["first_fit"]["throttled_gpu_seconds"]
+    # its ladder scales the batch back, which then still runs beside the deployment: devices come near to their limit
+    assert found["thermal_aware"]["throttled_gpu_seconds"] < 0.1 * found["first_fit"]["throttled_gpu_seconds"]
     assert found["thermal_aware"]["gpu_seconds_delivered"] > found["first_fit"]["gpu_seconds_delivered"]
 
 
