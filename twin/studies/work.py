@@ -4,6 +4,7 @@ A study is handed a map: it gives a function and its arguments and takes the res
 that neither the number of workers nor who finishes first is seen in what it concludes.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
@@ -35,6 +36,8 @@ def on_cores(workers: int) -> Map:
     def mapped(function: Callable[[Given], Made], arguments: Iterable[Given]) -> Iterator[Made]:
         from joblib import Parallel, delayed  # takes a while to load
 
+        # a worker that has grown is replaced by a fresh one, and its work given to another
+        warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
         calls = (delayed(function)(argument) for argument in arguments)
         return iter(Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")(calls))
 
