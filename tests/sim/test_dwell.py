@@ -63,7 +63,7 @@ def excursion(celsius: float, seconds: float, realistic: bool = False):
 
         world.env.process(each_second())
 
-    response = replace(settings(), told=told.append)
+    response = replace(settings(), told=lambda each, _: told.append(each))
     result = simulate(
         hall, Workload("busy", jobs, (), {}), thermal_aware(shipped()), story, seed=0, until=3_600.0, watch=watch,
         settings=Settings(sensors=noisy if realistic else ideal(1.0), response=response),
