@@ -24,7 +24,11 @@ def test_the_deploy_that_trips_under_first_fit_runs_through_under_the_aware_poli
         found[policy] = metrics(Path(policy))
     assert found["first_fit"]["breaker_trips_total"] == 2
     assert found["thermal_aware"]["breaker_trips_total"] == 0
-    # its ladder scales the batch back, which then still runs beside the deployment: devices come near to their limit
+    # its ladder scales the batch back before devices slow: it is what acts, and first fit has none
+    events = {policy: pd.read_parquet(Path(policy) / "events.parquet") for policy in found}
+    scaled = {policy: each["detail"].str.startswith("scale_back = halved").any() for policy, each in events.items()}
+    assert scaled == {"first_fit": False, "thermal_aware": True}
+    assert found["first_fit"]["throttled_gpu_seconds"] > 0.0
     assert found["thermal_aware"]["throttled_gpu_seconds"] < 0.1 * found["first_fit"]["throttled_gpu_seconds"]
     assert found["thermal_aware"]["gpu_seconds_delivered"] > found["first_fit"]["gpu_seconds_delivered"]
 
