@@ -12,6 +12,7 @@ from twin.policy.signals import (
     breaker_heating,
     delta_t,
     fall_seconds,
+    mean,
     recovery_seconds,
     slope,
     stability,
@@ -65,6 +66,18 @@ def test_a_slope_of_a_line_survives_any_gaps(rate, lost):
     quality = _gaps(*lost)
     line = np.where(quality == Quality.GOOD, 40.0 + rate * TIME, np.nan)
     assert slope(TIME, line, quality, 900.0) == pytest.approx(rate, abs=1e-9)
+
+
+def test_a_gap_of_one_thing_leaves_the_others_as_they_are_to_the_last_bit():
+    rng = np.random.default_rng(4)
+    values = 40.0 + rng.normal(0.0, 0.3, (len(TIME), 3)).cumsum(axis=0)
+    whole = np.zeros(values.shape, dtype=np.int8)
+    holed = whole.copy()
+    holed[50, 1] = Quality.MISSING
+    for signal in (slope, stability, mean):
+        found, beside = signal(TIME, values, whole), signal(TIME, values, holed)
+        assert found[1] != beside[1]
+        assert (found[[0, 2]] == beside[[0, 2]]).all()
 
 
 # ---------------------------------------------------------------- delta-T and stability

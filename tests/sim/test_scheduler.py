@@ -1,10 +1,14 @@
 """The queue: order, backfill, preemption, refusal, and policies that ask for what cannot be."""
 
+import math
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from twin.policy import Placement, Reason, Wait, first_fit
+from twin.policy.protocol import JobRequest
 from twin.results.kinds import EventKind
 from twin.sim.scheduler import PATIENCE, PolicyError
 from twin.sim.world import Settings
@@ -77,7 +81,7 @@ def test_who_was_told_to_wait_is_asked_for_once_a_minute_and_the_head_when_somet
     stage.submit(
         a_job("early", 5, 98.0, submit=5.0),
         a_job("head", 10, submit=81.0),
-        a_job("behind", 10, submit=82.0),
+        a_job("behind", 9, submit=82.0),
         a_job("new", 1, submit=91.0),
     )
     stage.run(300.0)
@@ -88,6 +92,62 @@ def test_who_was_told_to_wait_is_asked_for_once_a_minute_and_the_head_when_somet
         (110.0, "head"),  # "early" has left
         (160.0, "head"), (160.0, "behind"),  # a minute after they were asked for
     ]  # fmt: skip
+
+
+def test_nobody_is_asked_about_a_job_that_asks_for_no_less_than_one_that_was_just_told_to_wait(bench, a_job):
+    """Once nine trays wait: not the same again, nor a larger one; a smaller, a cooler and one of another class are."""
+    asked = []
+
+    def policy(snapshot, request, state=None):
+        asked.append(request.id)
+        return Wait(request.id, Reason.WAIT_FOR_HEADROOM, "1 kW missing"), None
+
+    stage = bench(policy=policy)
+    stage.submit(
+        a_job("nine", 9, submit=1.0),
+        a_job("nine too", 9, submit=2.0),
+        a_job("ten", 10, submit=3.0),
+        a_job("eight", 8, submit=4.0),
+        a_job("other work", 9, submit=5.0, kind=JobKind.BATCH),
+        a_job("cooler", 9, submit=6.0, utilisation=0.1),
+        a_job("urgent", 11, submit=7.0, priority=50),
+    )
+    stage.run(20.0)
+    assert asked == ["urgent", "nine", "eight", "other work", "cooler"]
+    reasons = {run.job.id: run.reason for run in stage.world.runs}
+    assert reasons["ten"] == f"{Reason.WAIT_FOR_HEADROOM.value}: as nine, which asks for no more"
+    assert reasons["eight"] == f"{Reason.WAIT_FOR_HEADROOM.value}: 1 kW missing"
+
+
+@given(
+    *(
+        st.builds(
+            JobRequest,
+            st.just("job"),
+            st.sampled_from(("training", "batch")),
+            st.integers(1, 3),
+            st.booleans(),
+            st.integers(0, 2),
+            st.sampled_from((1_000.0, 2_000.0, math.nan)),
+            st.sampled_from((0.0, 3_000.0)),
+            st.sampled_from(("", "canary")),
+        )
+        for _ in range(2)
+    )
+)
+def test_asking_for_no_less_is_an_order_in_every_field(one, other):
+    told = one.asks_no_less_than(other)
+    if math.isnan(one.power_watts_per_tray + other.power_watts_per_tray):
+        assert not told
+        return
+    assert one.asks_no_less_than(one)
+    larger = replace(one, trays=one.trays + 1, power_watts_per_tray=one.power_watts_per_tray + 1.0)
+    assert not one.asks_no_less_than(larger)
+    if told:
+        assert larger.asks_no_less_than(other)
+        assert not replace(one, role="bulk").asks_no_less_than(other)
+        assert not replace(one, priority=other.priority + 1).asks_no_less_than(other)
+        assert not replace(one, one_rack=not one.one_rack).asks_no_less_than(other)
 
 
 def test_a_job_that_ends_just_too_late_by_its_own_word_waits(bench, a_job):

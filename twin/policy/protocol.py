@@ -20,8 +20,25 @@ class JobRequest:
     peak_watts_per_tray: float = 0.0  # declared, of the phase that draws most; 0 for none above steady
     role: str = ""  # "canary", "bulk", … of a rollout; empty for a job
 
+    def asks_no_less_than(self, other: "JobRequest") -> bool:
+        """Whether whoever has no place for ``other`` has none for this: of its class, role and spread, no smaller, no
+        cooler, and not more urgent. Unknown power is never no less."""
+        return (
+            self.trays >= other.trays
+            and self.power_watts_per_tray >= other.power_watts_per_tray
+            and self.peak_watts_per_tray >= other.peak_watts_per_tray
+            and self.priority <= other.priority
+            and self.one_rack == other.one_rack
+            and self.kind == other.kind
+            and self.role == other.role
+        )
+
 
 class Policy(Protocol):
-    """Pure and deterministic: equal arguments give equal results. ``state`` is opaque to the caller; None at first."""
+    """Pure and deterministic: equal arguments give equal results. ``state`` is opaque to the caller; None at first.
+
+    Asking for more does not help: at one look, a scheduler need not ask about work that asks for no less than other
+    work (:meth:`JobRequest.asks_no_less_than`) which was just told to wait.
+    """
 
     def __call__(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any) -> tuple[Decision, Any]: ...

@@ -7,6 +7,9 @@ may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP sc
 Jobs that are new are asked for at the next look, and the head whenever something but a submission changed. The others
 that were told to wait are asked for once a minute at most, and then as soon as something changes. (Slurm too separates
 the three, and tests all pending jobs at that interval by default: ``sched_interval``.)
+
+At one look nobody is asked about a job that asks for no less than one of its class that was just told to wait: a queue
+of equals is told once.
 """
 
 import itertools
@@ -51,11 +54,13 @@ class Scheduler:
         self._owed = False  # something changed of which not all that wait have heard
         self._asked_all = -AGAIN  # s, when all that wait were asked for
         self._told: set[int] = set()  # numbers of jobs that were told to wait since
+        self._no_room: list[tuple[JobRequest, str]] = []  # what was told to wait at this look, and why
         world.wake = self.wake
 
     def forget(self) -> None:
         """See the hall anew before the next decision."""
         self._seen = None
+        self._no_room.clear()
 
     def wake(self, added: bool = False) -> None:
         """Something changed, or a job was just ``added``: look at the queue at the next control tick."""
@@ -172,6 +177,11 @@ class Scheduler:
             if world.settings.pinned is not None:
                 world.settings.pinned(request, run.pin, world.env.now)
             return True
+        for other, why in self._no_room:
+            if request.asks_no_less_than(other):
+                self._told.add(run.number)
+                run.reason = f"{why}: as {other.id}, which asks for no more"
+                return False
         decision, self.state = self.policy(snapshot, request, self.state)
         if isinstance(decision, Placement):
             self._place(run, decision.racks)
@@ -186,6 +196,7 @@ class Scheduler:
                 world.env.now, EventKind.JOB_REFUSED, "job", job.id, root=decision.reason.value, detail=decision.detail
             )
             return True
+        self._no_room.append((request, decision.reason.value))
         return False
 
     @staticmethod
