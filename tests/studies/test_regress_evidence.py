@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from twin.studies.regress.evidence import Finding, flipped_p, judge_guard, rare_p
+from twin.studies.regress.told import figure
 
 
 @pytest.mark.parametrize("count", [5, 9, 12])
@@ -101,3 +102,7 @@ def test_the_ends_of_rare_harm() -> None:
     assert rare_p([2.0, 3.0], 1.0) == 1.0  # everybody is
     assert rare_p([2.0, 1.0, 1.0], 1.0) == 1.0  # none may be, where the others are at the tolerance
     assert rare_p([], 1.0) == 0.0
+
+
+def test_what_rounding_leaves_is_told_as_nothing_and_a_small_share_as_it_is():
+    assert [figure(each) for each in (-2.8e-9, 0.0, 0.00012, -0.5, float("nan"))] == ["0", "0", "0.00012", "-0.5", "–"]

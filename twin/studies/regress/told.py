@@ -13,6 +13,7 @@ from twin.studies.regress.judgement import DECISIONS, Judgement, Outcome, what_o
 from twin.studies.regress.replay import Flip, Part
 
 SHOWN_PARTS = 4
+ROUNDING = 1e-6  # of any measure: a tolerance is a thousand times that
 LEAST_GAIN = 5e-4  # of a score, below which a factor says nothing
 
 
@@ -81,7 +82,9 @@ def explained(flip: Flip) -> list[Part]:
 
 
 def figure(value: float) -> str:
-    """A number with four digits at most; a dash for none."""
+    """A number with four digits at most; a dash for none, and 0 for what sums of thousands leave by rounding."""
+    if abs(value) < ROUNDING:
+        return "0"
     return f"{value:.4g}" if math.isfinite(value) else "–"
 
 
