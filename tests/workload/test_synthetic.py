@@ -158,11 +158,16 @@ def test_a_service_is_busy_for_its_mean_over_a_day(shipped):
 
 
 def test_replicas_declare_what_the_peak_of_their_day_asks(shipped):
-    """By hand for `chat`: 0.6 × 1.35 × exp(2 × 0.08) = 0.9505 busy, 0.12 + 0.9505 × 0.63 of the dynamic range."""
+    """By hand for `chat`: 0.6 × 1.35 × exp(2 √(0.08² + 0.05²)) = 0.9782 busy, 0.12 + 0.9782 × 0.63 of the range.
+
+    Of all replicas together no more than exp(2 × 0.08) is asked: what is added covers one that gets more than others.
+    """
     spec = read_spec(shipped("default"))
     workload = draw(spec)
     declared = {job.service: job.declared_utilisation for job in workload.jobs if job.service}
-    assert declared["chat"] == pytest.approx(0.12 + 0.63 * 0.6 * 1.35 * math.exp(0.16), rel=1e-12)
+    assert declared["chat"] == pytest.approx(
+        0.12 + 0.63 * 0.6 * 1.35 * math.exp(2.0 * math.hypot(0.08, 0.05)), rel=1e-12
+    )
     for service, mix in zip(workload.services, spec.services, strict=True):
         work = (
             service.prompt_tokens / mix.prefill_tokens_per_second + service.output_tokens / mix.decode_tokens_per_second
@@ -203,6 +208,8 @@ FAULTS = [
         "training.gang_trays=[0,4,8,16,36]",
         "workload: training.gang_trays = [0, 4, 8, 16, 36]: must be a list of different whole numbers of at least 1",
     ),
+    ("services.chat.unevenness=1.5", "workload: services.chat.unevenness = 1.5: must be a number from 0 to 1"),
+    ("services.chat.unevenness_minutes=0", "workload: services.chat.unevenness_minutes = 0: must be a number above 0"),
     (
         "services.code.full_utilisation=0.1",
         "workload: services.code.full_utilisation = 0.1: is below idle_utilisation = 0.12; raise it",

@@ -77,7 +77,7 @@ class Hardware(ABC):
         if speed_exponent is not None:
             tray["beta"][trays] = speed_exponent
 
-    def move_load(self, trays: Ints, utilisation: float, sigma_watts: float) -> None:
+    def move_load(self, trays: Ints, utilisation: float | Floats, sigma_watts: float | Floats) -> None:
         """Change utilisation [-] and swing [W per tray] of ``trays`` whose profiles and gangs stay as they are."""
         self._touch_trays(trays)
         self.u.tray["load"][trays] = utilisation

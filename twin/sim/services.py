@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import simpy
 from numpy.typing import NDArray
 
 from twin.sim.runner import JobRun, paces
+from twin.sim.shares import STEP_SECONDS, Shares, busy_replicas
 from twin.sim.world import Ints, World
 from twin.workload.jobs import Build, Knobs, Service
 from twin.workload.service import Part, Queue, Served, advance, rates, served_shares, utilisation_to_power
@@ -46,19 +47,27 @@ class ServiceRun:
     _put: list[JobRun] | None = None  # those whose profile was put last
     _trays: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _first: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of every replica, in the trays
+    _replica: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of every tray, among the live ones
     _largest: float = 0.0  # mean greatest power of the trays, W
     _answering: list[JobRun] | None = None  # of their trays: rack, part of the requests, error rate
     _racks: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     _part: Floats = field(default_factory=lambda: np.zeros(0))
     _failing: Floats = field(default_factory=lambda: np.zeros(0))
+    _whose: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each tray: place among the live ones
     _builds: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each tray: place among the parts
     _even: Floats = field(default_factory=lambda: np.zeros(0))  # of each tray: its part of its build's requests
+    # where shares are uneven
+    _shares: Shares | None = None
+    _step: int = -1  # of the shares
+    _uneven: Floats | None = None  # share of the requests of each live replica, over an even one
+    _places: dict[int, int] = field(default_factory=dict)  # run → number at which it was enlisted
 
     def __post_init__(self) -> None:
         self.build = self.service.build
 
     def enlist(self, run: JobRun) -> None:
         """Count a job among the replicas."""
+        self._places[run.number] = len(self.replicas)
         self.replicas.append(run)
         run.changed = self.changed
         self.changed()
@@ -90,8 +99,10 @@ class ServiceRun:
             self._changed = False
             self._live = [run for run in self.replicas if run.serving]
             self._unset = any(run.unset for run in self._live)
+            self._step = -1
             self.parts = self._parts()
         live = self._live
+        moved = self._share_out(world, live)
         slow = live and world.plant.hindered
         speed = self._pace(world) if slow else 1.0
         able = self._able(live) if world.degraded else float(len(live))
@@ -102,9 +113,40 @@ class ServiceRun:
         if self.answered is not None and live:
             self._answer(world, live, served)
         self.second = stop
-        if live and (abs(served.utilisation - self.utilisation) > world.settings.service_deadband or self._unset):
+        far = abs(served.utilisation - self.utilisation) > world.settings.service_deadband
+        if live and (far or moved or self._unset):
             self.utilisation = served.utilisation
             self.put(world, live)
+
+    def begin(self, world: World) -> None:
+        """Set the load of the replicas that a run starts with; none may be there."""
+        live = [run for run in self.replicas if run.status == "running"]
+        if live:
+            self._share_out(world, live)
+            self.put(world, live)
+
+    def _share_out(self, world: World, live: list[JobRun]) -> bool:
+        """Find what live replicas get of the requests, where that is uneven and it is time; whether it changed."""
+        step = self.second // STEP_SECONDS
+        if step == self._step or not live or self.service.unevenness <= 0.0:
+            return False
+        if self._shares is None:
+            self._shares = Shares(self.service, world.seed)
+        places = np.array([self._places[run.number] for run in live])
+        self._step, self._uneven = step, self._shares.of(step, places, len(self.replicas))
+        if self.parts:
+            self.parts = self._favoured(live, self.parts)
+        self._answering = None
+        return True
+
+    def _favoured(self, live: list[JobRun], parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        """Builds of live replicas with what the balancer gives theirs of the requests in the mean."""
+        assert self._uneven is not None
+        builds = [self._build(run) for run in live]
+        return tuple(
+            replace(part, favour=float(self._uneven[[build == part.build for build in builds]].mean()))
+            for part in parts
+        )
 
     def put(self, world: World, live: list[JobRun]) -> None:
         """Set the load of live replicas from the service's utilisation: at first all of it, then what moves."""
@@ -112,11 +154,18 @@ class ServiceRun:
         if world.degraded or self.parts:
             self._put_apart(world, live)
             return
-        load, swing = utilisation_to_power(service, self.utilisation, service.knobs, self.build)
-        if live is self._put and not self._unset:
-            world.move_load(self._trays, load, swing * self._largest)
-            return
+        moves = live is self._put and not self._unset
         trays = self._gather(world, live)
+        load: float | Floats
+        swing: float | Floats
+        if self._uneven is None:
+            load, swing = utilisation_to_power(service, self.utilisation, service.knobs, self.build)
+        else:
+            busy = busy_replicas(self._uneven, self.utilisation)[self._replica]
+            load, swing = utilisation_to_power(service, busy, service.knobs, self.build)
+        if moves:
+            world.move_load(trays, load, swing * self._largest)
+            return
         world.set_load(
             trays,
             load,
@@ -172,11 +221,18 @@ class ServiceRun:
             number = {part.build: place for place, part in enumerate(parts)}
             self._builds = np.repeat(np.array([number[build] for build in builds]), counts)
             self._even = 1.0 / np.bincount(self._builds, minlength=len(parts)).clip(1)[self._builds]
-        racks, served = self.answered.shape[1], found.served_requests * self._part
+            self._whose = np.repeat(np.arange(len(live)), counts)
+        part, even = self._part, self._even
+        if self._uneven is not None:
+            busy = busy_replicas(self._uneven, found.utilisation) if found.utilisation > 0.0 else self._uneven
+            got = busy[self._whose]
+            got = got / np.bincount(self._builds, got * self._even)[self._builds]  # over its build's mean
+            part, even = part * got, even * got
+        racks, served = self.answered.shape[1], found.served_requests * part
         self.answered[0] += np.bincount(self._racks, served, racks)
         self.answered[1] += np.bincount(self._racks, served * self._failing, racks)
         if found.late_requests > 0.0:
-            late = np.array(found.late_of_parts)[self._builds] * self._even
+            late = np.array(found.late_of_parts)[self._builds] * even
             self.answered[2] += np.bincount(self._racks, late, racks)
 
     def _able(self, live: list[JobRun]) -> float:
@@ -196,8 +252,11 @@ class ServiceRun:
     def _put_apart(self, world: World, live: list[JobRun]) -> None:
         """Set the load of live replicas that flags turn down, or releases change, differently."""
         service, c = self.service, world.plant.c
-        for run in live:
-            load, swing = utilisation_to_power(service, self.utilisation, self._knobs(run), self._build(run))
+        busy = [self.utilisation] * len(live)
+        if self._uneven is not None:
+            busy = busy_replicas(self._uneven, self.utilisation).tolist()
+        for run, each in zip(live, busy, strict=True):
+            load, swing = utilisation_to_power(service, each, self._knobs(run), self._build(run))
             largest = float((c.idle[run.trays] + c.span[run.trays]).mean())
             world.set_load(
                 run.trays,
@@ -218,6 +277,7 @@ class ServiceRun:
             self._put = live
             self._trays = np.concatenate([run.trays for run in live])
             self._first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+            self._replica = np.repeat(np.arange(len(live)), counts)
             self._largest = float((c.idle[self._trays] + c.span[self._trays]).mean())
         return self._trays
 

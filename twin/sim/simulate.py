@@ -285,9 +285,7 @@ def _begin(
         if not scheduler._try(run):
             scheduler.queue.append(run)
     for service in services.values():
-        live = [run for run in service.replicas if run.status == "running"]
-        if live:
-            service.put(world, live)
+        service.begin(world)
     if scheduler.queue:
         scheduler.wake()
     return [job for job in jobs if job.submit_seconds > 0.0]

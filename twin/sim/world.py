@@ -215,8 +215,8 @@ class World:
 
     # ------------------------------------------------------------------ load
 
-    def set_load(self, trays: Ints, utilisation: float, **profile: Any) -> None:
-        """Give trays a power profile, except those that the scenario holds."""
+    def set_load(self, trays: Ints, utilisation: float | NDArray[np.float64], **profile: Any) -> None:
+        """Give trays a power profile, except those that the scenario holds. Arrays have one value per tray."""
         held = self.held[trays]
         if not np.logical_or.reduce(held):
             self.plant.set_load(trays, utilisation, **profile)
@@ -224,16 +224,16 @@ class World:
         self.plant.u.tray["busy"][trays] = 1
         if not held.all():
             mine = ~held
-            kept: dict[str, Any] = {
-                key: value[mine] if isinstance(value, np.ndarray) else value for key, value in profile.items()
-            }
-            self.plant.set_load(trays[mine], utilisation, **kept)
+            kept: dict[str, Any] = {key: _those(value, mine) for key, value in profile.items()}
+            self.plant.set_load(trays[mine], _those(utilisation, mine), **kept)
 
-    def move_load(self, trays: Ints, utilisation: float, sigma_watts: float) -> None:
+    def move_load(
+        self, trays: Ints, utilisation: float | NDArray[np.float64], sigma_watts: float | NDArray[np.float64]
+    ) -> None:
         """Change the power of trays whose profile stays, except those that the scenario holds."""
         held = self.held[trays]
         if np.logical_or.reduce(held):
-            trays = trays[~held]
+            trays, utilisation, sigma_watts = trays[~held], _those(utilisation, ~held), _those(sigma_watts, ~held)
         if len(trays):
             self.plant.move_load(trays, utilisation, sigma_watts)
 
@@ -392,6 +392,11 @@ class World:
             )
             return self._first_look
         return self._first_look.with_fields(**readings)
+
+
+def _those(value: Any, mine: NDArray[np.bool_]) -> Any:
+    """The entries of an array that belong to some trays; what is one value for all stays."""
+    return value[mine] if isinstance(value, np.ndarray) else value
 
 
 def _fixed(array: NDArray[Any]) -> NDArray[Any]:

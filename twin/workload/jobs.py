@@ -108,6 +108,8 @@ class Service:
     build: Build = Build()
     linear_share: float = 0.4
     speed_exponent: float = 0.7
+    unevenness: float = 0.0  # relative standard deviation of its replicas' shares of the requests
+    unevenness_seconds: float = 600.0  # their correlation time
 
 
 @dataclass(frozen=True)

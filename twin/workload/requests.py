@@ -56,16 +56,20 @@ def service_of(mix: ServiceMix, name: str, replicas: int, prompt: Floats, output
         priority=mix.priority,
         linear_share=mix.linear_share,
         speed_exponent=mix.speed_exponent,
+        unevenness=mix.unevenness,
+        unevenness_seconds=mix.unevenness_seconds,
     )
 
 
 def busiest(mix: ServiceMix) -> float:
-    """Busy share of replicas [1] on the peak of a day: the mean rate's peak, and two standard deviations of its noise.
+    """Busy share of a replica [1] on the peak of a day: the mean rate's peak, and two standard deviations of noise.
 
-    ``min(1, mean · (1 + A) · exp(2σ))``. The noise of :func:`draw_requests` is centred, ``exp(x − σ²/2)``: this is more
-    than its two standard deviations by exp(σ²/2), 0.3 % at σ = 0.08.
+    ``min(1, mean · (1 + A) · exp(2 √(σ² + v²)))``: of the rate's noise σ, and of the replica's share of it v, which
+    know nothing of one another. The noise of :func:`draw_requests` is centred, ``exp(x − σ²/2)``: this is more than its
+    two standard deviations by exp(σ²/2), 0.3 % at σ = 0.08.
     """
-    return min(1.0, mix.mean_utilisation * (1.0 + mix.diurnal_amplitude) * math.exp(2.0 * mix.noise))
+    spread = math.hypot(mix.noise, mix.unevenness)
+    return min(1.0, mix.mean_utilisation * (1.0 + mix.diurnal_amplitude) * math.exp(2.0 * spread))
 
 
 def replica_jobs(service: Service, spec: SyntheticSpec, *, seed: int, busy: float = 1.0) -> tuple[Job, ...]:

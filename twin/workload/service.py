@@ -32,12 +32,15 @@ The mean time in queue follows from Little's law: ``queued_request_seconds ÷ se
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from twin.workload.jobs import Build, Knobs, Service
+
+Busy = TypeVar("Busy", float, NDArray[np.float64])
 
 # Assumptions, orders of magnitude from published serving studies; no row of physics.md fixes them.
 STEP_GROWTH = 0.4  # κ
@@ -92,11 +95,12 @@ class Part:
 
     build: Build
     share: float
+    favour: float = 1.0  # mean share of the requests that the balancer gives them, over an even one
 
 
 def served_shares(service: Service, parts: Sequence[Part], knobs: Knobs) -> tuple[float, ...]:
-    """Share of the served requests [1] that falls to each part: in proportion to replicas × decode rate."""
-    weight = [p.share * rates(service, 1.0, knobs, p.build).decode_tokens_per_second for p in parts]
+    """Share of the served requests [1] that falls to each part: in proportion to replicas × decode rate × favour."""
+    weight = [p.share * p.favour * rates(service, 1.0, knobs, p.build).decode_tokens_per_second for p in parts]
     total = math.fsum(weight)
     return tuple(w / total if total > 0.0 else p.share for w, p in zip(weight, parts, strict=True))
 
@@ -191,8 +195,10 @@ def advance(
     return Queue(out[0], out[1], out[2]), served
 
 
-def utilisation_to_power(service: Service, utilisation: float, knobs: Knobs, build: Build) -> tuple[float, float]:
+def utilisation_to_power(service: Service, utilisation: Busy, knobs: Knobs, build: Build) -> tuple[Busy, Busy]:
     """Share of a tray's dynamic power range, and swing, of a service whose replicas are busy for ``utilisation``.
+
+    One number for all of them, or an array of one for each; the answer has its shape.
 
     ``u = (idle + ρ (full − idle) ((1 − γ) + γ b) q − a [auxiliary off]) · build.power`` within 0 and 1: of a busy
     replica's power the part γ follows the batch b. Prefill spikes come as a shot noise whose variance is in proportion
@@ -203,6 +209,8 @@ def utilisation_to_power(service: Service, utilisation: float, knobs: Knobs, bui
     if knobs.precision == "low":
         busy *= LOW_PRECISION_POWER
     idle = service.idle_utilisation if knobs.auxiliary else max(0.0, service.idle_utilisation - AUXILIARY_SHARE)
+    if isinstance(utilisation, np.ndarray):
+        return np.minimum(1.0, (idle + busy) * build.power), service.swing * np.sqrt(utilisation)
     return min(1.0, (idle + busy) * build.power), service.swing * math.sqrt(utilisation)
 
 

@@ -63,6 +63,8 @@ class ServiceMix:
     noise: float  # standard deviation of the logarithm of the rate, correlated over 10 minutes
     prompt_tokens: tuple[float, float]  # mean and standard deviation per request
     output_tokens: tuple[float, float]
+    unevenness: float  # relative standard deviation of its replicas' shares of the requests; 0: all the same
+    unevenness_seconds: float  # correlation time of a share
     priority: int
     linear_share: float
     speed_exponent: float
@@ -189,6 +191,8 @@ def _service(name: str, fields: Fields) -> ServiceMix:
         noise=fields.number("noise", 0.0, 1.0),
         prompt_tokens=_mean_and_deviation(fields, "prompt_tokens"),
         output_tokens=_mean_and_deviation(fields, "output_tokens"),
+        unevenness=fields.number("unevenness", 0.0, 1.0),
+        unevenness_seconds=fields.number("unevenness_minutes", above=True) * 60.0,
         priority=fields.whole("priority", -100),
         linear_share=fields.number("linear_share", 0.0, 1.0),
         speed_exponent=fields.number("speed_exponent", 0.0, 1.0, above=True),
