@@ -36,6 +36,7 @@ def full_snapshot(first: int = 0, free: int = 18, samples: int = SAMPLES) -> Fac
         kind, _, rest = field.name.partition("_")
         if kind in many and rest.endswith(("watts", "celsius", "minute", "ratio", "amperes")):
             sensed[field.name] = np.round(np.arange(many[kind]) * 0.3 + first + len(rest), 3)
+    ahead = np.outer(np.arange(1.0, 3.0), sensed.pop("rack_declared_ahead_watts"))
     return FacilitySnapshot(
         time_seconds=first * PERIOD + 0.25,
         **names,
@@ -44,6 +45,8 @@ def full_snapshot(first: int = 0, free: int = 18, samples: int = SAMPLES) -> Fac
         rack_loop=np.array([0, 0, 1, -1]),
         rack_trays=np.full(RACKS, 18),
         rack_free_trays=np.full(RACKS, free),
+        declared_ahead_seconds=np.array([1_800.0, 7_200.0]),
+        rack_declared_ahead_watts=ahead,
         rack_kind_trays=np.arange(4 * RACKS).reshape(RACKS, 4),
         rack_healthy=np.array([True, True, True, False]),
         rack_production=np.ones(RACKS, dtype=bool),

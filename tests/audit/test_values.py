@@ -129,6 +129,7 @@ def test_a_request_reads_as_it_is():
         "power_watts_per_tray": 5_000,
         "peak_watts_per_tray": 0,
         "role": "",
+        "declared_seconds": 0,
     }
     assert type(decode(form).power_watts_per_tray) is float
 

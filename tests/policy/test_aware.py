@@ -242,6 +242,9 @@ def test_the_check_finds_what_is_wrong():
 @given(st.permutations(list(range(16))), st.lists(st.floats(-3.0, 4.0), min_size=16, max_size=16), st.booleans())
 def test_decisions_do_not_depend_on_the_order_of_racks(order, kelvin, gang):
     snapshot = hotter(example(), np.arange(16), np.array(kelvin))
+    later = np.array([1.0, 1.4, 1.6])[:, None] * (snapshot.rack_power_watts + 500.0 * np.arange(16) * np.array(kelvin))
+    snapshot = replace(snapshot, rack_declared_power_watts=later[-1], rack_declared_ahead_watts=later,
+                       declared_ahead_seconds=np.array([1_800.0, 7_200.0, 86_400.0]))  # fmt: skip
     places = np.array(order)
     moved = np.argsort(places)
     facility = snapshot.facility
@@ -266,8 +269,10 @@ def test_decisions_do_not_depend_on_the_order_of_racks(order, kelvin, gang):
         n: History(h.time_seconds, h.values[:, places], h.quality[:, places]) if n in of_racks else h
         for n, h in snapshot.histories.items()
     }
-    request = GANG if gang else ONE
-    assert POLICY(replace(snapshot, **changed), request, None)[0] == POLICY(snapshot, request, None)[0]
+    changed["rack_declared_ahead_watts"] = snapshot.rack_declared_ahead_watts[:, places]
+    for seconds in (600.0, 7_200.0, 0.0):
+        request = replace(GANG if gang else ONE, declared_seconds=seconds)
+        assert POLICY(replace(snapshot, **changed), request, None)[0] == POLICY(snapshot, request, None)[0]
 
 
 @settings(max_examples=40, deadline=None)

@@ -21,7 +21,7 @@ from twin.studies.regress.reading import read_incident
 from twin.studies.regress.record import Bands, Look, bad_stretches, write_incident
 
 BANDS = Bands(46.0, 86.0, 0.25, 120.0)
-ASKED = JobRequest("asked", "batch", 2, True, 0, 4_000.0)
+ASKED = JobRequest("asked", "batch", 2, True, 0, 4_000.0, declared_seconds=5_400.0)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,15 @@ def test_a_look_made_again_is_the_look_that_was(recorded, incident) -> None:
             np.testing.assert_array_equal(getattr(again, name), getattr(seen, name), err_msg=name)
             np.testing.assert_array_equal(again.qualities[name], seen.qualities[name], err_msg=name)
             np.testing.assert_allclose(again.ages[name], values, atol=1e-9, err_msg=name)
-        for name in ("rack_free_trays", "rack_healthy", "rack_declared_power_watts", "rack_loop", "rack_row"):
+        for name in (
+            "rack_free_trays",
+            "rack_healthy",
+            "rack_declared_power_watts",
+            "rack_loop",
+            "rack_row",
+            "declared_ahead_seconds",
+            "rack_declared_ahead_watts",
+        ):
             np.testing.assert_array_equal(getattr(again, name), getattr(seen, name), err_msg=name)
         past, before = again.histories["rack_power_watts"], seen.histories["rack_power_watts"]
         count = min(len(past.time_seconds), len(before.time_seconds))

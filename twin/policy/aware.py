@@ -36,7 +36,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-VERSION = "2"  # of this code's decisions: raised when equal inputs and parameters decide otherwise
+VERSION = "3"  # of this code's decisions: raised when equal inputs and parameters decide otherwise
 KILO = 1e3
 
 
@@ -61,9 +61,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Room:
-    """What follows from a look and the promises since: headroom, factors with ages, and what was judged so far."""
+    """What follows from a look and the promises since for work of some length: headroom, factors with ages, and what
+    was judged so far."""
 
-    promised_watts: Floats
     room: Headroom
     values: Mapping[str, Floats]
     ages: Mapping[str, Floats]
@@ -79,7 +79,8 @@ class _Memo:
         self.profiled: tuple[Profiles, Mapping[str, Floats]] | None = None
         self.sensed: Sensed | None = None
         self.ground: Ground | None = None
-        self.room: Room | None = None
+        self.promised_watts: Floats | None = None
+        self.rooms: dict[int, Room] = {}  # after these promises, by the horizon for which headroom has to last
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class ThermalAware:
         if facility is None:
             return Wait(request.id, Reason.WAIT_UNKNOWN, "the snapshot has no description of the facility"), state
         looked = self.look(snapshot, facility, state)
-        room = self.room(snapshot, facility, looked.promised_watts, looked.profiles)
+        room = self.room(snapshot, facility, looked.promised_watts, looked.profiles, request.declared_seconds)
         view = _View.of(self, snapshot, facility, looked, room, request)
         if not view.roomy.any() or (not request.one_rack and int(view.free.sum()) < request.trays):
             most = int(view.free.max(initial=0)) if request.one_rack else int(view.free.sum())
@@ -130,29 +131,47 @@ class ThermalAware:
         nothing = np.zeros(len(snapshot.rack_names))
         nothing.setflags(write=False)
         profiles = profile.step(None if state is None else state.profiles, snapshot)
-        values = self.room(snapshot, facility, nothing, profiles).values
+        values = self._find(snapshot, facility)[0].values
+        if not all(each.factor in values for each in self.exclusions):
+            values = self.room(snapshot, facility, nothing, profiles).values
         out = exclusion.step(self.exclusions, None if state is None else state.out, values, snapshot.time_seconds)
         return State(snapshot.serial, out, nothing, profiles)
 
-    def room(
-        self, snapshot: FacilitySnapshot, facility: Facility, promised_watts: Floats, profiles: Profiles | None = None
-    ) -> Room:
-        """Headroom and factors of all racks after these promises [W], with what their heat profiles say."""
+    def _find(self, snapshot: FacilitySnapshot, facility: Facility) -> tuple[Sensed, Ground]:
+        """What a look tells before anybody asks: found once."""
         memo = self._memo
         inputs = _inputs(snapshot)
         if len(inputs) != len(memo.inputs) or not all(map(is_, inputs, memo.inputs)):
-            memo.inputs, memo.room = inputs, None
+            memo.inputs, memo.promised_watts = inputs, None
             read = Readings(snapshot)
             memo.sensed, memo.ground = sense(snapshot, facility, read), ground(snapshot, facility, self.permitted, read)
-        if memo.room is None or memo.room.promised_watts is not promised_watts:
-            assert memo.sensed is not None and memo.ground is not None
-            found = headroom(memo.ground, promised_watts)
-            values, ages = with_headroom(memo.sensed, snapshot, memo.ground, found, promised_watts)
+        assert memo.sensed is not None and memo.ground is not None
+        return memo.sensed, memo.ground
+
+    def room(
+        self,
+        snapshot: FacilitySnapshot,
+        facility: Facility,
+        promised_watts: Floats,
+        profiles: Profiles | None = None,
+        seconds: float = 0.0,
+    ) -> Room:
+        """Headroom and factors of all racks after these promises [W], with what their heat profiles say, for work that
+        lasts so long [s]; 0 for endless."""
+        memo = self._memo
+        sensed, base = self._find(snapshot, facility)
+        if memo.promised_watts is not promised_watts:
+            memo.promised_watts, memo.rooms = promised_watts, {}
+        horizon = base.horizon(seconds)
+        room = memo.rooms.get(horizon)
+        if room is None:
+            found = headroom(base, promised_watts, horizon)
+            values, ages = with_headroom(sensed, snapshot, base, found, promised_watts)
             values |= self._profiled(profiles, len(promised_watts))
             since = np.full(len(promised_watts), profile.age_seconds(profiles, snapshot.time_seconds))
             ages |= dict.fromkeys(profile.FACTORS, since)
-            memo.room = Room(promised_watts, found, values, ages, {})
-        return memo.room
+            room = memo.rooms[horizon] = Room(found, values, ages, {})
+        return room
 
     def _profiled(self, profiles: Profiles | None, racks: int) -> Mapping[str, Floats]:
         """Factors of heat profiles, which stay for some looks."""

@@ -120,11 +120,17 @@ def same(one: Any, other: Any) -> bool:
 
 def cases() -> Iterator[tuple[str, FacilitySnapshot, JobRequest]]:
     """Facilities and requests, with what is odd about them."""
-    whole = example()
-    racks = len(whole.rack_names)
+    calm = example()
+    racks = len(calm.rack_names)
+    whole = replace(
+        calm,
+        declared_ahead_seconds=np.array([1_800.0, 7_200.0, 86_400.0]),
+        rack_declared_ahead_watts=np.tile(calm.rack_declared_power_watts, (3, 1)),
+    )
     one = JobRequest("job-1", "inference", 2, True, 10, 5_000.0)
+    short = JobRequest("job-3", "batch", 2, True, 0, 5_000.0, declared_seconds=3_600.0)
     gang = JobRequest("job-2", "training", 3 * TRAYS, False, 5, 6_000.0)
-    for word, request in (("one rack", one), ("a gang", gang)):
+    for word, request in (("one rack", one), ("a gang", gang), ("an hour", short)):
         yield f"a calm hall, {word}", whole, request
         yield f"a full hall, {word}", replace(whole, rack_free_trays=np.zeros(racks, dtype=np.int64)), request
         yield f"nothing healthy, {word}", replace(whole, rack_healthy=np.zeros(racks, dtype=np.bool_)), request

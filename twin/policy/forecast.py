@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from twin.policy import signals
 from twin.policy.exclusion import Exclusion
 from twin.policy.facility import Facility
-from twin.policy.headroom import Permitted, ground, headroom, readings
+from twin.policy.headroom import HOLDS_SECONDS, Permitted, ground, headroom, readings
 from twin.policy.snapshot import FacilitySnapshot
 from twin.policy.utilisation import Utilisation, raised, rise_watts, utilisation
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-HOLDS_SECONDS = 1_800.0  # for which headroom that is called sustained has to hold
 
 #: factors that are readings themselves, so that their history tells when they are back below a level
 OF_RACKS = {
@@ -109,7 +107,8 @@ def forecast(
 ) -> Forecast:
     """What a look lets expect of every rack, row, phase and loop, and what was exceeded since ``since_seconds``."""
     racks = len(snapshot.rack_names)
-    room = headroom(ground(snapshot, facility, permitted), np.zeros(racks))
+    base = ground(snapshot, facility, permitted)
+    room = headroom(base, np.zeros(racks), base.horizon(HOLDS_SECONDS))
     now = utilisation(snapshot, facility)
     return Forecast(
         now,

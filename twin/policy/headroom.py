@@ -4,12 +4,18 @@
 left once running jobs draw what they declared and what was promised draws too: it is the smaller one. What fits the
 first and not the second is *transient* only: it would be used up by work that has been placed already.
 
+It has to last as long as the work that asks for it says that it will: what running jobs declared to draw within that
+time counts, in the first of the snapshot's horizons that covers it. Half an hour is the least, and work without end,
+or longer than all horizons, is held against what was declared at most ever. A promise counts in all of them.
+
 ``left_k = u I_r,k − I_k − Σ_r a_rk ΔP_r`` [A] for a limit k of rating I_r at a permitted utilisation u, with a [A/W]
 from the facility and ΔP [W] what rack r has still to draw; a rack's headroom is ``min_k left_k / a_rk`` over its
 limits, and no more than its nameplate and its loop have left.
 """
 
+import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +65,8 @@ class Headroom:
 
 
 DECIMALS = 3  # of headroom, W
+HOLDS_SECONDS = 1_800.0  # for which headroom that is called sustained has to hold at least
+EVER = -1  # the horizon of what was declared at most ever
 BELIEVED_CELSIUS = (-50.0, 200.0)
 LARGEST = float(np.finfo(np.float64).max)
 GOOD = int(Quality.GOOD)  # an enumeration answers slowly
@@ -116,7 +124,9 @@ class Ground:
 
     facility: Facility
     power_watts: Floats  # R
-    to_come_watts: Floats  # R, that running jobs still have to draw
+    declared_watts: Floats  # R, at most ever
+    ahead_seconds: Floats  # H, horizons within which less may have been declared
+    ahead_watts: Floats  # H×R, as a snapshot has it
     amperes: Floats  # K, of every limit now
     allowed_amperes: Floats  # K
     amperes_per_watt: Floats  # R×D
@@ -131,6 +141,41 @@ class Ground:
     immediate_watts: Floats  # R
     limit_used: Floats  # K, current over rating now
     utilisation_now: Floats  # R
+
+    @cached_property
+    def within_watts(self) -> Floats:
+        """What was declared to be drawn at most within each horizon [W], shape (H, R): never less than within a shorter
+        one, and what was declared at most ever where it is not known, is no power, or more than that."""
+        if self.ahead_watts.shape != (len(self.ahead_seconds), len(self.power_watts)):
+            return np.zeros((0, len(self.power_watts)))
+        known = (self.ahead_watts >= 0.0) & (self.ahead_watts <= self.declared_watts)
+        return np.maximum.accumulate(np.where(known, self.ahead_watts, self.declared_watts), axis=0)
+
+    @cached_property
+    def _alike(self) -> list[int]:
+        """For each horizon the longest that tells of the same powers."""
+        found = [EVER]
+        later = self.declared_watts
+        for place in range(len(self.within_watts) - 1, -1, -1):
+            row = self.within_watts[place]
+            found.append(found[-1] if np.array_equal(row, later) else place)
+            later = row
+        return found[:0:-1]
+
+    def horizon(self, seconds: float) -> int:
+        """Which of the snapshot's horizons goes for work that lasts so long [s]; :data:`EVER` for none, and for work
+        without end: 0, infinite, or not known. Of those that tell the same the longest."""
+        if 0.0 < seconds < math.inf and len(self.within_watts):
+            least = max(seconds, HOLDS_SECONDS)
+            for place, covered in enumerate(self.ahead_seconds.tolist()):
+                if covered >= least:
+                    return self._alike[place]
+        return EVER
+
+    def to_come_watts(self, horizon: int = EVER) -> Floats:
+        """What running jobs still have to draw [W] within a horizon, shape (R,)."""
+        declared = self.declared_watts if horizon == EVER else self.within_watts[horizon]
+        return np.maximum(declared - self.power_watts, 0.0)
 
     def heat_of(self, watts: Floats) -> Floats:
         """Heat on every loop [W], shape (L,), of powers of racks [W], shape (R,)."""
@@ -156,7 +201,9 @@ def ground(
     found = Ground(
         facility=facility,
         power_watts=power,
-        to_come_watts=np.maximum(declared - power, 0.0),
+        declared_watts=declared,
+        ahead_seconds=snapshot.declared_ahead_seconds,
+        ahead_watts=snapshot.rack_declared_ahead_watts,
         amperes=now,
         allowed_amperes=permitted.limit_utilisation * facility.limit_rating_amperes,
         amperes_per_watt=per_watt,
@@ -191,13 +238,13 @@ def _least(base: Ground, amperes: Floats, heat: Floats, own: Floats) -> tuple[Fl
     return found, base.facility.binding[racks, which]
 
 
-def headroom(base: Ground, promised_watts: Floats) -> Headroom:
+def headroom(base: Ground, promised_watts: Floats, horizon: int = EVER) -> Headroom:
     """Headroom of every rack, once what was given away since the look draws too.
 
-    promised_watts: shape (R,) [W].
+    promised_watts: shape (R,) [W]. horizon: for which it has to last (:meth:`Ground.horizon`).
     """
     facility = base.facility
-    to_come = base.to_come_watts + promised_watts
+    to_come = base.to_come_watts(horizon) + promised_watts
     added = facility.added_amperes(base.amperes_per_watt, to_come)
     after = base.allowed_amperes - base.amperes - added
     after_heat = base.capacity_watts - base.heat_watts - base.heat_of(to_come)

@@ -19,6 +19,7 @@ class JobRequest:
     power_watts_per_tray: float  # declared, steady
     peak_watts_per_tray: float = 0.0  # declared, of the phase that draws most; 0 for none above steady
     role: str = ""  # "canary", "bulk", … of a rollout; empty for a job
+    declared_seconds: float = 0.0  # how long it runs by its owner's word; 0 or infinite for endless
 
     def asks_no_less_than(self, other: "JobRequest") -> bool:
         """Whether whoever has no place for ``other`` has none for this: of its class, role and spread, no smaller, no

@@ -68,6 +68,10 @@ def _unknown() -> Floats:
     return np.zeros(0)
 
 
+def _no_times() -> Floats:
+    return np.zeros((0, 0))
+
+
 def _nobody() -> NDArray[np.bool_]:
     return np.zeros(0, dtype=np.bool_)
 
@@ -119,6 +123,10 @@ class FacilitySnapshot:
     phase_names: tuple[str, ...] = ()  # such as "row A/feed A/L1"
     phase_current_amperes: Floats = field(default_factory=_unknown)  # P
     rack_declared_power_watts: Floats = field(default_factory=_unknown)  # R, once running jobs draw what they declared
+    # what running jobs declared to draw at most within some times from now on, the shortest first; without any the
+    # field above holds for all times
+    declared_ahead_seconds: Floats = field(default_factory=_unknown)  # H
+    rack_declared_ahead_watts: Floats = field(default_factory=_no_times)  # H×R
     rack_kind_trays: NDArray[np.int64] = field(default_factory=_nothing)  # R×M, held, by class of work (profile.KINDS)
     rack_admitting: NDArray[np.bool_] = field(default_factory=_nobody)  # R, False where a flag pauses admissions
     queue_depth: int = 0  # jobs that wait

@@ -13,7 +13,8 @@ import simpy
 from numpy.typing import NDArray
 from simpy.events import EventPriority
 
-from twin.policy.forecast import HOLDS_SECONDS, Forecast
+from twin.policy.forecast import Forecast
+from twin.policy.headroom import HOLDS_SECONDS
 from twin.policy.snapshot import FacilitySnapshot
 from twin.policy.utilisation import AHEAD_SECONDS
 from twin.sim.sensors import AFTER_ALL

@@ -220,7 +220,7 @@ class JobRun:
             self.degrade()
         self.starts += 1
         if first:  # what draws most of its start and its work is still to come
-            world.declare(self.trays, max((job.declared_utilisation, *(phase.utilisation for phase in first))))
+            world.declared.declare(self.trays, max((job.declared_utilisation, *(each.utilisation for each in first))))
         self._power(first[0] if first else job.steady)
         self._process = world.env.process(self._life(first))
 
@@ -238,7 +238,7 @@ class JobRun:
         self._phase = phase.name
         self._drawing = phase
         if phase is job.steady:
-            world.declare(self.trays, job.declared_utilisation)
+            world.declared.declare(self.trays, job.declared_utilisation, job.declared_by_day)
         largest = 0.0
         if phase.swing > 0.0 and len(self.trays):
             largest = float(np.add.reduce(world.tray_watts[self.trays])) / len(self.trays)

@@ -13,6 +13,7 @@ of equals is told once.
 """
 
 import itertools
+import math
 from collections.abc import Generator
 from operator import attrgetter
 from typing import Any
@@ -35,6 +36,13 @@ AGAIN = 60.0  # s from one look at all that wait to the next
 
 class PolicyError(RuntimeError):
     """A policy's decision cannot be carried out; the message says what it asked for and what there is."""
+
+
+def declared_seconds(run: JobRun) -> float:
+    """How long a job that starts now runs by its owner's word [s]; 0 where nobody knows: a replica, and work that has
+    had all of the time it asked for."""
+    asked = run.job.estimate_seconds - (run.began if run.starts == 0 else 0.0)
+    return max(asked, 0.0) if math.isfinite(asked) and not run.endless else 0.0
 
 
 class Scheduler:
@@ -168,6 +176,7 @@ class Scheduler:
             priority=job.priority,
             power_watts_per_tray=float(round(self._usual[0] + job.declared_utilisation * self._usual[1])),
             peak_watts_per_tray=float(round(self._usual[0] + self._peak(job) * self._usual[1])),
+            declared_seconds=declared_seconds(run),
         )
         if run.pin is not None:
             free = int(snapshot.rack_free_trays[world.rack_index[run.pin.rack]])

@@ -20,6 +20,7 @@ from twin.policy.profile import KINDS
 from twin.policy.protocol import JobRequest
 from twin.policy.snapshot import FacilitySnapshot
 from twin.sim.clock import HybridEnvironment
+from twin.sim.declarations import HORIZONS, Declarations
 from twin.sim.facility import facility_of
 from twin.sim.images import Images
 from twin.sim.levers import Levers
@@ -117,7 +118,7 @@ class World:
     sensors: Sensors = field(init=False)
     taken: NDArray[np.bool_] = field(init=False)  # per tray: somebody holds it
     kind_trays: Ints = field(init=False)  # per rack and class of work (:data:`twin.policy.profile.KINDS`): trays held
-    declared: NDArray[np.float64] = field(init=False)  # per tray: power [W] that its owner declared
+    declared: Declarations = field(init=False)  # what owners of running work say that it will draw
     looks: int = 0  # snapshots taken
     _first_look: FacilitySnapshot | None = None  # of which the next ones keep what stays
     kept_off: set[int] = field(default_factory=set)  # racks that policy has switched off
@@ -133,9 +134,7 @@ class World:
     def __post_init__(self) -> None:
         self.taken = np.array([holder is not None for holder in self.holder], dtype=bool)
         self.kind_trays = np.zeros((len(self.topology.rack_names), len(KINDS)), dtype=np.int64)
-        self.declared = self.tray_nameplate[0].copy()
-        self._rack_declared = np.add.reduceat(self.declared, self.topology.rack_tray0[:-1])
-        self._stale: set[int] = set()  # racks whose declared power is to be added up again
+        self.declared = Declarations(self.topology.rack_tray0, *self.tray_nameplate, *self._shelves[1:])
         self._free = np.zeros(len(self.topology.rack_names), dtype=np.int64)
         self._uncounted: set[int] = set()  # racks whose free trays are to be counted again
         self._counted = -1  # changes of trays that are ready, when all were counted
@@ -251,7 +250,7 @@ class World:
         if len(free):
             self.plant.clear_load(free)
         self._allot(trays, run, False)
-        self.declare(trays, 0.0)
+        self.declared.declare(trays, 0.0)
 
     def _allot(self, trays: Ints, run: JobRun, taken: bool) -> None:
         """Note that a job takes trays, or leaves them."""
@@ -308,21 +307,6 @@ class World:
         idle = np.repeat([each.tray_idle_watts for each in classes], counts)
         return idle, np.repeat([each.tray_max_watts for each in classes], counts) - idle
 
-    def declare(self, trays: Ints, utilisation: float) -> None:
-        """Note what the owner of ``trays`` says they will draw from now on; 0 for nobody's."""
-        idle, span = self.tray_nameplate
-        self.declared[trays] = idle[trays] + utilisation * span[trays]
-        self._stale.update(self.topology.tray_rack[trays].tolist())
-
-    @property
-    def rack_declared(self) -> NDArray[np.float64]:
-        """Power at every rack's inlet [W] once its jobs draw what they declared."""
-        first, per_watt, fixed = self._shelves
-        for rack in self._stale:
-            self._rack_declared[rack] = np.add.reduce(self.declared[first[rack] : first[rack + 1]])
-        self._stale.clear()
-        return np.asarray(self._rack_declared * per_watt + fixed)
-
     def inlet_watts(self, tray_watts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Power at every rack's inlet [W] for powers of all trays [W], at full clock and without leakage."""
         _, per_watt, fixed = self._shelves
@@ -359,6 +343,7 @@ class World:
         self.looks += 1
         sensed = self.sensors.look(self.env.now, self.telemetry_outages)
         counts = self.free_trays()
+        declared, ahead = self.declared.watts(self.env.now)
         readings: dict[str, Any] = {
             **sensed.values,
             "breaker_closed": sensed.values["breaker_closed"] > 0.5,
@@ -367,7 +352,8 @@ class World:
             "rack_healthy": self.in_service.copy(),
             "rack_admitting": self.admitting.copy(),
             "rack_kind_trays": self.kind_trays.copy(),
-            "rack_declared_power_watts": np.round(self.rack_declared),
+            "rack_declared_power_watts": declared,
+            "rack_declared_ahead_watts": ahead,
             "queue_depth": self.tally["queued"],
             "serial": self.looks,
             "ages": sensed.ages,
@@ -387,6 +373,7 @@ class World:
                 rack_production=_fixed(topology.rack_production),
                 rack_max_power_watts=_fixed(self.nameplate),
                 facility=self.facility,
+                declared_ahead_seconds=HORIZONS,
                 breaker_rating_amperes=_fixed(self.ratings),
                 **readings,
             )

@@ -55,12 +55,13 @@ class Job:
     service: str | None = None  # the service that this replica belongs to
     gpus: int | None = None  # GPUs asked for, when fewer than its trays hold (shared trays of a trace)
     source: str = ""  # trace row it came from
-    busiest: float = 0.0  # utilisation on its day's peak by its owner's word, where that is above its steady phase's
+    declared_by_day: tuple[float, ...] = ()  # greatest utilisation in each of so many equal parts of every day, by
+    # its owner's word; empty for work that declares its steady phase's for as long as it lasts
 
     @property
     def declared_utilisation(self) -> float:
         """What its owner says that its steady work will use at most, of the dynamic range."""
-        return max(self.steady.utilisation, self.busiest)
+        return max((self.steady.utilisation, *self.declared_by_day))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from twin.workload.streams import stream
 
 Floats = NDArray[np.float64]
 
+DAY_PARTS = 144  # of which a service declares its load: ten minutes each
 NOISE_SECONDS = 600.0  # correlation time of the request rate's noise
 SERVICE_LOAD_SECONDS = 180.0  # image and weights of a replica from a local store (assumption)
 SERVICE_LOAD_UTILISATION = 0.1
@@ -61,24 +62,34 @@ def service_of(mix: ServiceMix, name: str, replicas: int, prompt: Floats, output
     )
 
 
-def busiest(mix: ServiceMix) -> float:
-    """Busy share of a replica [1] on the peak of a day: the mean rate's peak, and two standard deviations of noise.
+def busy_by_day(mix: ServiceMix) -> tuple[float, ...]:
+    """Greatest busy share of a replica [1] in each part of a day: the mean rate there, and two standard deviations of
+    noise.
 
-    ``min(1, mean · (1 + A) · exp(2 √(σ² + v²)))``: of the rate's noise σ, and of the replica's share of it v, which
-    know nothing of one another. The noise of :func:`draw_requests` is centred, ``exp(x − σ²/2)``: this is more than its
-    two standard deviations by exp(σ²/2), 0.3 % at σ = 0.08.
+    ``min(1, mean · (1 + A cos(2π d/24 h)) · exp(2 √(σ² + v²)))`` with d the least time from that part of the day to the
+    peak: of the rate's noise σ, and of the replica's share of it v, which know nothing of one another. The noise of
+    :func:`draw_requests` is centred, ``exp(x − σ²/2)``: this is more than its two standard deviations by exp(σ²/2),
+    0.3 % at σ = 0.08.
     """
     spread = math.hypot(mix.noise, mix.unevenness)
-    return min(1.0, mix.mean_utilisation * (1.0 + mix.diurnal_amplitude) * math.exp(2.0 * spread))
+    part, half = SECONDS_PER_DAY / DAY_PARTS, 0.5 * SECONDS_PER_DAY
+    middle = (np.arange(DAY_PARTS) + 0.5) * part - mix.peak_hour * SECONDS_PER_HOUR
+    least = np.maximum(np.abs((middle + half) % SECONDS_PER_DAY - half) - 0.5 * part, 0.0)
+    day = 1.0 + mix.diurnal_amplitude * np.cos(2.0 * math.pi * least / SECONDS_PER_DAY)
+    return tuple(np.minimum(mix.mean_utilisation * day * math.exp(2.0 * spread), 1.0).tolist())
 
 
-def replica_jobs(service: Service, spec: SyntheticSpec, *, seed: int, busy: float = 1.0) -> tuple[Job, ...]:
+def replica_jobs(
+    service: Service, spec: SyntheticSpec, *, seed: int, busy: tuple[float, ...] = (1.0,)
+) -> tuple[Job, ...]:
     """One job without end per replica, in flight from before the start (submitted a day ago, one after another).
 
-    ``busy`` is the share of their time [1] that their owner declares replicas to be busy at most.
+    ``busy`` is the share of their time [1] that their owner declares replicas to be busy at most, in each of so many
+    equal parts of every day.
     """
     mean = 0.5 * (service.idle_utilisation + service.full_utilisation)
-    most = service.idle_utilisation + busy * (service.full_utilisation - service.idle_utilisation)
+    span = service.full_utilisation - service.idle_utilisation
+    by_day = tuple(service.idle_utilisation + each * span for each in busy)
     startup = (
         Phase("load", SERVICE_LOAD_SECONDS, SERVICE_LOAD_UTILISATION),
         Phase("compile", SERVICE_WARMUP_SECONDS, SERVICE_WARMUP_UTILISATION, service.swing),
@@ -100,7 +111,7 @@ def replica_jobs(service: Service, spec: SyntheticSpec, *, seed: int, busy: floa
             speed_exponent=service.speed_exponent,
             elapsed_seconds=float(ages[number]),
             service=service.name,
-            busiest=most,
+            declared_by_day=by_day,
         )
         for number in range(service.replicas)
     )

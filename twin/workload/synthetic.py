@@ -25,7 +25,7 @@ import numpy as np
 
 from twin.workload.jobs import Job, JobKind, Service, Workload
 from twin.workload.profiles import draw_job, mean_occupied_seconds, occupied_seconds, work_done
-from twin.workload.requests import busiest, replica_jobs, synthetic_services
+from twin.workload.requests import busy_by_day, replica_jobs, synthetic_services
 from twin.workload.spec import JobMix, SyntheticSpec
 from twin.workload.streams import stream
 
@@ -72,7 +72,7 @@ def inference_demand(
     """The services of the mix with their requests, and their replicas as jobs that are in flight from the start."""
     _check(trays, seconds)
     services = synthetic_services(spec, trays=spec.load * spec.inference_share * trays, seconds=seconds, seed=seed)
-    declared = {mix.name: busiest(mix) for mix in spec.services}
+    declared = {mix.name: busy_by_day(mix) for mix in spec.services}
     jobs = tuple(job for each in services for job in replica_jobs(each, spec, seed=seed, busy=declared[each.name]))
     return services, jobs
 

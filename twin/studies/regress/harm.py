@@ -84,10 +84,17 @@ class Weighing:
     def __init__(self, seen: Ahead) -> None:
         self.seen = seen
         self._ground = ground(seen.snapshot, seen.incident.facility, Permitted(), Readings(seen.snapshot))
+        self._promised: Floats | None = None
+        self._rooms: dict[int, Headroom] = {}  # after these promises
 
-    def room(self, promised_watts: Floats) -> Headroom:
-        """Headroom of all racks after these promises [W]."""
-        return headroom(self._ground, promised_watts)
+    def room(self, promised_watts: Floats, seconds: float = 0.0) -> Headroom:
+        """Headroom of all racks after these promises [W] for work that lasts so long [s], 0 for endless."""
+        if self._promised is not promised_watts:
+            self._promised, self._rooms = promised_watts, {}
+        horizon = self._ground.horizon(seconds)
+        if horizon not in self._rooms:
+            self._rooms[horizon] = headroom(self._ground, promised_watts, horizon)
+        return self._rooms[horizon]
 
     def weigh(
         self, request: JobRequest, racks: tuple[tuple[str, int], ...], free: NDArray[np.int64], room: Headroom

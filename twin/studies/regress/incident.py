@@ -51,6 +51,20 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class Declared:
+    """What work declared to draw at most within H horizons [s], at T times [s] from which on it holds: T×H×R [W]."""
+
+    times: Floats
+    seconds: Floats
+    watts: Floats
+
+    def at(self, now: float) -> Floats:
+        """What had been declared by a time [s], shape (H, R); NaN where nothing had."""
+        place = int(np.searchsorted(self.times, now + NOT_LATE, side="right")) - 1
+        return self.watts[place] if place >= 0 else np.full(self.watts.shape[1:], np.nan)
+
+
+@dataclass(frozen=True)
 class Incident:
     """One stretch of a hall's history. Names are in the order of the floor."""
 
@@ -67,6 +81,7 @@ class Incident:
     channels: Mapping[str, Channel]
     allocation: Mapping[str, Floats]  # rack's trays, health, admission and declared power, at ``looked`` times
     looked: Floats
+    declared: Declared
     asked: tuple[Asked, ...]
     bad: pd.DataFrame
     digest: str = ""
@@ -122,6 +137,8 @@ class Incident:
             rack_production=self.racks["production"].to_numpy(dtype=np.bool_),
             rack_max_power_watts=self.racks["max_power_watts"].to_numpy(dtype=np.float64),
             rack_declared_power_watts=allocation["declared_power_watts"],
+            declared_ahead_seconds=self.declared.seconds,
+            rack_declared_ahead_watts=self.declared.at(now),
             breaker_rating_amperes=self.breakers["rating_amperes"].to_numpy(dtype=np.float64),
             breaker_closed=~(closed < 0.5),
             facility=self.facility,

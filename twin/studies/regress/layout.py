@@ -85,6 +85,13 @@ TABLES: dict[str, Table] = {
             Column("admitting", TRUTH, "false where admissions are paused", True),
             Column("declared_power_watts", REAL, "once its jobs draw what they declared [W]"),
         )),
+        Table("declared", "what a rack's work declared to draw at most within some time, from a time on, until a later "
+              "row of that rack and that horizon", (
+            Column("time_seconds", REAL, "from when on [s]"),
+            Column("rack", TEXT, "rack"),
+            Column("horizon_seconds", REAL, "within how long from there [s]"),
+            Column("power_watts", REAL, "what it will draw at most [W]"),
+        ), needed=False),
         Table("decisions", "one row per request at a time, in the order in which they were asked", (
             Column("time_seconds", REAL, "when it was asked [s]"),
             Column("request", TEXT, "name of the job"),
@@ -95,6 +102,7 @@ TABLES: dict[str, Table] = {
             Column("power_watts_per_tray", REAL, "declared, steady [W]"),
             Column("peak_watts_per_tray", REAL, "declared, of the phase that draws most [W]", 0.0),
             Column("role", TEXT, "canary or bulk of a rollout, empty for a job", ""),
+            Column("declared_seconds", REAL, "how long it runs by its owner's word, 0 for endless [s]", 0.0),
             Column("racks", TEXT, "where it went, as A-01:2,A-02:4; empty where it waited", ""),
         )),
         Table("bad", "one row per stretch in which a rack was not well", (

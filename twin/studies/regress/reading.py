@@ -16,7 +16,7 @@ from twin.hall.errors import Faults, did_you_mean
 from twin.policy.facility import Facility
 from twin.policy.protocol import JobRequest
 from twin.sim.measured import SIGNALS
-from twin.studies.regress.incident import Asked, Channel, Floats, Incident
+from twin.studies.regress.incident import Asked, Channel, Declared, Floats, Incident
 from twin.studies.regress.layout import FORMAT, MANIFEST, REAL, TABLES, TEXT, TRUTH, WHOLE, Table
 
 DTYPES = {TEXT: "object", REAL: "float64", WHOLE: "int64", TRUTH: "bool"}
@@ -61,6 +61,7 @@ def read_incident(folder: Path) -> Incident:
         channels=_channels(tables["telemetry"], things),
         allocation=allocation,
         looked=looked,
+        declared=_declared(tables["declared"], things["rack"]),
         asked=_asked(tables["decisions"]),
         bad=tables["bad"].sort_values(["since_seconds", "rack"], kind="stable").reset_index(drop=True),
         digest=_digest(folder),
@@ -149,7 +150,7 @@ def _names(folder: Path, tables: Mapping[str, pd.DataFrame], faults: Faults) -> 
     for table, column, kind in (
         ("racks", "loop", "loops"), ("racks", "neighbour_left", "racks"), ("racks", "neighbour_right", "racks"),
         ("limits", "breaker", "breakers"), ("rack_limits", "rack", "racks"), ("rack_limits", "limit", "limits"),
-        ("allocation", "rack", "racks"), ("bad", "rack", "racks"),
+        ("allocation", "rack", "racks"), ("declared", "rack", "racks"), ("bad", "rack", "racks"),
     ):  # fmt: skip
         strange = [each for each in dict.fromkeys(tables[table][column]) if each and each not in known[kind]]
         for each in strange[:EXAMPLES]:
@@ -241,13 +242,26 @@ def _allocation(table: pd.DataFrame, racks: tuple[str, ...]) -> tuple[Floats, di
     return times, found
 
 
+def _declared(table: pd.DataFrame, racks: tuple[str, ...]) -> Declared:
+    """What was declared within each horizon, as it holds from each of its times on."""
+    times, row = np.unique(table["time_seconds"].to_numpy(dtype=np.float64), return_inverse=True)
+    seconds, level = np.unique(table["horizon_seconds"].to_numpy(dtype=np.float64), return_inverse=True)
+    column = table["rack"].map({rack: place for place, rack in enumerate(racks)}).to_numpy(dtype=np.int64)
+    values = np.full((len(times), len(seconds), len(racks)), np.nan)
+    values[row, level, column] = table["power_watts"].to_numpy(dtype=np.float64)
+    came = np.where(np.isfinite(values), np.arange(len(times))[:, None, None], -1)
+    rows = np.maximum.accumulate(came, axis=0)
+    filled = np.take_along_axis(values, np.maximum(rows, 0), axis=0)
+    return Declared(times, seconds, np.where(rows >= 0, filled, np.nan))
+
+
 def _asked(table: pd.DataFrame) -> tuple[Asked, ...]:
     return tuple(
         Asked(
             row["time_seconds"],
             JobRequest(
                 row["request"], row["kind"], row["trays"], row["one_rack"], row["priority"],
-                row["power_watts_per_tray"], row["peak_watts_per_tray"], row["role"],
+                row["power_watts_per_tray"], row["peak_watts_per_tray"], row["role"], row["declared_seconds"],
             ),
             _racks(row["racks"]),
         )

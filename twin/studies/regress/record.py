@@ -1,6 +1,7 @@
 """Writes an incident's folder: from looks that were kept in memory, or from an audited run."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -75,6 +76,7 @@ def write_incident(
         **_hall(looks[0].snapshot),
         "telemetry": telemetry,
         "allocation": _allocation(looks),
+        "declared": _declared(looks),
         "decisions": _decisions(looks),
         "bad": bad_stretches(events, telemetry, bands, set(looks[0].snapshot.rack_names), until_seconds),
     }
@@ -198,6 +200,26 @@ def _allocation(looks: Sequence[Look]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def _declared(looks: Sequence[Look]) -> pd.DataFrame:
+    """What was declared within the horizons of every look, where it is not as it was at the look before."""
+    parts = [pd.DataFrame({"time_seconds": [], "rack": [], "horizon_seconds": [], "power_watts": []})]
+    before: Any = None
+    for look in looks:
+        seconds, watts = look.snapshot.declared_ahead_seconds, look.snapshot.rack_declared_ahead_watts
+        if before is not None and np.array_equal(watts, before):
+            continue
+        before = watts
+        known = np.isfinite(watts)
+        horizon, rack = np.nonzero(known)
+        parts.append(pd.DataFrame({
+            "time_seconds": look.snapshot.time_seconds,
+            "rack": np.array(look.snapshot.rack_names, dtype=object)[rack],
+            "horizon_seconds": seconds[horizon],
+            "power_watts": watts[known],
+        }))  # fmt: skip
+    return pd.concat(parts if len(parts) == 1 else parts[1:], ignore_index=True)
+
+
 def _decisions(looks: Sequence[Look]) -> pd.DataFrame:
     return pd.DataFrame([
         {
@@ -210,6 +232,7 @@ def _decisions(looks: Sequence[Look]) -> pd.DataFrame:
             "power_watts_per_tray": look.request.power_watts_per_tray,
             "peak_watts_per_tray": look.request.peak_watts_per_tray,
             "role": look.request.role,
+            "declared_seconds": declared if math.isfinite(declared := look.request.declared_seconds) else 0.0,
             "racks": ",".join(f"{rack}:{trays}" for rack, trays in look.racks),
         }
         for look in looks

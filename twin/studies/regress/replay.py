@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twin.policy.aware import State, ThermalAware
+from twin.policy.aware import Room, State, ThermalAware
 from twin.policy.decisions import Decision, Placement
 from twin.policy.protocol import JobRequest
 from twin.policy.score import Formula, Rating, Scores
@@ -112,8 +112,8 @@ def replay(
         weighing = Weighing(ahead(incident, time, settings))
         snapshot = weighing.seen.snapshot
         free, promised = snapshot.rack_free_trays, _still(np.zeros(len(snapshot.rack_names)))
-        room = weighing.room(promised)
         for each in asked:
+            room = weighing.room(promised, each.request.declared_seconds)
             here = snapshot if free is snapshot.rack_free_trays else snapshot.with_free_trays(free)
             state = _state(policy, here, state, promised)
             decisions = []
@@ -148,7 +148,6 @@ def replay(
                 )  # fmt: skip
             if each.racks:
                 free, promised = _given_away(incident, each, free, promised)
-                room = weighing.room(promised)
     return [
         Replayed(
             tuple(
@@ -162,10 +161,15 @@ def replay(
     ]  # fmt: skip
 
 
+def _room(policy: ThermalAware, snapshot: FacilitySnapshot, request: JobRequest, state: State) -> Room:
+    """What the policy knows of all racks when it decides about a request."""
+    assert snapshot.facility is not None
+    return policy.room(snapshot, snapshot.facility, state.promised_watts, state.profiles, request.declared_seconds)
+
+
 def _decide(policy: ThermalAware, snapshot: FacilitySnapshot, request: JobRequest, state: State) -> Decision:
     """The policy's decision by the formula that is in place now."""
-    assert snapshot.facility is not None
-    policy.room(snapshot, snapshot.facility, state.promised_watts, state.profiles).judged.clear()
+    _room(policy, snapshot, request, state).judged.clear()
     return policy(snapshot, request, state)[0]
 
 
@@ -220,7 +224,7 @@ def _parts(
         return ()
     own = [next((rack for rack in mine if rack not in theirs), mine[0]) for mine, theirs in (racks, racks[::-1])]
     places = [snapshot.rack_names.index(rack) for rack in own]
-    room = policy.room(snapshot, snapshot.facility, state.promised_watts, state.profiles)
+    room = _room(policy, snapshot, request, state)
     gains = [_gains(rating, request.kind, room.values, room.ages, places) for rating in both]
     none = np.full(len(snapshot.rack_names), np.nan)
     return tuple(
