@@ -131,6 +131,7 @@ def test_nobody_is_asked_about_a_job_that_asks_for_no_less_than_one_that_was_jus
             st.sampled_from((1_000.0, 2_000.0, math.nan)),
             st.sampled_from((0.0, 3_000.0)),
             st.sampled_from(("", "canary")),
+            st.sampled_from((0.0, 600.0, 7_200.0)),
         )
         for _ in range(2)
     )
@@ -147,6 +148,8 @@ def test_asking_for_no_less_is_an_order_in_every_field(one, other):
         assert larger.asks_no_less_than(other)
         assert not replace(one, role="bulk").asks_no_less_than(other)
         assert not replace(one, priority=other.priority + 1).asks_no_less_than(other)
+        assert replace(one, declared_seconds=0.0).asks_no_less_than(other)  # nobody knows how long it lasts
+        assert not replace(one, declared_seconds=60.0).asks_no_less_than(other)
         assert not replace(one, one_rack=not one.one_rack).asks_no_less_than(other)
 
 

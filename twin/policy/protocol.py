@@ -1,5 +1,6 @@
 """What a policy is: a callable from snapshot, request and state to a decision and the next state."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,13 +22,19 @@ class JobRequest:
     role: str = ""  # "canary", "bulk", … of a rollout; empty for a job
     declared_seconds: float = 0.0  # how long it runs by its owner's word; 0 or infinite for endless
 
+    @property
+    def lasts_seconds(self) -> float:
+        """How long it may run [s]: infinite where its owner does not say."""
+        return self.declared_seconds if self.declared_seconds > 0.0 else math.inf
+
     def asks_no_less_than(self, other: "JobRequest") -> bool:
         """Whether whoever has no place for ``other`` has none for this: of its class, role and spread, no smaller, no
-        cooler, and not more urgent. Unknown power is never no less."""
+        cooler, no shorter, and not more urgent. Unknown power is never no less."""
         return (
             self.trays >= other.trays
             and self.power_watts_per_tray >= other.power_watts_per_tray
             and self.peak_watts_per_tray >= other.peak_watts_per_tray
+            and self.lasts_seconds >= other.lasts_seconds
             and self.priority <= other.priority
             and self.one_rack == other.one_rack
             and self.kind == other.kind
