@@ -180,8 +180,10 @@ def test_replicas_declare_what_the_peak_of_their_day_asks(shipped):
         by_day = next(np.array(job.declared_by_day) for job in workload.jobs if job.service == service.name)
         part = 86_400.0 / len(by_day)
         phase = 2.0 * math.pi * (np.arange(1440) / 1440.0 - mix.peak_hour / 24.0)
-        rate = mix.mean_utilisation * (1.0 + mix.diurnal_amplitude * np.cos(phase)) * math.exp(
-            2.0 * math.hypot(mix.noise, mix.unevenness)
+        rate = (
+            mix.mean_utilisation
+            * (1.0 + mix.diurnal_amplitude * np.cos(phase))
+            * math.exp(2.0 * math.hypot(mix.noise, mix.unevenness))
         )
         least = (0.12 + 0.63 * np.minimum(rate, 1.0)).reshape(len(by_day), -1)  # at every minute of each part
         assert (by_day >= least.max(axis=1) - 1e-12).all() and (by_day - least.max(axis=1)).max() < 0.003
