@@ -77,6 +77,7 @@ class JobRun:
         "began",
         "build",
         "changed",
+        "declared_end",
         "end",
         "endless",
         "first_start",
@@ -87,6 +88,7 @@ class JobRun:
         "not_before",
         "number",
         "pin",
+        "place_in_queue",
         "progress",
         "queued_since",
         "racks",
@@ -130,9 +132,10 @@ class JobRun:
         interval = job.checkpoint_interval_seconds
         regular = job.checkpoint is not None and np.isfinite(interval)
         self.saved = float(interval * np.floor(job.elapsed_seconds / interval)) if regular else 0.0
-        self.queued_since = max(0.0, job.submit_seconds)
+        self._queue(max(0.0, job.submit_seconds))
         self.first_start: float | None = None
         self.started = 0.0
+        self.declared_end = math.inf  # s, while it runs
         self.end: float | None = None
         self.wait = 0.0
         self.starts = 0
@@ -174,17 +177,12 @@ class JobRun:
         else:
             world.running.pop(self.number, None)
 
-    @property
-    def place_in_queue(self) -> tuple[int, float, int]:
-        """What a queue is sorted by: priority, age, number."""
-        return (-self.job.priority, self.queued_since, self.number)
+    def _queue(self, since: float) -> None:
+        """Note since when it waits, and what a queue is sorted by: priority, age, number."""
+        self.queued_since = since
+        self.place_in_queue = (-self.job.priority, since, self.number)
 
     # ------------------------------------------------------------------ start
-
-    @property
-    def declared_end(self) -> float:
-        """When it will be done by its owner's word [s]; what was done before the run counts on its first start."""
-        return self.started + self.job.estimate_seconds - (self.began if self.starts == 1 else 0.0)
 
     @property
     def in_flight(self) -> bool:
@@ -219,6 +217,8 @@ class JobRun:
         if world.degraded or self.build is not None:
             self.degrade()
         self.starts += 1
+        # by its owner's word; what was done before the run counts on its first start
+        self.declared_end = self.started + job.estimate_seconds - (self.began if self.starts == 1 else 0.0)
         if first:  # what draws most of its start and its work is still to come
             world.declared.declare(self.trays, max((job.declared_utilisation, *(each.utilisation for each in first))))
         self._power(first[0] if first else job.steady)
@@ -493,7 +493,7 @@ class JobRun:
             world.log.add(world.env.now, EventKind.JOB_KILLED, "job", job.id, cause=event, detail=self.reason)
             return
         self.status = "queued"
-        self.queued_since = world.env.now
+        self._queue(world.env.now)
         world.requeued.append(self)
         kind = EventKind.JOB_PREEMPTED if preempted else EventKind.JOB_REQUEUED
         world.log.add(world.env.now, kind, "job", job.id, cause=event, root=root)
