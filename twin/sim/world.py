@@ -102,7 +102,7 @@ class World:
     env: HybridEnvironment
     log: EventLog
     settings: Settings
-    holder: list[JobRun | None]  # per tray
+    holder: Any  # per tray: the job that holds it, or None; kept as an array of objects
     in_service: NDArray[np.bool_]  # per rack: powered and booted
     held: NDArray[np.bool_]  # per tray: its load is held by the scenario
     wake: Callable[[], None] = lambda: None  # tells the scheduler that something changed
@@ -132,6 +132,7 @@ class World:
     experiments_off: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # likewise, of experimental releases
 
     def __post_init__(self) -> None:
+        self.holder = np.array(self.holder, dtype=object)
         self.taken = np.array([holder is not None for holder in self.holder], dtype=bool)
         self.kind_trays = np.zeros((len(self.topology.rack_names), len(KINDS)), dtype=np.int64)
         self.declared = Declarations(self.topology.rack_tray0, *self.tray_nameplate, *self._shelves[1:])
@@ -254,9 +255,7 @@ class World:
 
     def _allot(self, trays: Ints, run: JobRun, taken: bool) -> None:
         """Note that a job takes trays, or leaves them."""
-        holder = run if taken else None
-        for tray in trays.tolist():
-            self.holder[tray] = holder
+        self.holder[trays] = run if taken else None
         self.taken[trays] = taken
         racks = self.topology.tray_rack[trays]
         np.add.at(self.kind_trays[:, KINDS.index(run.job.kind.value)], racks, 1 if taken else -1)
