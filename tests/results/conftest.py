@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.results.windows import append
 from twin.results.catalogue import signals_of
 from twin.results.metrics import compute_metrics
 from twin.results.store import RunStore
@@ -253,7 +254,7 @@ def make_run() -> Callable[..., Path]:
         step = 86_400.0 / windows
         with RunStore(directory) as store:
             for i in range(windows):
-                store.append_window(i * step, series(i * step, rng, story), things)
+                append(store, i * step, series(i * step, rng, story), things)
             store.append_events(events)
             metrics = compute_metrics({**tables, "events": event_frame(events)}, TOTALS)
             store.finish(MANIFEST, metrics, tables, complete)

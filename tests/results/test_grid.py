@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.results.windows import append
 from twin.results import store
 from twin.results.grid import read_grids
 from twin.results.read import read_run
@@ -29,7 +30,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 "hall": {"power_watts": ([mean.sum() - 9.0], [mean.sum()], [mean.sum() + 9.0])},
                 "rack": {"power_watts": (mean - 5.0, mean, mean + 5.0), "flow_litres_per_minute": (flow,) * 3},
             }
-            run.append_window(60.0 * i, signals, NAMES)
+            append(run, 60.0 * i, signals, NAMES)
         run.finish({}, {}, {}, True)
     return tmp_path / "run"
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from tests.results.windows import append
 from twin.results import rundir, store
 from twin.results.catalogue import MEANINGS, TABLES, EventKind
 from twin.results.read import read_run
@@ -39,7 +40,7 @@ def test_series_come_back_by_time_level_and_name_across_row_groups(tmp_path: Pat
     monkeypatch.setattr(store, "ROWS_PER_GROUP", 6)  # two windows of three things
     run = start(tmp_path / "run")
     for i in range(5):
-        run.append_window(60.0 * i, window(float(i)), NAMES)
+        append(run, 60.0 * i, window(float(i)), NAMES)
     run.finish({}, {}, {}, True)
     path = tmp_path / "run" / "timeseries.parquet"
     assert pq.ParquetFile(path).num_row_groups == 3
@@ -68,7 +69,7 @@ def test_a_signal_that_stops_leaves_nothing_behind_in_later_groups(tmp_path: Pat
             del told["rack"]["flow_litres_per_minute"]
         if i == 8:
             del told["hall"]
-        run.append_window(60.0 * i, told, NAMES)
+        append(run, 60.0 * i, told, NAMES)
     run.finish({}, {}, {}, True)
     frame = pq.read_table(tmp_path / "run" / "timeseries.parquet").to_pandas()
     flow = frame.loc[frame["name"] == "A-01", "flow_litres_per_minute_mean"]
@@ -79,14 +80,14 @@ def test_a_signal_that_stops_leaves_nothing_behind_in_later_groups(tmp_path: Pat
 def test_wrong_windows_are_refused(tmp_path: Path) -> None:
     run = start(tmp_path / "run")
     with pytest.raises(ValueError, match=r"levels \['shelf'\]"):
-        run.append_window(0.0, {}, {"shelf": ["x"]})
-    run.append_window(0.0, window(1.0), NAMES)
+        append(run, 0.0, {}, {"shelf": ["x"]})
+    append(run, 0.0, window(1.0), NAMES)
     with pytest.raises(ValueError, match=r"signals \['valve_ratio'\] do not live at level 'rack'"):
-        run.append_window(60.0, {"rack": {"valve_ratio": (1.0, 1.0, 1.0)}}, NAMES)
+        append(run, 60.0, {"rack": {"valve_ratio": (1.0, 1.0, 1.0)}}, NAMES)
     with pytest.raises(ValueError, match="names of things changed"):
-        run.append_window(60.0, window(1.0), {"rack": ["A-01", "A-03"], "hall": ["hall"]})
+        append(run, 60.0, window(1.0), {"rack": ["A-01", "A-03"], "hall": ["hall"]})
     with pytest.raises(ValueError, match="broadcast"):
-        run.append_window(60.0, {"rack": {"power_watts": (np.zeros(3),) * 3}}, NAMES)
+        append(run, 60.0, {"rack": {"power_watts": (np.zeros(3),) * 3}}, NAMES)
 
 
 def test_events_are_streamed_with_what_they_leave_out_as_none(tmp_path: Path, monkeypatch) -> None:
@@ -148,7 +149,7 @@ def test_time_stamps_change_neither_the_digest_nor_the_tables(tmp_path: Path) ->
         ("c", {"seed": 2, "started": "2026-01-01"}),
     ):
         run = start(tmp_path / name)
-        run.append_window(0.0, window(1.0), NAMES)
+        append(run, 0.0, window(1.0), NAMES)
         run.finish(manifest, {}, {}, True)
         digests.append(json.loads((tmp_path / name / "manifest.json").read_text())["digest"])
     assert digests[0] == digests[1] != digests[2]
@@ -210,7 +211,7 @@ def test_a_run_that_breaks_off_keeps_its_series_and_is_marked(
     tmp_path: Path, fault: type[BaseException], status: str
 ) -> None:
     with pytest.raises(fault), start(tmp_path / "run") as run:
-        run.append_window(0.0, window(1.0), NAMES)
+        append(run, 0.0, window(1.0), NAMES)
         run.append_events([{"event": 0, "time_seconds": 0.0, "kind": "run_started"}])
         raise fault
     found = read_run(tmp_path / "run")
@@ -222,7 +223,7 @@ def test_a_run_that_breaks_off_keeps_its_series_and_is_marked(
 
 def test_a_run_that_is_being_written_says_so(tmp_path: Path) -> None:
     run = start(tmp_path / "run")
-    run.append_window(0.0, window(1.0), NAMES)
+    append(run, 0.0, window(1.0), NAMES)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "events.parquet.partial",
         "manifest.json",
@@ -263,7 +264,7 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
 
 def test_a_full_disk_names_the_path_and_leaves_no_half_file(tmp_path: Path, monkeypatch) -> None:
     run = start(tmp_path / "run")
-    run.append_window(0.0, window(1.0), NAMES)
+    append(run, 0.0, window(1.0), NAMES)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -292,7 +293,7 @@ def test_memory_stays_flat(tmp_path: Path, monkeypatch) -> None:
 
     def grow(windows: int) -> int:
         for i in range(windows):
-            run.append_window(float(i), window(float(i)), NAMES)
+            append(run, float(i), window(float(i)), NAMES)
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()

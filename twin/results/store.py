@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from twin.results import rundir
 from twin.results.catalogue import LEVELS, SIGNALS, STATISTICS, TABLES, signals_of
@@ -36,7 +36,8 @@ KNOWN_FILES = (
     "audit.checkpoints.jsonl",
 )
 
-Window = Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]]]
+#: level → signal → least, mean and greatest of windows, shape (3, windows, things)
+Windows = Mapping[str, Mapping[str, NDArray[np.float64]]]
 
 
 class _Stream:
@@ -132,12 +133,14 @@ class _SeriesBuffer:
         distinct = {name: i for i, name in enumerate(dict.fromkeys(everything))}
         self._name = (np.array([distinct[n] for n in everything], np.int32), pa.array(list(distinct), pa.string()))
 
-    def add(self, time_seconds: float, window: Window) -> None:
+    def add(self, times: Sequence[float], windows: Windows, begin: int) -> int:
+        """Take windows from number ``begin`` on, as many as there is room for; returns the number of the next."""
         at = len(self.times)
-        told = {(level, signal) for level, signals in window.items() for signal in signals}
+        count = min(self.windows - at, len(times) - begin)
+        told = {(level, signal) for level, signals in windows.items() for signal in signals}
         for level, signal in self._written - told:
-            self.arrays[signal][:, at, self.place[level]] = np.nan
-        for level, signals in window.items():
+            self.arrays[signal][:, at : at + count, self.place[level]] = np.nan
+        for level, signals in windows.items():
             if not self.signals[level].issuperset(signals):
                 odd = sorted(set(signals) - self.signals[level])
                 raise ValueError(f"signals {odd} do not live at level {level!r}; the catalogue has {signals_of(level)}")
@@ -145,10 +148,10 @@ class _SeriesBuffer:
             for signal, statistics in signals.items():
                 if signal not in self.arrays:
                     self.arrays[signal] = np.full((3, self.windows, self.things), np.nan)
-                array = self.arrays[signal]
-                array[0, at, place], array[1, at, place], array[2, at, place] = statistics
+                self.arrays[signal][:, at : at + count, place] = statistics[:, begin : begin + count]
                 self._written.add((level, signal))
-        self.times.append(time_seconds)
+        self.times += times[begin : begin + count]
+        return begin + count
 
     def empty(self) -> None:
         """Forget the rows, once nobody reads them any more."""
@@ -206,30 +209,35 @@ class RunStore:
         self._joined: dict[int, int] = {}  # events that became part of an incident when they were waiting or written
         self._finished = False
 
-    def append_window(self, time_seconds: float, signals: Window, names: Mapping[str, Sequence[str]]) -> None:
-        """Append one interval of the time series.
+    def append_windows(
+        self, times_seconds: Sequence[float], signals: Windows, names: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Append intervals of the time series.
 
         Args:
-            time_seconds: start of the interval [s].
-            signals: level -> signal -> (min, mean, max), each an array in the order of ``names[level]`` in the
-                signal's unit of the catalogue; NaN (stored as null) for a thing that has no such signal.
+            times_seconds: start of each interval [s], W of them.
+            signals: level -> signal -> min, mean and max, shape (3, W, things), things in the order of
+                ``names[level]``, in the signal's unit of the catalogue; NaN (stored as null) for a thing that has no
+                such signal.
             names: level -> names of its things; the same in every call.
 
         Raises:
-            ValueError: a level or signal that is not in the catalogue, arrays of another length, other names.
+            ValueError: a level or signal that is not in the catalogue, arrays of another shape, other names.
             RunError: the file cannot be written.
         """
         if self._buffer is None:
             self._buffer, self._names = _SeriesBuffer(names), names
         elif names is not self._names and {k: tuple(v) for k, v in names.items()} != self._buffer.names:
             raise ValueError("the names of things changed within a run; the time series has one set of names")
-        self._buffer.add(time_seconds, signals)
-        if self._buffer.full:
-            self._series.write(self._buffer.pack)  # the group before is written by now
-            if self._packed is None:
-                self._packed = _SeriesBuffer(names)
-            self._buffer, self._packed = self._packed, self._buffer
-            self._buffer.empty()
+        taken = 0
+        while taken < len(times_seconds):
+            taken = self._buffer.add(times_seconds, signals, taken)
+            if self._buffer.full:
+                self._series.write(self._buffer.pack)  # the group before is written by now
+                if self._packed is None:
+                    self._packed = _SeriesBuffer(names)
+                self._buffer, self._packed = self._packed, self._buffer
+                self._buffer.empty()
 
     def append_events(self, events: Sequence[Mapping[str, Any]], joined: Mapping[int, int] | None = None) -> None:
         """Append events (keys: columns of the events table; what is left out is "none"), in order of time.

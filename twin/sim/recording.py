@@ -12,8 +12,9 @@ from twin.results.store import RunStore
 from twin.units import litres_per_minute
 
 Floats = NDArray[np.float64]
-Statistics = tuple[Floats, Floats, Floats]
 PHASE_KINDS = ("ups", "pdu", "row", "panel")
+PARTS = ("rack", "loop", "row", "node", "breaker", "hall")  # of a window
+TOGETHER = 64  # windows that are turned into rows at a time: one by one, each costs as much as a dozen of them
 
 
 class Recording:
@@ -26,6 +27,8 @@ class Recording:
         self.nodes = np.array(
             [n for n, kind in enumerate(topology.node_kind) if NODE_KINDS[kind] in PHASE_KINDS], dtype=np.int64
         )
+        self._held: list[tuple[float, float, int, int]] = []  # start and length [s], jobs running and queued
+        self._parts: dict[str, Floats] = {}  # of the windows held, shape (TOGETHER, things, signals, 3)
         self.liquid = topology.rack_loop >= 0
         self.names: Mapping[str, Sequence[str]] = {
             "hall": (topology.hall.name,),
@@ -37,66 +40,85 @@ class Recording:
         }
 
     def write(self, window: Window) -> None:
-        """Append one window."""
+        """Take one window, and hand those held to the store once there are enough."""
+        if not self._held:
+            for name in PARTS:
+                self._parts.setdefault(name, np.empty((TOGETHER, *getattr(window, name).shape)))
+        at = len(self._held)
+        for name in PARTS:
+            self._parts[name][at] = getattr(window, name)
+        self._held.append((window.start, window.seconds, *self.counts()))
+        if len(self._held) == TOGETHER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand the windows held to the store."""
+        if not self._held:
+            return
+        starts, seconds, running, queued = zip(*self._held, strict=True)
+        count = len(starts)
+        span = np.array(seconds)[:, None]
+        parts = {name: part[:count] for name, part in self._parts.items()}
+        self._held = []
 
         def shown(array: Floats) -> Floats:
-            values = array.copy()
-            values[..., 2] /= window.seconds
-            return values
+            """Least, mean and greatest of (windows, things, signals, 3): shape (signals, 3, windows, things)."""
+            found = np.empty((array.shape[2], 3, count, array.shape[1]))
+            for place, of in enumerate((0, 2, 1)):
+                found[:, place] = array[..., of].transpose(2, 0, 1)
+            found[:, 1] /= span
+            return found
 
-        def of(array: Floats, signal: int) -> Statistics:
-            return array[:, signal, 0], array[:, signal, 2], array[:, signal, 1]
-
-        def steady(value: float) -> Statistics:
-            one = np.array([value])
-            return one, one, one
+        def steady(values: Sequence[int]) -> Floats:
+            return np.tile(np.array(values, dtype=np.float64)[:, None], (3, 1, 1))
 
         flow = litres_per_minute(1.0)
-        running, queued = self.counts()
-        rack, loop = window.rack.copy(), window.loop.copy()
-        rack[:, meter.RACK_FLOW] *= flow
-        loop[:, meter.LOOP_FLOW] *= flow
-        rack, loop = shown(rack), shown(loop)
-        rack[~self.liquid, meter.RACK_FLOW] = np.nan
-        row_trays = np.zeros((len(self.topology.row_names), 1, 3))
-        np.add.at(row_trays[:, 0], self.topology.rack_row, window.rack[:, meter.RACK_TRAYS])
-        row_trays = shown(row_trays)
-        row, hall, breaker = shown(window.row), shown(window.hall), shown(window.breaker)
-        phase = shown(window.node[self.nodes].reshape(-1, 1, 3))
-        self.store.append_window(
-            window.start,
+        parts["rack"][:, :, meter.RACK_FLOW] *= flow
+        parts["loop"][:, :, meter.LOOP_FLOW] *= flow
+        rack, loop = shown(parts["rack"]), shown(parts["loop"])
+        rack[meter.RACK_FLOW][..., ~self.liquid] = np.nan
+        rows = len(self.topology.row_names)
+        of_row = (rows * np.arange(count)[:, None] + self.topology.rack_row).ravel()
+        trays = parts["rack"][:, :, meter.RACK_TRAYS].reshape(-1, 3).T
+        row_trays = np.empty((count, rows, 1, 3))
+        for statistic, each in enumerate(trays):
+            row_trays[:, :, 0, statistic] = np.bincount(of_row, each, count * rows).reshape(count, rows)
+        row, hall, breaker = shown(parts["row"]), shown(parts["hall"]), shown(parts["breaker"])
+        phase = shown(parts["node"][:, self.nodes].reshape(count, -1, 1, 3))
+        self.store.append_windows(
+            starts,
             {
                 "hall": {
-                    "power_watts": of(hall, meter.HALL_POWER),
-                    "facility_power_watts": of(hall, meter.HALL_FACILITY_POWER),
-                    "facility_water_celsius": of(hall, meter.HALL_WATER),
-                    "room_air_celsius": of(hall, meter.HALL_ROOM),
+                    "power_watts": hall[meter.HALL_POWER],
+                    "facility_power_watts": hall[meter.HALL_FACILITY_POWER],
+                    "facility_water_celsius": hall[meter.HALL_WATER],
+                    "room_air_celsius": hall[meter.HALL_ROOM],
                     "jobs_running": steady(running),
                     "jobs_queued": steady(queued),
                 },
-                "row": {"power_watts": of(row, 0), "trays_allocated": of(row_trays, 0)},
+                "row": {"power_watts": row[0], "trays_allocated": shown(row_trays)[0]},
                 "rack": {
-                    "power_watts": of(rack, meter.RACK_POWER),
-                    "device_temperature_celsius": of(rack, meter.RACK_DEVICE),
-                    "supply_temperature_celsius": of(rack, meter.RACK_SUPPLY),
-                    "return_temperature_celsius": of(rack, meter.RACK_RETURN),
-                    "flow_litres_per_minute": of(rack, meter.RACK_FLOW),
-                    "inlet_air_temperature_celsius": of(rack, meter.RACK_INLET),
-                    "trays_allocated": of(rack, meter.RACK_TRAYS),
-                    "clock_ratio": of(rack, meter.RACK_CLOCK),
+                    "power_watts": rack[meter.RACK_POWER],
+                    "device_temperature_celsius": rack[meter.RACK_DEVICE],
+                    "supply_temperature_celsius": rack[meter.RACK_SUPPLY],
+                    "return_temperature_celsius": rack[meter.RACK_RETURN],
+                    "flow_litres_per_minute": rack[meter.RACK_FLOW],
+                    "inlet_air_temperature_celsius": rack[meter.RACK_INLET],
+                    "trays_allocated": rack[meter.RACK_TRAYS],
+                    "clock_ratio": rack[meter.RACK_CLOCK],
                 },
-                "phase": {"current_amperes": of(phase, 0)},
+                "phase": {"current_amperes": phase[0]},
                 "loop": {
-                    "supply_temperature_celsius": of(loop, meter.LOOP_SUPPLY),
-                    "return_temperature_celsius": of(loop, meter.LOOP_RETURN),
-                    "flow_litres_per_minute": of(loop, meter.LOOP_FLOW),
-                    "heat_watts": of(loop, meter.LOOP_HEAT),
-                    "valve_ratio": of(loop, meter.LOOP_VALVE),
-                    "pump_speed_ratio": of(loop, meter.LOOP_SPEED),
+                    "supply_temperature_celsius": loop[meter.LOOP_SUPPLY],
+                    "return_temperature_celsius": loop[meter.LOOP_RETURN],
+                    "flow_litres_per_minute": loop[meter.LOOP_FLOW],
+                    "heat_watts": loop[meter.LOOP_HEAT],
+                    "valve_ratio": loop[meter.LOOP_VALVE],
+                    "pump_speed_ratio": loop[meter.LOOP_SPEED],
                 },
                 "breaker": {
-                    "current_amperes": of(breaker, 0),
-                    "thermal_fraction": of(breaker, 1),
+                    "current_amperes": breaker[0],
+                    "thermal_fraction": breaker[1],
                 },
             },
             self.names,

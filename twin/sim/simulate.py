@@ -210,6 +210,9 @@ def simulate(
             env.run(until=until if ended_by is None else ended_by | env.timeout(until))
     except KeyboardInterrupt:
         complete = False
+    finally:
+        if recording is not None:
+            recording.flush()
     protection.finish()
     ended = float(env.now)
     for each in services.values():
