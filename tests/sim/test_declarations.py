@@ -41,9 +41,15 @@ def test_what_a_horizon_reaches_counts_by_hand(hour, hours, below):
 
 
 def hall_of_two():
-    """Racks of three and two trays: 1 kW idle, 4 kW more at work; a tenth is lost, and fans take 500 W."""
+    """Racks of three and two trays: 1 kW idle, 4 kW more at work, when they are warm; a tenth is lost, and fans take
+    500 W."""
     return Declarations(
-        np.array([0, 3, 5]), np.full(5, 1_000.0), np.full(5, 4_000.0), np.full(2, 1.1), np.full(2, 500.0)
+        np.array([0, 3, 5]),
+        np.full(5, 1_000.0),
+        np.full(5, 3_900.0),
+        np.full(5, 100.0),
+        np.full(2, 1.1),
+        np.full(2, 500.0),
     )
 
 
@@ -62,7 +68,9 @@ def test_racks_add_up_by_hand_and_only_what_changed_is_added_again():
     assert again[0] is ever and again[1] is ahead and not ahead.flags.writeable
     assert told.watts(13 * HOUR)[1][:, 0].tolist() == [10_400.0 - spared] * 7 + [10_400.0]
     assert told.watts(DAY + 9 * HOUR)[1].tolist() == ahead.tolist()  # and so every day
-    told.declare(np.array([0, 1, 3]), 0.0)
+    told.declare(np.array([4]), 0.99)  # 1000 + 0.99 × 4000 W are more than its nameplate has
+    assert told.watts(9 * HOUR)[0][1] == 4_900.0 + 1.1 * 3_900.0
+    told.declare(np.array([0, 1, 3, 4]), 0.0)
     assert told.watts(9 * HOUR)[1].tolist() == [[3_800.0, 2_700.0]] * 8
 
 
@@ -88,7 +96,9 @@ def test_the_sums_are_those_of_every_tray_by_itself(said, now, looked):
             parts, length = len(day), DAY / max(len(day), 1)
             first = math.floor(now / length)
             reached = [day[k % parts] for k in range(first, first + math.ceil(horizon / length) + 1)] if day else [most]
-            drawn.append(1_000.0 + 4_000.0 * (most - max((*day, 0.0)) + max(reached) if day else most))
+            drawn.append(
+                1_000.0 + (4_000.0 * (most - max(day) + max(reached)) if day else min(4_000.0 * most, 3_900.0))
+            )
         by_rack = [1.1 * sum(drawn[:3]) + 500.0, 1.1 * sum(drawn[3:]) + 500.0]
         assert ahead[place] == pytest.approx(by_rack, abs=0.501)
     assert ahead[-1].tolist() == ever.tolist()
@@ -157,3 +167,17 @@ def test_work_that_has_had_its_time_is_endless_and_goes_on_counting(bench, a_job
     stage.run(600.0)
     assert np.array_equal(*seen)
     assert runs[1].starts == 1 and declared_seconds(runs[1]) == 2_000.0  # started again it would take all of it
+
+
+def test_warm_trays_draw_no_more_than_was_declared_of_them(bench, a_job):
+    """Their leakage is in it: without, four racks at work would draw more than the declarations that headroom counts."""
+    stage = bench()
+    stage.submit(
+        *(a_job(f"train-{n}", 18, 5_000.0, utilisation=share) for n, share in enumerate((0.5, 0.7, 0.8, 0.88)))
+    )
+    stage.run(1_800.0)
+    seen = stage.world.snapshot()
+    assert (seen.rack_power_watts <= seen.rack_declared_power_watts).all()
+    assert (seen.rack_power_watts >= 0.985 * seen.rack_declared_power_watts).all()
+    leakage = stage.world.tray_warm_watts.reshape(4, 18).sum(axis=1) * np.array([0.5, 0.7, 0.8, 0.88])
+    assert (seen.rack_power_watts > seen.rack_declared_power_watts - leakage).all()  # it is needed

@@ -52,14 +52,23 @@ def below_by_horizon(day: Day) -> Floats:
 class Declarations:
     """Declared power of all trays and, kept up to date as it changes, of racks at their inlets.
 
-    tray0: shape (R + 1,), first tray of each rack. idle_watts, span_watts: of trays, by their class. per_watt,
-    fixed_watts: a rack's inlet power for a watt of its trays, and beside it; shapes (R,).
+    tray0: shape (R + 1,), first tray of each rack. idle_watts, span_watts, warm_watts: of trays by their class, at rest,
+    from there to full load, and what leakage adds to that on a warm tray. per_watt, fixed_watts: a rack's inlet power
+    for a watt of its trays, and beside it; shapes (R,).
     """
 
-    def __init__(self, tray0: Ints, idle_watts: Floats, span_watts: Floats, per_watt: Floats, fixed_watts: Floats):
+    def __init__(
+        self,
+        tray0: Ints,
+        idle_watts: Floats,
+        span_watts: Floats,
+        warm_watts: Floats,
+        per_watt: Floats,
+        fixed_watts: Floats,
+    ) -> None:
         self._first: list[int] = tray0.tolist()
         self._rack = np.repeat(np.arange(len(tray0) - 1), np.diff(tray0))
-        self._idle, self._span = idle_watts, span_watts
+        self._idle, self._span, self._most = idle_watts, span_watts + warm_watts, idle_watts + span_watts
         self._per_watt, self._fixed = per_watt, fixed_watts
         self._tray_watts = idle_watts.copy()
         self._tray_curve = np.zeros(len(idle_watts), dtype=np.int64)  # number of its curve, 0 for none
@@ -72,8 +81,9 @@ class Declarations:
 
     def declare(self, trays: Ints, utilisation: float, by_day: Day = ()) -> None:
         """Note what the owner of ``trays`` says that they will draw from now on: at most this, and by time of day where
-        he says that too."""
-        self._tray_watts[trays] = self._idle[trays] + utilisation * self._span[trays]
+        he says that too. Who draws his tray's nameplate has no more for leakage: warm trays of such load are slowed."""
+        watts = self._idle[trays] + utilisation * self._span[trays]
+        self._tray_watts[trays] = watts if by_day else np.minimum(watts, self._most[trays])
         self._tray_curve[trays] = self._number(by_day) if by_day else 0
         self._stale.update(self._rack[trays].tolist())
 

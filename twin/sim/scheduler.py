@@ -56,7 +56,10 @@ class Scheduler:
         self._seen: FacilitySnapshot | None = None
         self._impatient: tuple[int, float] | None = None  # a head that has its wake-up: number, waiting since
         c = world.plant.c
-        self._usual = (float(c.idle.mean()), float(c.span.mean()))  # W of a tray: idle, and from there to its maximum
+        # W of a tray: idle, from there to full load on a warm one, and at most
+        self._usual = (
+            float(c.idle.mean()), float((c.span + world.tray_warm_watts).mean()), float((c.idle + c.span).mean()),
+        )  # fmt: skip
         self._change = world.env.event()
         self._head = True  # something but a submission changed: a head that waits is asked for
         self._owed = False  # something changed of which not all that wait have heard
@@ -174,8 +177,8 @@ class Scheduler:
             trays=job.trays,
             one_rack=job.trays <= trays_of_rack and not (job.service and job.trays > trays_of_rack),
             priority=job.priority,
-            power_watts_per_tray=float(round(self._usual[0] + job.declared_utilisation * self._usual[1])),
-            peak_watts_per_tray=float(round(self._usual[0] + self._peak(job) * self._usual[1])),
+            power_watts_per_tray=self._watts(job.declared_utilisation),
+            peak_watts_per_tray=self._watts(self._peak(job)),
             declared_seconds=declared_seconds(run),
         )
         if run.pin is not None:
@@ -207,6 +210,11 @@ class Scheduler:
             return True
         self._no_room.append((request, decision.reason.value))
         return False
+
+    def _watts(self, utilisation: float) -> float:
+        """Power of a usual tray at work [W], in whole watts, as it is declared (:mod:`twin.sim.declarations`)."""
+        idle, span, most = self._usual
+        return float(round(min(idle + utilisation * span, most)))
 
     @staticmethod
     def _peak(job: Job) -> float:

@@ -135,7 +135,9 @@ class World:
         self.holder = np.array(self.holder, dtype=object)
         self.taken = np.array([holder is not None for holder in self.holder], dtype=bool)
         self.kind_trays = np.zeros((len(self.topology.rack_names), len(KINDS)), dtype=np.int64)
-        self.declared = Declarations(self.topology.rack_tray0, *self.tray_nameplate, *self._shelves[1:])
+        self.declared = Declarations(
+            self.topology.rack_tray0, *self.tray_nameplate, self.tray_warm_watts, *self._shelves[1:]
+        )
         self._free = np.zeros(len(self.topology.rack_names), dtype=np.int64)
         self._uncounted: set[int] = set()  # racks whose free trays are to be counted again
         self._counted = -1  # changes of trays that are ready, when all were counted
@@ -305,6 +307,17 @@ class World:
         counts = np.diff(self.topology.rack_tray0)
         idle = np.repeat([each.tray_idle_watts for each in classes], counts)
         return idle, np.repeat([each.tray_max_watts for each in classes], counts) - idle
+
+    @cached_property
+    def tray_warm_watts(self) -> NDArray[np.float64]:
+        """What leakage adds by class to a tray at full load that is as warm as it may be without slowing [W]: owners know
+        what their work draws on warm trays, and declare it."""
+        classes = [rack.rack_class for rack in self.topology.hall.racks]
+        warm = [
+            each.leakage_watts_per_kelvin * max(0.0, each.slowdown_celsius - each.leakage_reference_celsius)
+            for each in classes
+        ]
+        return np.repeat(warm, np.diff(self.topology.rack_tray0))
 
     def inlet_watts(self, tray_watts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Power at every rack's inlet [W] for powers of all trays [W], at full clock and without leakage."""
