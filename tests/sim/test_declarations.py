@@ -170,7 +170,7 @@ def test_work_that_has_had_its_time_is_endless_and_goes_on_counting(bench, a_job
 
 
 def test_warm_trays_draw_no_more_than_was_declared_of_them(bench, a_job):
-    """Their leakage is in it: without, four racks at work would draw more than the declarations that headroom counts."""
+    """Their leakage is in it: without, racks at work would draw more than the declarations that headroom counts."""
     stage = bench()
     stage.submit(
         *(a_job(f"train-{n}", 18, 5_000.0, utilisation=share) for n, share in enumerate((0.5, 0.7, 0.8, 0.88)))

@@ -52,9 +52,9 @@ def below_by_horizon(day: Day) -> Floats:
 class Declarations:
     """Declared power of all trays and, kept up to date as it changes, of racks at their inlets.
 
-    tray0: shape (R + 1,), first tray of each rack. idle_watts, span_watts, warm_watts: of trays by their class, at rest,
-    from there to full load, and what leakage adds to that on a warm tray. per_watt, fixed_watts: a rack's inlet power
-    for a watt of its trays, and beside it; shapes (R,).
+    tray0: shape (R + 1,), first tray of each rack. idle_watts, span_watts, warm_watts: of trays by their class, at
+    rest, from there to full load, and what leakage adds to that on a warm tray. per_watt, fixed_watts: a rack's inlet
+    power for a watt of its trays, and beside it; shapes (R,).
     """
 
     def __init__(

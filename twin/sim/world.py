@@ -310,8 +310,8 @@ class World:
 
     @cached_property
     def tray_warm_watts(self) -> NDArray[np.float64]:
-        """What leakage adds by class to a tray at full load that is as warm as it may be without slowing [W]: owners know
-        what their work draws on warm trays, and declare it."""
+        """What leakage adds by class to a tray at full load that is as warm as it may be without slowing [W]: owners
+        know what their work draws on warm trays, and declare it."""
         classes = [rack.rack_class for rack in self.topology.hall.racks]
         warm = [
             each.leakage_watts_per_kelvin * max(0.0, each.slowdown_celsius - each.leakage_reference_celsius)
