@@ -140,7 +140,7 @@ def test_a_job_that_is_lost_too_often_is_killed_with_its_cause(bench, a_job):
         (205.0, "job_killed", "train"),
     ]
     assert run.status == "killed" and "a test" in run.reason
-    assert stage.world.holder == [None] * 72
+    assert list(stage.world.holder) == [None] * 72
     assert run.delivered() == 0.0
 
 
