@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
@@ -154,6 +154,12 @@ def readings_of(snapshot: FacilitySnapshot, hall: str = "hall", wanted: Collecti
     """
     rows = len(snapshot.row_names)
     read: dict[str, Signal] = {}
+    dry = snapshot.rack_loop < 0
+    by_air = int(np.count_nonzero(dry))
+    lacking = {
+        True: dry if by_air else None,
+        False: ~dry if by_air < len(dry) else None,
+    }  # racks without a loop, and with
 
     def signal(name: str) -> Signal:
         found = read.get(name)
@@ -162,15 +168,14 @@ def readings_of(snapshot: FacilitySnapshot, hall: str = "hall", wanted: Collecti
         return found
 
     def of_cooling(name: str, liquid: bool) -> Signal:
-        found = signal(name)
-        absent = (snapshot.rack_loop >= 0) != liquid
-        return replace(found, absent=absent) if absent.any() else found
+        found, absent = signal(name), lacking[liquid]
+        return found if absent is None else Signal(found.values, found.measured_seconds, found.quality, absent)
 
     def over_slowdown() -> Signal:
         found, facility = signal("rack_device_temperature_celsius"), snapshot.facility
         if facility is None or not len(facility.rack_slowdown_celsius):
             return Signal(found.values, found.measured_seconds, np.full(len(found.values), Quality.MISSING, np.int8))
-        return replace(found, values=found.values - facility.rack_slowdown_celsius)
+        return Signal(found.values - facility.rack_slowdown_celsius, found.measured_seconds, found.quality)
 
     def ratio() -> Signal:
         power = signal("rack_power_watts")
