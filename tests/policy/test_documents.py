@@ -52,7 +52,7 @@ def test_every_fault_is_told_at_once_with_its_remedy():
     ]
     with pytest.raises(DocumentError, match=r"judge\.metrics\[0\]\.margin = None: missing\. Give a number"):
         Design.from_mapping({"metrics": [{"name": "power", "unit": "W"}]})
-    with pytest.raises(DocumentError, match=r"metrics\[0\]\.colour = 1: there is no such key\. Use one of 'least'"):
+    with pytest.raises(DocumentError, match=r"metrics\[0\]\.colour = 1: there is no such key\. Use one of 'carried'"):
         Design.from_mapping({"metrics": [{"name": "power", "unit": "W", "margin": 1.0, "colour": 1}]})
 
 

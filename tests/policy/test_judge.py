@@ -112,6 +112,20 @@ def test_harm_is_the_difference_of_mean_changes_and_not_of_levels():
     assert evidence.change == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize(("carried", "harm"), [(1.0, 4.0), (0.5, 504.0), (0.0, 1_004.0)])
+def test_of_before_only_that_is_taken_off_which_a_rack_carries_along(carried, harm):
+    """The racks of the test above: 1,105 after is 1,105 − c 1,100 for canaries, 101 − c 100 for their controls."""
+    before = {"power": np.where(np.arange(27) < 3, 1_100.0, 100.0)}
+    changes = {"power": np.r_[4.0, 5.0, 6.0, np.ones(24)]}
+    evidence = _judged(Design((replace(POWER, carried=carried),)), changes, before=before).metrics[0]
+    assert evidence.estimate == pytest.approx(harm)
+
+
+def test_no_more_than_all_of_before_is_carried():
+    with pytest.raises(ValueError, match=r"metric power: carried = 1\.5: give a number from 0 to 1"):
+        replace(POWER, carried=1.5)
+
+
 def test_where_less_is_worse_a_loss_is_harm():
     verdict = _judged(Design((SPEED,)), {"speed": np.r_[np.full(3, -30.0), np.zeros(24)]})
     assert verdict.outcome is Outcome.FAIL

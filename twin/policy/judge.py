@@ -1,8 +1,10 @@
 """The canary judge: canary racks against matched control racks, and a verdict with its evidence.
 
 The unit of analysis is the rack. Each metric of a rack is one number, its change from *before* to *after*, turned so
-that more is worse. The harm of a release is the canary's shift against the controls; a permutation test over racks
-(:mod:`twin.policy.permutation`) tells whether it is above the margin that the metric allows.
+that more is worse. Of *before* that part is taken off which a rack carries along (``carried``): all of what sets racks
+apart for good, such as their heat; nothing of what is dealt anew, such as requests, where a difference would have twice
+the variance of *after* alone. The harm of a release is the canary's shift against the controls; a permutation test over
+racks (:mod:`twin.policy.permutation`) tells whether it is above the margin that the metric allows.
 
 * *fail*: harm above the margin is shown, at a level that all metrics of all looks share. The looks share it by alpha
   spending, the metrics of a look by Holm's step-down with weights: the primary metric has a part of its own, the
@@ -122,7 +124,7 @@ def _harms(design: Design, readings: Readings, order: list[int]) -> tuple[list[F
             for k in np.flatnonzero(~known).tolist():
                 excluded.setdefault(readings.racks[order[k]], []).append(f"{metric.name} {side} is {y[k]:g}")
             sides.append(np.where(known, y, np.nan))
-        harms.append(metric.worse * (sides[1] - sides[0]))
+        harms.append(metric.worse * (sides[1] - metric.carried * sides[0]))
     return harms, {rack: ", ".join(reasons) for rack, reasons in excluded.items()}
 
 

@@ -47,10 +47,13 @@ class Metric:
     margin: float  # of harm that is accepted, in the unit, at least 0
     worse: int = 1  # 1 where more is worse, −1 where less is
     least: float = -math.inf  # a reading below is not believed
+    carried: float = 1.0  # part of a rack's reading before that is its own and is taken off the one after, 0 to 1
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.margin) and self.margin >= 0.0):
             raise ValueError(f"metric {self.name}: margin = {self.margin}: give a number of at least 0")
+        if not 0.0 <= self.carried <= 1.0:
+            raise ValueError(f"metric {self.name}: carried = {self.carried}: give a number from 0 to 1")
         if self.worse not in (1, -1):
             raise ValueError(f"metric {self.name}: worse = {self.worse}: give 1 where more is worse, −1 where less is")
 

@@ -53,6 +53,7 @@ class Trial:
         self.state: JudgeState | None = None
         self.verdict: Verdict | None = None
         self._up_since: float | None = None  # when all canaries were first confirmed
+        self._since: list[tuple[Window, dict[str, Floats]]] = []  # windows since then, one after another
         self._looks = 0
 
     # ------------------------------------------------------------------ who
@@ -125,12 +126,16 @@ class Trial:
             return False
         window = Window(now - seconds, now)
         means = self._all_means(snapshot, window)
-        places = [self.world.rack_index[rack] for rack in self.canaries]
-        if not all(np.isfinite(values[places]).all() for values in means.values()):
+        if not self._tells_canaries(means):
             return False
         self.before_window, self.before, self.company = window, means, list(self.deployment.company)
         self._settled = window.begin_seconds - self.deployment.own_since >= LINGERS_SECONDS
         return True
+
+    def _tells_canaries(self, means: dict[str, Floats]) -> bool:
+        """Whether all metrics of all canaries are known."""
+        places = [self.world.rack_index[rack] for rack in self.canaries]
+        return all(np.isfinite(values[places]).all() for values in means.values())
 
     def _all_means(self, snapshot: FacilitySnapshot, window: Window) -> dict[str, Floats]:
         assert self.design is not None
@@ -165,6 +170,12 @@ class Trial:
             if self.canaries and set(self.canaries) <= running:
                 self._up_since = now
             return None
+        last = self._since[-1][0].end_seconds if self._since else self._up_since
+        if now - last >= settings.window_seconds:
+            done = Window(now - settings.window_seconds, now)
+            found = self._all_means(snapshot, done)
+            if self._tells_canaries(found):
+                self._since.append((done, found))
         span = max(self.soak_seconds, settings.window_seconds)
         due = self._up_since + span * (self._looks + 1) / settings.looks
         if now < due:
@@ -175,10 +186,10 @@ class Trial:
         assert self.selection is not None
         window = Window(now - settings.window_seconds, now)
         after = self._all_means(snapshot, window)
-        canaries = [self.world.rack_index[rack] for rack in self.canaries]
-        if not all(np.isfinite(values[canaries]).all() for values in after.values()):
+        if not self._tells_canaries(after):
             return None  # nothing could come of it: it waits for readings
         self._looks += 1
+        window, after = self._all_since(window, after)
         racks = (*self.canaries, *self.controls)
         places = [self.world.rack_index[rack] for rack in racks]
         compared = Readings(
@@ -193,6 +204,34 @@ class Trial:
             self.design, self.deployment.release.name, compared, fraction, self.state
         )
         return self.verdict
+
+    def _all_since(self, window: Window, means: dict[str, Floats]) -> tuple[Window, dict[str, Floats]]:
+        """All that was read since the canaries' start has faded: means of the last window and of whole ones before it.
+
+        A rack has readings where half of the windows have them. What wanders in minutes averages out of an hour.
+        """
+        assert self._up_since is not None
+        first = self._up_since + LINGERS_SECONDS
+        earlier = [
+            (each, found)
+            for each, found in self._since
+            if each.begin_seconds >= first and each.end_seconds <= window.begin_seconds
+        ]
+        if not earlier:
+            return window, means
+        after = {}
+        for name, last in means.items():
+            every = np.array([*(found[name] for _, found in earlier), last])
+            known = np.isfinite(every)
+            count = known.sum(axis=0)
+            total = np.where(known, every, 0.0).sum(axis=0)
+            after[name] = np.where(2 * count >= len(every), total / np.maximum(count, 1), np.nan)
+        return Window(earlier[0][0].begin_seconds, window.end_seconds), after
+
+    def look_again(self) -> None:
+        """Let a pass at an early look wait for the last one, which knows more. It is none until then."""
+        if self.state is not None and self.outcome is Outcome.PASS and self._looks < self.settings.looks:
+            self.state = replace(self.state, decided=None)
 
     @property
     def over(self) -> bool:

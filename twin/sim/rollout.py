@@ -13,7 +13,7 @@ import numpy as np
 import simpy
 
 from twin.policy.canary import CanaryRule, Strategy
-from twin.policy.projection import Projection
+from twin.policy.projection import Projection, Standing
 from twin.policy.rollout import (
     Action,
     Ground,
@@ -181,6 +181,9 @@ class Rollout:
                 self.verdict_seconds = self.world.env.now
                 self._log(EventKind.CANARY_VERDICT, " | ".join(verdict.lines()), verdict.smallest_p)
             self.projection = trial.project(snapshot, self.targets)
+            if verdict is not None and self.projection is not None and self.projection.standing is not Standing.FITS:
+                trial.look_again()
+                self.projection = trial.project(snapshot, self.targets)
             return
         if len(self.staging.results) < len(self.plan.staging_tests) or not all(self.staging.results.values()):
             return  # whom to try is asked once staging is passed

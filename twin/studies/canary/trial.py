@@ -197,7 +197,9 @@ def _no_worse(world: World, trial_: Trial) -> tuple[float, float]:
         return math.nan, math.nan
     places = [world.rack_index[name] for name in (*verdict.canaries, *verdict.controls)]
     after = verdict.windows.after
-    inside = (past.time_seconds >= after.begin_seconds) & (past.time_seconds < after.end_seconds)
+    before = verdict.windows.before  # and after it as long a time
+    begin = max(after.begin_seconds, after.end_seconds - (before.end_seconds - before.begin_seconds))
+    inside = (past.time_seconds >= begin) & (past.time_seconds < after.end_seconds)
     change = past.values[inside][:, places] - trial_.before["temperature"][places]
     count = len(verdict.canaries)
     ways = relabellings((*verdict.canaries, *verdict.controls), count, 0, "no worse")
