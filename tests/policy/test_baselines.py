@@ -28,7 +28,9 @@ def _shuffled(facility, order):
         if field.name == "rack_names":
             changed[field.name] = tuple(value[n] for n in order)
         elif field.name.startswith("rack_"):
-            changed[field.name] = value[list(order)]
+            # racks are the last axis of what is told by horizon, and the first of everything else
+            by_horizon = field.name == "rack_declared_ahead_watts"
+            changed[field.name] = value[:, list(order)] if by_horizon else value[list(order)]
     return replace(facility, **changed)
 
 
