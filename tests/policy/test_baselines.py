@@ -27,10 +27,10 @@ def _shuffled(facility, order):
         value = getattr(facility, field.name)
         if field.name == "rack_names":
             changed[field.name] = tuple(value[n] for n in order)
+        elif field.name == "rack_declared_ahead_watts":  # by horizon and rack
+            changed[field.name] = value[:, list(order)] if value.size else value
         elif field.name.startswith("rack_"):
-            # racks are the last axis of what is told by horizon, and the first of everything else
-            by_horizon = field.name == "rack_declared_ahead_watts"
-            changed[field.name] = value[:, list(order)] if by_horizon else value[list(order)]
+            changed[field.name] = value[list(order)]
     return replace(facility, **changed)
 
 
