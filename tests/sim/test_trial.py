@@ -52,3 +52,20 @@ def test_only_an_early_pass_may_be_looked_at_again(trial, outcome, looks, over):
     trial.look_again()
     assert trial.over is over
     assert (trial.state.alpha, trial.state.beta) == (spent, spent)  # what was spent is spent
+
+
+@pytest.mark.parametrize(("count", "spared"), [(3, True), (4, False)])
+def test_racks_beside_a_canary_are_no_controls_where_enough_others_are(trial, count, spared):
+    """A row of seven with its canary third: the second and fourth stand beside it, and one more may not be asked."""
+    places = np.arange(7)
+    neighbours = np.column_stack([places - 1, np.where(places < 6, places + 1, -1)])
+    has = neighbours >= 0
+    beside = (has, np.maximum(neighbours, 0), has.sum(axis=1))
+    names = tuple("abcdefg")
+    trial.world = SimpleNamespace(
+        rack_index={name: place for place, name in enumerate(names)}, facility=SimpleNamespace(beside=beside)
+    )
+    trial.chosen = SimpleNamespace(racks=("c",))
+    eligible = np.array([True, True, True, True, True, True, False])
+    left = [name for name, may in zip(names, trial._apart(eligible, count), strict=True) if may]
+    assert left == (["a", "c", "e", "f"] if spared else ["a", "b", "c", "d", "e", "f"])

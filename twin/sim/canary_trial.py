@@ -105,9 +105,18 @@ class Trial:
             "loop": topology.rack_loop.tolist(),
         }
         return match(
-            topology.rack_names, self.canaries, covariates, categories, exact=("class",), eligible=eligible,
-            controls=count,
+            topology.rack_names, self.canaries, covariates, categories, exact=("class",),
+            eligible=self._apart(eligible, count), controls=count,
         )  # fmt: skip
+
+    def _apart(self, eligible: NDArray[np.bool_], count: int) -> NDArray[np.bool_]:
+        """Racks that do not stand beside a canary, whose heat they would have a part of; all where too few are left."""
+        world = self.world
+        chosen = np.zeros(len(eligible), dtype=bool)
+        chosen[[world.rack_index[rack] for rack in self.canaries]] = True
+        has, beside, _ = world.facility.beside
+        apart = eligible & ~(has & chosen[beside]).any(axis=1)
+        return apart if np.count_nonzero(apart & ~chosen) >= count else eligible
 
     def again(self) -> None:
         """Forget the choice: somebody of it may be a canary no more."""
