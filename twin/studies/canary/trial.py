@@ -200,6 +200,8 @@ def _no_worse(world: World, trial_: Trial) -> tuple[float, float]:
     before = verdict.windows.before  # and after it as long a time
     begin = max(after.begin_seconds, after.end_seconds - (before.end_seconds - before.begin_seconds))
     inside = (past.time_seconds >= begin) & (past.time_seconds < after.end_seconds)
+    if not inside.any():
+        return math.nan, math.nan  # what is kept of the past begins after the verdict
     change = past.values[inside][:, places] - trial_.before["temperature"][places]
     count = len(verdict.canaries)
     ways = relabellings((*verdict.canaries, *verdict.controls), count, 0, "no worse")
