@@ -90,16 +90,15 @@ def test_a_release_that_nothing_can_roll_out_is_refused(twin, policy, service, s
 
 
 def test_strategy_is_an_override_and_a_rollout_is_in_tables_metrics_summary_and_record(twin):
-    ended = twin("run", f"scenario={STORY}", "policy.rollout.canary.strategy=random", "out=there")
+    even = "workload.services.chat.unevenness=0"  # the projection reads the load of the moment: let it not wander
+    ended = twin("run", f"scenario={STORY}", "policy.rollout.canary.strategy=random", even, "out=there")
     assert ended.code == Exit.FINE, ended.out
     (row,) = pd.read_parquet("there/rollouts.parquet").to_dict("records")
-    reached = row["racks_reached"]
-    assert 3 <= reached <= 4  # the canaries, and at most the batch of 5 % in which what wanders let it go on
-    assert f"rollout {NAME}: rolled back after {reached} of 14 racks, judged pass" in ended.out
+    assert f"rollout {NAME}: rolled back after 3 of 14 racks, judged pass" in ended.out
     # the story names a strategy of its own, and what is said on the command line goes before it
     assert (row["release"], row["strategy"], row["outcome"]) == (NAME, "random", "rolled back")
     found = json.loads(Path("there/metrics.json").read_bytes())["rollouts"][NAME]
-    assert (found["verdict"], found["racks_reached"], found["racks_targeted"]) == ("pass", reached, 14)
+    assert (found["verdict"], found["racks_reached"], found["racks_targeted"]) == ("pass", 3, 14)
     assert found["canaries"] == row["canaries"] and found["rolled_back_seconds"] == row["ended_seconds"]
     page = Path("there/report.html").read_text("utf-8")
     assert "<h2>Releases</h2>" in page and f"<td>{NAME}</td><td>chat</td><td>rolled back</td>" in page
