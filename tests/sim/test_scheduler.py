@@ -68,13 +68,23 @@ def test_a_short_job_goes_before_the_head_and_a_long_one_does_not(bench, a_job):
     ]
 
 
-def test_who_was_told_to_wait_is_asked_for_once_a_minute_and_the_head_when_something_changed(bench, a_job):
+@pytest.mark.parametrize(
+    ("reason", "at_the_change"),
+    [
+        (Reason.WAIT_FOR_TRAYS, [(110.0, "head")]),  # "early" has left
+        (Reason.WAIT_PAUSED, [(110.0, "head")]),
+        (Reason.WAIT_FOR_HEADROOM, []),  # what "early" drew stands in the readings yet
+    ],
+)
+def test_who_was_told_to_wait_is_asked_for_once_a_minute_and_a_head_that_lacks_trays_when_something_changed(
+    bench, a_job, reason, at_the_change
+):
     asked = []
 
     def policy(snapshot, request, state=None):
         asked.append((snapshot.time_seconds, request.id))
         if request.id in ("head", "behind"):
-            return Wait(request.id, Reason.WAIT_FOR_HEADROOM, ""), None
+            return Wait(request.id, reason, ""), None
         return first_fit(snapshot, request, None)
 
     stage = bench(policy=policy)
@@ -89,7 +99,7 @@ def test_who_was_told_to_wait_is_asked_for_once_a_minute_and_the_head_when_somet
         (10.0, "early"),
         (90.0, "head"), (90.0, "behind"),  # the first look at all since 10 s
         (100.0, "new"),  # nobody left: no other hears of it
-        (110.0, "head"),  # "early" has left
+        *at_the_change,
         (160.0, "head"), (160.0, "behind"),  # a minute after they were asked for
     ]  # fmt: skip
 

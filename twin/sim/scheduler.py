@@ -4,9 +4,10 @@ The head of the queue is asked for first. When it must wait, it gets a reservati
 jobs' declared ends free enough trays. A later job may go before it if it ends by then, or fits beside it. A waiting job
 may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP scheduling system*, JSSPP 1995.)
 
-Jobs that are new are asked for at the next look, and the head whenever something but a submission changed. The others
-that were told to wait are asked for once a minute at most, and then as soon as something changes. (Slurm too separates
-the three, and tests all pending jobs at that interval by default: ``sched_interval``.)
+Jobs that are new are asked for at the next look, and a head that waits for trays whenever something but a submission
+changed. All others that were told to wait are asked for once a minute at most, and then as soon as something changes:
+what they wait for shows in readings, which come later than the change. (Slurm too tests all pending jobs at that
+interval by default, ``sched_interval``, and the first ones when a job has ended.)
 
 At one look nobody is asked about a job that asks for no less than one of its class that was just told to wait: a queue
 of equals is told once.
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from twin.policy.decisions import Placement, Refusal
+from twin.policy.decisions import Placement, Reason, Refusal
 from twin.policy.protocol import JobRequest, Policy
 from twin.policy.snapshot import FacilitySnapshot
 from twin.results.kinds import EventKind
@@ -32,6 +33,7 @@ from twin.workload.jobs import Job
 DEPTH = 50  # jobs behind the head that backfill looks at
 PATIENCE = 300.0  # s that a job waits before it turns out others
 AGAIN = 60.0  # s from one look at all that wait to the next
+FREED = (Reason.WAIT_FOR_TRAYS, Reason.WAIT_PAUSED)  # what an end of work or a flag cures at once, whatever is read
 
 
 class PolicyError(RuntimeError):
@@ -61,10 +63,11 @@ class Scheduler:
             float(c.idle.mean()), float((c.span + world.tray_warm_watts).mean()), float((c.idle + c.span).mean()),
         )  # fmt: skip
         self._change = world.env.event()
-        self._head = True  # something but a submission changed: a head that waits is asked for
+        self._head = True  # something but a submission changed: a head that waits for trays is asked for
         self._owed = False  # something changed of which not all that wait have heard
         self._asked_all = -AGAIN  # s, when all that wait were asked for
         self._told: set[int] = set()  # numbers of jobs that were told to wait since
+        self._for_trays: set[int] = set()  # those of them that trays alone may help
         self._no_room: list[tuple[JobRequest, str]] = []  # what was told to wait at this look, and why
         world.wake = self.wake
 
@@ -120,6 +123,7 @@ class Scheduler:
         if now - self._asked_all >= AGAIN:
             self._asked_all = now
             self._told.clear()
+            self._for_trays.clear()
             self._owed = False
         elif self._told and not self._owed:
             self._owed = True
@@ -133,9 +137,13 @@ class Scheduler:
             self.queue += waiting
             self._head = False
 
+    def _is_due(self, head: JobRun) -> bool:
+        """Whether the head is asked for at this look."""
+        return head.number not in self._told or (self._head and head.number in self._for_trays)
+
     def _empty(self) -> None:
         """Place what can be placed."""
-        while self.queue and (self._head or self.queue[0].number not in self._told) and self._try(self.queue[0]):
+        while self.queue and self._is_due(self.queue[0]) and self._try(self.queue[0]):
             self.queue.pop(0)
         if not self.queue:
             return
@@ -199,6 +207,8 @@ class Scheduler:
             self._place(run, decision.racks)
             return True
         self._told.add(run.number)
+        if decision.reason in FREED:
+            self._for_trays.add(run.number)
         run.reason = f"{decision.reason.value}: {decision.detail}" if decision.detail else decision.reason.value
         if isinstance(decision, Refusal):
             run.status = "refused"
