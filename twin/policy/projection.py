@@ -30,7 +30,7 @@ class Level:
     kind: str  # such as "row", "breaker", "loop"
     unit: str  # of present, limit and least
     names: tuple[str, ...]  # X
-    present: Floats  # X, load now, with what is already rolled out
+    present: Floats  # X, load now or its mean, with what is already rolled out
     limit: Floats  # X
     gain: Floats  # X×R, load of a thing per unit of a rack's change: 1 for members, A/W for breakers, a share for means
     change: str  # which change it takes: a name of the judge's metric, such as "power"
@@ -104,17 +104,17 @@ def shares(group: NDArray[np.int64], groups: int, weight: Floats | None = None) 
 
 
 def project(
-    levels: Sequence[Level], changes: Mapping[str, Change], target: NDArray[np.bool_], done: NDArray[np.bool_]
+    levels: Sequence[Level], changes: Mapping[str, Change], target: NDArray[np.bool_], done: NDArray[np.bool_] | Floats
 ) -> Projection:
     """Loads at full rollout, ``present + gain · (change on racks of the target that are not done)``.
 
     ``target``, shape (R,), are racks that will have the release, ``done`` those that have it and whose change is in
-    the present load. *Fail* where the estimate takes a thing above its limit and above what it bears now; *hold* where
-    only the upper bound does, where a thing is above its limit anyway, and where a load, limit, gain or change is not a
-    finite number, a load is below the least that is believed, or a limit is not above it. Nothing to do
-    projects what is there.
+    the present load; where that is a mean, the part of its time [1] for which they had it. *Fail* where the estimate
+    takes a thing above its limit and above what it bears now; *hold* where only the upper bound does, where a thing is
+    above its limit anyway, and where a load, limit, gain or change is not a finite number, a load is below the least
+    that is believed, or a limit is not above it. Nothing to do projects what is there.
     """
-    todo = np.asarray(target, dtype=bool) & ~np.asarray(done, dtype=bool)
+    todo = np.where(target, 1.0 - np.asarray(done, dtype=np.float64), 0.0)
     against: list[Projected] = []
     for level in levels:
         if level.gain.shape[1] != len(todo):
@@ -127,9 +127,9 @@ def project(
     return Projection(tuple(against), worst)
 
 
-def _over(level: Level, change: Change, todo: NDArray[np.bool_]) -> list[Projected]:
+def _over(level: Level, change: Change, todo: Floats) -> list[Projected]:
     """Things of one kind that exceed, may exceed or are not known; by excess over the limit, ties by name."""
-    gain = np.where(todo, level.gain, 0.0).sum(axis=1)
+    gain = np.where(todo > 0.0, level.gain * todo, 0.0).sum(axis=1)
     with np.errstate(invalid="ignore"):
         value = np.round(level.present + np.where(gain == 0.0, 0.0, gain * change.estimate), DECIMALS)
         most = np.round(level.present + np.where(gain == 0.0, 0.0, gain * change.upper), DECIMALS)

@@ -276,16 +276,17 @@ class Trial:
     def project(self, snapshot: FacilitySnapshot, targets: list[int]) -> Projection | None:
         """What the canary's change adds up to on everything above the racks; None before the judge is done.
 
-        A rack's change is in proportion to the trays that the release's work holds there.
+        A rack's change is in proportion to the trays that the release's work holds there. Loads are means over the
+        window that the judge compares, as the change is: the requests that a replica gets wander within minutes.
         """
         if self.verdict is None or not self.over or not self.verdict.metrics or snapshot.facility is None:
             return None
         facility, permitted, deployment = snapshot.facility, self.settings.permitted, self.deployment
-        racks = len(snapshot.rack_names)
-        trays = self.deployment.weights()
+        racks, on = len(snapshot.rack_names), list(deployment.on)
+        trays = deployment.weights()
         mean = float(np.mean([trays[self.world.rack_index[rack]] for rack in self.canaries]))
         weight = trays / mean if mean > 0.0 else np.ones(racks)
-        power = readings(snapshot, "rack_power_watts")
+        power = self._lately(snapshot, "rack_power_watts")
         loops = members(snapshot.rack_loop, len(snapshot.loop_names))
         per_watt = amperes_per_watt(facility, np.asarray(snapshot.breaker_closed))
         gain = np.zeros((len(facility.limit_names), racks))
@@ -297,7 +298,7 @@ class Trial:
             Level(
                 "limit", "A", facility.limit_names,
                 facility.limit_amperes(
-                    readings(snapshot, "phase_current_amperes"), readings(snapshot, "breaker_current_amperes")
+                    self._lately(snapshot, "phase_current_amperes"), self._lately(snapshot, "breaker_current_amperes")
                 ),
                 permitted.limit_utilisation * facility.limit_rating_amperes, gain * weight, "power",
             ),
@@ -315,17 +316,29 @@ class Trial:
             # what each replica bears less, all of them are busier
             busy = deployment.busiest(self.world.env.now - self.settings.window_seconds)
             gain_busy = -busy * (trays / trays.sum())[None, :]
+            gain_busy[:, on] = 0.0  # no mean: what they change is in it
             levels.append(
                 Level("service", "1", (deployment.service.service.name,), np.array([busy]),
                       np.array([self.settings.most_busy]), gain_busy, "served_ratio")
             )  # fmt: skip
         target = np.zeros(racks, dtype=bool)
         target[targets] = True
-        done = np.zeros(racks, dtype=bool)
-        done[list(self.deployment.on)] = True
+        done = np.zeros(racks)  # part of the window for which they had it
+        had = self.world.env.now - deployment.own_since[on]
+        done[on] = np.clip(had / self.settings.window_seconds, 0.0, 1.0)
         # what a full rollout does not touch is not its doing
         touched = [_only(level, np.asarray((level.gain[:, target] != 0.0).any(axis=1))) for level in levels]
         return project(touched, changes, target, done)
+
+    def _lately(self, snapshot: FacilitySnapshot, field: str) -> Floats:
+        """Mean of a field over the judge's window until now; NaN with too few readings, or where the latest is none."""
+        now, latest = self.world.env.now, readings(snapshot, field)
+        past = snapshot.histories.get(field)
+        if past is None:
+            return np.full(len(latest), np.nan)
+        window = Window(now - self.settings.window_seconds, now)
+        means = window_means(past.time_seconds, past.values, past.quality, window)
+        return np.where(np.isfinite(latest), means, np.nan)
 
 
 def _only(level: Level, keep: NDArray[np.bool_]) -> Level:
