@@ -157,6 +157,8 @@ WHEN = ("signal", "above", "below", "for_seconds")
 STEP_KEYS = ("rung", "when", "release", "after_seconds", "flags", "do", "undo", "latched")
 LADDER_KEYS = ("scope", "rungs", "hard_limit")
 BUSINESS_KEYS = ("sentence", "kinds", "flags", "scopes", "active_seconds", "do", "undo")
+#: what a business rule may ask for where it looks at services; all else takes racks, which services share with others
+OF_SERVICES = frozenset({Do.ALERT, Do.FREEZE_DEPLOYS, Do.ALLOW_DEPLOYS})
 TOP_KEYS = ("name", "version", "owner", "readings", "ladders", "business_rules")
 READING_KEYS = ("stale_seconds", "greatest_gap_seconds", "unseen_seconds")
 
@@ -353,15 +355,21 @@ def _business(name: str, value: Any, faults: DocumentFaults) -> BusinessRule:
     if not isinstance(keys, list) or not all(isinstance(each, str) for each in keys):
         faults.add(f"{path}.flags", keys, "not a list of flags", "Write such as [scale_back], or leave it out")
         keys = []
+    levels = _some(given, "scopes", path, list(Level), faults)
+    undo = _words(given, "undo", path, faults)
+    if Level.SERVICE in levels and not OF_SERVICES.issuperset((*do, *undo)):
+        wrong = [str(each) for each in (*do, *undo) if each not in OF_SERVICES]
+        remedy = f"Write a rule of its own for services, which may do {', '.join(sorted(OF_SERVICES))}"
+        faults.add(f"{path}.scopes", Level.SERVICE.value, f"{', '.join(wrong)}: that is of racks, not services", remedy)
     return BusinessRule(
         name=name,
         sentence=faults.text(given, "sentence", path, "Say it so that anybody understands it"),
         kinds=tuple(Kind(each) for each in _some(given, "kinds", path, list(Kind), faults)),
         flags=tuple(keys),
-        levels=tuple(Level(each) for each in _some(given, "scopes", path, list(Level), faults)),
+        levels=tuple(map(Level, levels)),
         active_seconds=faults.number(given, "active_seconds", path, "Write such as 600", 0.0),
         do=do,
-        undo=_words(given, "undo", path, faults),
+        undo=undo,
     )
 
 

@@ -100,6 +100,16 @@ def results(rule: Any) -> list[Any]:
     return []
 
 
+def names(rule: Any) -> frozenset[str]:
+    """What of a context a checked rule looks at, such as ``rack``; of ``a.b`` it is ``a``."""
+    if isinstance(rule, list | tuple):
+        return frozenset().union(*map(names, rule))
+    if not isinstance(rule, Mapping):
+        return frozenset()
+    operator, given = arguments(rule)
+    return frozenset({str(given[0]).partition(".")[0]}) if operator == "var" else names(given)
+
+
 def apply(rule: Any, context: Mapping[str, Any]) -> Any:
     """The result of a checked rule in a context. Raises :class:`TargetingError` where there is none."""
     if isinstance(rule, list | tuple):

@@ -131,7 +131,7 @@ def read_parts(configuration: Configuration, sources: Mapping[str, str]) -> Part
     if scenario is not None and workload is not None and not faults:
         services = [service.name for service in workload.services]
         faults += map(str, misfits(scenario.planned(), services, rollout, source))
-        faults += map(str, misfits_of_flags(scenario.planned(), response, source))
+        faults += map(str, misfits_of_flags(scenario.planned(), services, response, source))
     if settings is not None:
         seconds = configuration.hours * SECONDS_PER_HOUR
         attempt(lambda: as_actions(draw_faults(settings.faults, hall, configuration.seed, seconds), hall))

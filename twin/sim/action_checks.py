@@ -33,6 +33,8 @@ def targets_of(hall: Hall, kind: str) -> tuple[str, ...]:
             return tuple(node.name for node in hall.nodes)
         case "breaker":
             return tuple(node.name for node in hall.nodes if node.breaker is not None)
+        case "service":
+            return ()  # a hall has none: they are the workload's
         case "feed":
             return tuple(dict.fromkeys(node.feed for node in hall.nodes if node.kind is NodeKind.UTILITY))
         case _:

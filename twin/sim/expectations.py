@@ -38,7 +38,7 @@ from twin.sim.written import Unfit, clock_of, seconds_of
 if TYPE_CHECKING:
     import pandas as pd  # only frames that are handed in are used: listing stories need not wait for the library
 
-LEVELS = ("hall", "utility", "ups", "pdu", "row", "panel", "rack", "loop", "zone", "job")
+LEVELS = ("hall", "utility", "ups", "pdu", "row", "panel", "rack", "loop", "zone", "job", "service")
 KINDS = {kind.value for kind in EventKind}
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,

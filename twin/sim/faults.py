@@ -113,7 +113,7 @@ class Story:
     def _level(self, action: Action) -> str:
         if action.target_kind in ("node", "feed", "breaker") and action.target is not None:
             return self.world.level_of(self.world.topology.node_names.index(action.target))
-        return action.target_kind if action.target_kind in ("loop", "rack", "row", "zone") else "hall"
+        return action.target_kind if action.target_kind in ("loop", "rack", "row", "zone", "service") else "hall"
 
     def repair(self, action: Action) -> None:
         """Undo what earlier actions did to a target, the latest first; flags stay as people set them."""

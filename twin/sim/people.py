@@ -6,7 +6,7 @@ refused in the run, as an event and in the audit, and the story goes on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from twin.hall.errors import Fault, did_you_mean
@@ -25,8 +25,10 @@ FLAGGED = (*SETS, "clear_flag")
 NEEDING_RESPONSE = (*FLAGGED, "respond")
 
 
-def misfits_of_flags(timeline: Sequence[Action], response: ResponseSettings | None, source: str) -> list[Fault]:
-    """What of a timeline's flags a run does not have: flags at all, this one, or this variant."""
+def misfits_of_flags(
+    timeline: Sequence[Action], services: Collection[str], response: ResponseSettings | None, source: str
+) -> list[Fault]:
+    """What of a timeline's flags a run does not have: flags at all, this one, this variant, or the service."""
     found: list[Fault] = []
     for action in timeline:
         if action.do not in NEEDING_RESPONSE:
@@ -41,6 +43,9 @@ def misfits_of_flags(timeline: Sequence[Action], response: ResponseSettings | No
             elif variant is not None and variant not in flags[flag].variants:
                 remedy = did_you_mean(variant, flags[flag].variants)
                 found.append(Fault(source, "timeline.variant", variant, f"{flag} has no such variant", remedy))
+        if action.target_kind == "service" and action.target not in services:
+            remedy = did_you_mean(str(action.target), services) if services else "Choose a workload with services"
+            found.append(Fault(source, "timeline.service", action.target, "the workload has no such service", remedy))
     return found
 
 

@@ -29,6 +29,7 @@ from twin.results.catalogue import EVENT_NONE
 from twin.results.kinds import EventKind
 from twin.sim.protection import Protection
 from twin.sim.runner import JobRun
+from twin.sim.service_flags import ServiceFlags
 from twin.sim.world import World
 
 Bools = NDArray[np.bool_]
@@ -81,6 +82,7 @@ class Response:
         self.away: dict[str, Bools] = {}  # places whose low-priority work is to be there → their racks
         self.turned: dict[tuple[str, Scope], int] = {}  # flags by place → event that set them, or took them back
         self.asked: dict[int, Author] = {}  # events of what people asked for
+        self.of_services = ServiceFlags(world, settings.flags)
         self.in_vain: set[tuple[str, Scope, str]] = set()  # changes refused at the last look: told once
 
     def process(self) -> Steps:
@@ -255,20 +257,27 @@ class Response:
             if isinstance(each, Action) and each.do in does:
                 does[each.do](self.racks_in(each.scope), event)
             elif isinstance(each, Change) and each.by.is_person and self._drains(each):
-                self._empty(self.racks_in(each.scope), event)  # the ladder has an action for it, people only the flag
+                self._empty(each.scope, event)  # the ladder has an action for it, people only the flag
 
     def _drains(self, change: Change) -> bool:
         return change.new is not None and self.settings.flags.flags[change.flag].degradation(change.new).drain
 
-    def _empty(self, racks: Bools, event: int) -> None:
-        """Let all go that can: replicas one by one, jobs once they are saved. What cannot be saved runs to its end."""
+    def _empty(self, scope: Scope, event: int) -> None:
+        """Let all go that can: replicas one by one, jobs once they are saved. What cannot be saved runs to its end.
+
+        Of a service its own replicas go, wherever they are, and nothing else.
+        """
+        if scope.level is Level.SERVICE:
+            self.world.env.process(self._leave(self.of_services.running(scope.name), event))
+            return
+        racks = self.racks_in(scope)
         self._drain(racks, event)
         for run in self._runs_in(racks):
             if not run.endless and run.job.checkpoint is not None:
                 self.world.env.process(self._move(run, event))
 
     def racks_in(self, scope: Scope) -> Bools:
-        """Racks of a place, shape (R,)."""
+        """Racks of a place, shape (R,); of a service those that its replicas run on."""
         topology = self.world.topology
         if scope.level is Level.RACK:
             return np.arange(len(topology.rack_names)) == self.world.rack_index[scope.name]
@@ -276,6 +285,11 @@ class Response:
             return np.asarray(topology.rack_row == topology.row_names.index(scope.name))
         if scope.level is Level.LOOP:
             return np.asarray(topology.rack_loop == topology.loop_names.index(scope.name))
+        if scope.level is Level.SERVICE:
+            found = np.zeros(len(topology.rack_names), dtype=bool)
+            for run in self.of_services.running(scope.name):
+                found[topology.tray_rack[run.trays]] = True
+            return found
         return np.ones(len(topology.rack_names), dtype=bool)
 
     def _runs_in(self, racks: Bools) -> list[JobRun]:
@@ -287,11 +301,8 @@ class Response:
         """Let the flags that are set now take effect on admissions and on running work."""
         world, topology = self.world, self.world.topology
         found: dict[int, Degradation] = {}
-        for rack, name in enumerate(topology.rack_names):
-            loop = int(topology.rack_loop[rack])
-            context = {"rack": name, "row": topology.row_names[int(topology.rack_row[rack])], "hall": "hall"}
-            if loop >= 0:
-                context["loop"] = topology.loop_names[loop]
+        places = self._places()
+        for rack, context in enumerate(places):
             each = degradation_in(self.settings.flags, self.flag_state, context, world.env.now)
             if each != AS_BUILT:
                 found[rack] = each
@@ -301,9 +312,26 @@ class Response:
             world.admitting[rack] = each.admissions == "open" and not each.drain
         moved = np.zeros(len(topology.rack_names), dtype=bool)
         moved[[rack for rack in {*before, *found} if before.get(rack) != found.get(rack)]] = True
-        for run in self._runs_in(moved):
-            run.degrade()
+        of_services = self.of_services.turned_down(self.flag_state, places, found)
+        before_of, world.degraded_services = world.degraded_services, of_services
+        changed = {name for name in {*before_of, *of_services} if before_of.get(name) != of_services.get(name)}
+        rack_of = topology.tray_rack
+        for _, run in sorted(world.running.items()):
+            if run.job.service in changed or moved[rack_of[run.trays]].any():
+                run.degrade()
+        self.of_services.hold(self.flag_state)
         world.wake()
+
+    def _places(self) -> list[dict[str, str]]:
+        """Where every rack is, as flags are asked."""
+        topology = self.world.topology
+        found = []
+        for rack, name in enumerate(topology.rack_names):
+            loop = int(topology.rack_loop[rack])
+            found.append({"rack": name, "row": topology.row_names[int(topology.rack_row[rack])], "hall": "hall"})
+            if loop >= 0:
+                found[rack]["loop"] = topology.loop_names[loop]
+        return found
 
     def _freeze(self, racks: Bools, event: int) -> None:
         """Let nothing be deployed in a place: rollouts that go there are held."""
@@ -319,13 +347,18 @@ class Response:
     def _switch_experiments(self) -> None:
         """Note where experimental releases are switched off by their flags."""
         flags, now = self.settings.flags, self.world.env.now
-        self.world.experiments_off = {
-            f"flag {each.flag} on {each.scope}": self.racks_in(each.scope)
+        off = [
+            each
             for each in self.flag_state.in_order()
             if flags.flags[each.flag].kind == Kind.ROLLOUT
             and each.variant == flags.flags[each.flag].default
             and each.expires_seconds > now
+        ]
+        of_work = {f"flag {each.flag} on {each.scope}": each.scope for each in off}
+        self.world.experiments_off = {
+            why: self.racks_in(scope) for why, scope in of_work.items() if scope.level is not Level.SERVICE
         }
+        self.world.services_off = {why: scope.name for why, scope in of_work.items() if scope.level is Level.SERVICE}
 
     def _shed(self, racks: Bools, event: int) -> None:
         """Put waiting batch and backup work off for a while."""

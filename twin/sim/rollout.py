@@ -226,7 +226,10 @@ class Rollout:
         """Why the response ladder lets nothing be deployed where this release goes."""
         world, reach = self.world, [*self.cell, *self.targets]
         off = world.experiments_off if self.release.experimental else {}
-        return "; ".join(sorted(why for why, racks in {**world.frozen, **off}.items() if racks[reach].any()))
+        found = [why for why, racks in {**world.frozen, **off}.items() if racks[reach].any()]
+        if self.release.experimental and self.release.is_service:
+            found += [why for why, service in world.services_off.items() if service == self.release.work]
+        return "; ".join(sorted(found))
 
     # ------------------------------------------------------------------ what a decision asks for
 

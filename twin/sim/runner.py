@@ -214,7 +214,7 @@ class JobRun:
         """Begin with its first phases, by the build that stands on its racks and the flags that hold there."""
         world, job = self.world, self.job
         self.build = world.images.of(self.image, self._on_racks()) if world.images.any else None
-        if world.degraded or self.build is not None:
+        if world.scaled_back or self.build is not None:
             self.degrade()
         self.starts += 1
         # by its owner's word; what was done before the run counts on its first start
@@ -294,8 +294,8 @@ class JobRun:
             self._power(self._drawing)
 
     def degradation(self) -> Degradation:
-        """What flags turn down on the racks that it has."""
-        degraded = self.world.degraded
+        """What flags turn down on the racks that it has, of its service where they single that out."""
+        degraded = self.world.turned_down(self.job.service)
         if not degraded:
             return AS_BUILT
         return join(degraded[rack] for rack in self._on_racks() if rack in degraded)

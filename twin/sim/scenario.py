@@ -18,7 +18,7 @@ KEYS = (
     "name", "purpose", "moral", "hours", "timeline", "surprises", "reactions", "operators", "expectations", "choose",
     "settings", "short", "source",
 )  # fmt: skip
-TARGET_KEYS = ("loop", "feed", "node", "breaker", "rack", "row", "zone")
+TARGET_KEYS = ("loop", "feed", "node", "breaker", "rack", "row", "zone", "service")
 #: what the short form may replace: everything but who the story is
 SHORT_KEYS = ("hours", "timeline", "surprises", "reactions", "operators", "expectations", "choose", "settings")
 
@@ -228,6 +228,8 @@ class Reader:
                 self.add(key, dict(entry), f"{spec.name} has no target", f"Name one with {choices}")
         else:
             kind, name = allowed[0], entry[allowed[0]]
+            if kind == "service":  # the workload has it or not: told once that is read
+                return kind, str(name)
             known = targets_of(self.hall, kind)
             if name in known:
                 return kind, str(name)

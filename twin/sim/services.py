@@ -37,6 +37,7 @@ class ServiceRun:
     wait_max: float = 0.0
     busy: float = 0.0  # replica-seconds
     live_seconds: float = 0.0
+    admitting: bool = True  # no flag that is set for it keeps its replicas from starting
     parts: tuple[Part, ...] = ()  # builds of the live replicas, where they are not all of one
     build: Build = field(init=False)  # that all of them have, where they do
     answered: Floats | None = None  # requests served, failed and late by rack, shape (3, R), since there are releases
@@ -56,6 +57,7 @@ class ServiceRun:
     _whose: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each tray: place among the live ones
     _builds: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each tray: place among the parts
     _even: Floats = field(default_factory=lambda: np.zeros(0))  # of each tray: its part of its build's requests
+    _waits: dict[int, float] = field(default_factory=dict)  # replica that may not start → s, put off until then anyway
     # where shares are uneven
     _shares: Shares | None = None
     _step: int = -1  # of the shares
@@ -71,6 +73,22 @@ class ServiceRun:
         self.replicas.append(run)
         run.changed = self.changed
         self.changed()
+        if not self.admitting:
+            self._put_off(run)
+
+    def admit(self, admitting: bool) -> None:
+        """Let replicas start, or let none start from now on; those that run stay."""
+        if admitting == self.admitting:
+            return
+        self.admitting = admitting
+        for run in self.replicas:
+            if admitting:
+                run.not_before = self._waits.pop(run.number, run.not_before)
+            else:
+                self._put_off(run)
+
+    def _put_off(self, run: JobRun) -> None:
+        self._waits[run.number], run.not_before = run.not_before, np.inf
 
     def changed(self) -> None:
         """A replica came, went, or lost its load: look at them again."""
@@ -105,7 +123,7 @@ class ServiceRun:
         moved = self._share_out(world, live)
         slow = live and world.plant.hindered
         speed = self._pace(world) if slow else 1.0
-        able = self._able(live) if world.degraded else float(len(live))
+        able = self._able(live) if world.scaled_back else float(len(live))
         self.queue, served = advance(
             self.service, self.queue, self.second, stop, live=able, speed=speed, build=self.build, parts=self.parts
         )
@@ -151,7 +169,7 @@ class ServiceRun:
     def put(self, world: World, live: list[JobRun]) -> None:
         """Set the load of live replicas from the service's utilisation: at first all of it, then what moves."""
         service = self.service
-        if world.degraded or self.parts:
+        if world.scaled_back or self.parts:
             self._put_apart(world, live)
             return
         moves = live is self._put and not self._unset

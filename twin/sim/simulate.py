@@ -117,8 +117,9 @@ def simulate(
     it: whoever checks the plant looks at its truth that way. An event that it returns ends the run when it happens.
     """
     planned = scenario.planned()
-    unfit = misfits(planned, [each.name for each in workload.services], settings.rollout, scenario.name)
-    unfit += misfits_of_flags(planned, settings.response, scenario.name)
+    asked_of = [each.name for each in workload.services]
+    unfit = misfits(planned, asked_of, settings.rollout, scenario.name)
+    unfit += misfits_of_flags(planned, asked_of, settings.response, scenario.name)
     if unfit:
         raise ScenarioError(unfit)
     chance = draw_faults(settings.faults, hall, seed, until)

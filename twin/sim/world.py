@@ -124,12 +124,15 @@ class World:
     kept_off: set[int] = field(default_factory=set)  # racks that policy has switched off
     admitting: NDArray[np.bool_] = field(init=False)  # per rack: no flag pauses admissions
     degraded: dict[int, Degradation] = field(default_factory=dict)  # rack → what flags turn down there
+    #: services that flags single out → rack → what is turned down of their replicas there, the rack's own part included
+    degraded_services: dict[str, dict[int, Degradation]] = field(default_factory=dict)
     services: dict[str, ServiceRun] = field(default_factory=dict)  # by name
     rollouts: list[Rollout] = field(default_factory=list)  # in the order of their start
     slowed: list[tuple[int, int]] = field(default_factory=list)  # racks that throttled, with events, since the first
     images: Images = field(default_factory=Images)  # builds that releases put on racks
     frozen: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # why → racks where nothing may be deployed
     experiments_off: dict[str, NDArray[np.bool_]] = field(default_factory=dict)  # likewise, of experimental releases
+    services_off: dict[str, str] = field(default_factory=dict)  # why → service whose experimental releases are held
 
     def __post_init__(self) -> None:
         self.holder = np.array(self.holder, dtype=object)
@@ -143,6 +146,15 @@ class World:
         self._counted = -1  # changes of trays that are ready, when all were counted
         self.admitting = np.ones(len(self.topology.rack_names), dtype=bool)
         self.sensors = Sensors(self.topology, self.plant, self.settings.sensors, self.seed)
+
+    @property
+    def scaled_back(self) -> bool:
+        """Whether flags turn anything down."""
+        return bool(self.degraded or self.degraded_services)
+
+    def turned_down(self, service: str | None) -> dict[int, Degradation]:
+        """What flags turn down of a service's replicas, or of other work, by rack."""
+        return self.degraded_services.get(service or "", self.degraded)
 
     @cached_property
     def levers(self) -> Levers:

@@ -1,0 +1,233 @@
+"""Flags that are set for a service: its own replicas are turned down, kept from starting or emptied, and no others."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.policy.documents import shipped
+from twin.places import conf_dir
+from twin.policy.aware import thermal_aware
+from twin.policy.causes import Author, Role
+from twin.policy.documents import DocumentError
+from twin.policy.flag_files import flags_from_mapping
+from twin.policy.ladder_rules import rules_from_mapping
+from twin.policy.scope import scope_of
+from twin.results.kinds import EventKind
+from twin.sim.response import Response, ResponseSettings
+from twin.sim.scenario import ScenarioError
+from twin.sim.sensor_settings import ideal
+from twin.sim.services import ServiceRun, serve
+from twin.sim.simulate import Settings
+from twin.workload.jobs import Job, JobKind, Phase, Service
+from twin.workload.service import AUXILIARY_SHARE, STEP_GROWTH, utilisation_to_power
+
+BY = Author(Role.OPERATOR, "ana")
+CHAT, CODE = scope_of("service/chat"), scope_of("service/code")
+BUSY = 0.4
+
+
+def document(**targeting):
+    """The shipped flags, of which a draining one may be set for services too; rules by flag in ``targeting``."""
+    found = json.loads((conf_dir() / "policy" / "flags" / "default.json").read_text("utf-8"))
+    found["flags"]["evacuate"]["metadata"]["scope"] += ", service/*"
+    for flag, rule in targeting.items():
+        found["flags"][flag]["targeting"] = rule
+    return found
+
+
+def service_of(name, seconds=2_000, busy=BUSY, replicas=4):
+    work = np.full(seconds, round(busy * replicas * 1_000.0))
+    return Service(
+        name=name, replicas=replicas, trays_per_replica=9, prefill_tokens_per_second=1_000.0,
+        decode_tokens_per_second=1_000.0, token_latency_seconds=0.05, latency_target_seconds=2.0,
+        idle_utilisation=0.12, full_utilisation=0.75, swing=0.0, prompt_tokens=np.zeros(seconds),
+        output_tokens=work, requests=np.full(seconds, 10.0 * replicas),
+    )  # fmt: skip
+
+
+def replicas_of(name, count=4):
+    return [
+        Job(
+            id=f"{name}-{n}", kind=JobKind.INFERENCE, submit_seconds=0.0, trays=9, work_seconds=np.inf,
+            estimate_seconds=np.inf, startup=(), steady=Phase("steady", np.inf, 0.3), service=name,
+        )
+        for n in range(count)
+    ]  # fmt: skip
+
+
+class Two:
+    """Two services on the small hall, of each of which every rack holds one replica."""
+
+    def __init__(self, bench, flags=None):
+        self.built = bench()
+        read = flags_from_mapping(document() if flags is None else flags)
+        settings = ResponseSettings(rules_from_mapping(shipped()["ladder"]), read)
+        self.response = Response(self.built.world, self.built.protection, settings)
+        self.services = {name: ServiceRun(service_of(name)) for name in ("chat", "code")}
+        self.built.world.services = self.services
+        self.runs = self.built.submit(
+            *(each for pair in zip(*map(replicas_of, self.services), strict=True) for each in pair)
+        )
+        for run in self.runs:
+            self.services[run.job.service].enlist(run)
+        self.built.env.process(serve(self.built.world, list(self.services.values())))
+        self.seen = {}
+
+    def set(self, at, flag, variant, scope=CHAT, **more):
+        self.built.at(at, lambda: self.response.set_flag(flag, variant, scope, BY, "to see", -1, **more))
+
+    def clear(self, at, flag, scope=CHAT):
+        self.built.at(at, lambda: self.response.clear_flag(flag, scope, BY, "seen", -1))
+
+    def look(self, *times):
+        """Note, by service: how many replicas serve, the loads that their trays are set to, and how busy they are."""
+
+        def act():
+            self.seen[self.built.env.now] = {
+                name: (sum(run.serving for run in each.replicas), self.loads(each), each.utilisation)
+                for name, each in self.services.items()
+            }
+
+        for at in times:
+            self.built.at(at, act)
+
+    def loads(self, service):
+        trays = [run.trays for run in service.replicas if run.serving]
+        return np.unique(self.built.plant.u.tray["load"][np.concatenate(trays)]).tolist() if trays else []
+
+
+HALVED = 0.5 / ((1.0 - STEP_GROWTH) + STEP_GROWTH * 0.5) / (1.0 - AUXILIARY_SHARE)  # of the rate, as the batch is
+
+
+def test_a_flag_of_a_service_turns_its_replicas_down_wherever_they_are_and_nobody_elses(bench):
+    """Half the batch and no side work: chat is busier by what its rate falls, its trays bear less; code stays."""
+    two = Two(bench)
+    two.set(95.0, "scale_back", "halved", seconds=300.0)
+    two.set(500.0, "scale_back", "halved")
+    two.clear(600.0, "scale_back")
+    two.look(90.0, 150.0, 480.0, 560.0, 650.0)
+    two.built.env.process(two.response.process())  # that flags expire is seen at a look
+    two.built.run(660.0)
+    built = two.services["chat"].service.knobs
+    plain = utilisation_to_power(two.services["chat"].service, BUSY, built, two.services["chat"].build)[0]
+    knobs = replace(built, concurrency=0.5, batch_size=0.5, auxiliary=False)
+    low = utilisation_to_power(two.services["chat"].service, BUSY / HALVED, knobs, two.services["chat"].build)[0]
+    assert low < plain
+    for at, busy, load in ((90.0, BUSY, plain), (150.0, BUSY / HALVED, low), (480.0, BUSY, plain),
+                           (560.0, BUSY / HALVED, low), (650.0, BUSY, plain)):  # fmt: skip
+        count, loads, utilisation = two.seen[at]["chat"]
+        assert (count, loads) == (4, [pytest.approx(load)]) and utilisation == pytest.approx(busy)
+        assert two.seen[at]["code"] == (4, [pytest.approx(plain)], pytest.approx(BUSY))
+
+
+def test_a_flag_of_a_rack_and_one_of_a_service_are_joined_on_its_replicas_there(bench):
+    """A-01 is scaled back to a quarter for all, chat to a half: what is on A-01 goes by the stricter, in everything."""
+    two = Two(bench)
+    two.set(95.0, "scale_back", "halved")
+    two.set(95.0, "scale_back", "quartered", scope_of("rack/A-01"))
+    two.built.run(200.0)
+    found = {run.job.id: run.degradation() for run in two.runs}
+    assert {found[f"chat-{n}"].concurrency for n in (1, 2, 3)} == {0.5}
+    assert found["chat-0"] == found["code-0"] and found["chat-0"].concurrency == 0.25
+    assert {found[f"code-{n}"].concurrency for n in (1, 2, 3)} == {1.0}
+
+
+def test_a_drained_service_leaves_and_stays_away_until_the_flag_is_gone(bench):
+    """Replicas go 10 s apart, five seconds after the flag; the other service and the hall's other work stay."""
+    two = Two(bench)
+    two.set(95.0, "evacuate", "drain")
+    two.clear(300.0, "evacuate")
+    two.look(95.0, 115.0, 290.0, 400.0)
+    two.built.run(410.0)
+    assert [two.seen[at]["chat"][0] for at in (95.0, 115.0, 290.0, 400.0)] == [4, 2, 0, 4]
+    assert [two.seen[at]["code"][0] for at in (95.0, 115.0, 290.0, 400.0)] == [4, 4, 4, 4]
+    gone = two.built.told(EventKind.JOB_PREEMPTED)
+    assert [(at, name) for at, _, name in gone] == [(100.0 + 10.0 * n, f"chat-{n}") for n in range(4)]
+    assert two.built.world.admitting.all()  # racks take what comes
+
+
+def test_a_service_whose_admissions_are_paused_starts_no_replica_and_keeps_those_it_has(bench):
+    two = Two(bench)
+    two.set(95.0, "pause_admissions", "paused")
+    two.built.at(150.0, lambda: [two.runs[n].interrupt(-1, preempted=True) for n in (0, 1)])
+    two.clear(300.0, "pause_admissions")
+    two.look(290.0, 400.0)
+    two.built.run(410.0)
+    assert [two.seen[at]["chat"][0] for at in (290.0, 400.0)] == [3, 4]
+    assert [two.seen[at]["code"][0] for at in (290.0, 400.0)] == [4, 4]
+
+
+def test_a_replica_that_comes_while_its_service_is_paused_waits(bench):
+    service = ServiceRun(service_of("chat"))
+    service.admit(False)
+    service.enlist(run := bench().submit(replicas_of("chat", 1)[0])[0])
+    assert run.not_before == np.inf
+    service.admit(True)
+    assert run.not_before == 0.0
+
+
+@pytest.mark.parametrize("rule", ["service", "both"])
+def test_a_rule_that_tells_services_apart_reaches_them(bench, rule):
+    """Without anybody's setting: scaled back where a rule says so, once flags are looked at."""
+    said = {"==": [{"var": "service"}, "chat"]}
+    if rule == "both":
+        said = {"and": [said, {"==": [{"var": "rack"}, "A-02"]}]}
+    two = Two(bench, document(scale_back={"if": [said, "halved", None]}))
+    two.built.at(100.0, two.response.degrade)
+    two.built.run(150.0)
+    scaled = {run.job.id for run in two.runs if run.degradation().concurrency == 0.5}
+    assert scaled == ({f"chat-{n}" for n in range(4)} if rule == "service" else {"chat-1"})
+
+
+# ---------------------------------------------------------------- stories and documents
+
+
+SETTINGS = ResponseSettings(rules_from_mapping(shipped()["ladder"]), flags_from_mapping(document()))
+
+
+def told(tell, *timeline, response=SETTINGS):
+    jobs = [replace(each, elapsed_seconds=1.0) for name in ("chat", "code") for each in replicas_of(name)]
+    services = [service_of(name, 901) for name in ("chat", "code")]
+    settings = Settings(sensors=ideal(), response=response)
+    return tell(
+        900.0, jobs=jobs, services=services, timeline=timeline, policy=thermal_aware(shipped()), settings=settings
+    )
+
+
+def test_a_story_sets_a_flag_for_a_service_and_takes_it_back_at_its_repair(tell, log_of):
+    flag = {"at": 100, "do": "set_flag", "service": "chat", "flag": "evacuate", "variant": "drain"}
+    result = told(tell, {**flag, "reason": "a bad model", "repair": "5 min"})
+    events = result.tables["events"]
+    flags = events[events["kind"].isin([EventKind.FLAG_SET, EventKind.FLAG_CLEARED])]
+    assert flags[["level", "name"]].drop_duplicates().to_numpy().tolist() == [["service", "chat"]]
+    left = [name for _, _, name in log_of(result, EventKind.JOB_PREEMPTED)]
+    assert left == [f"chat-{n}" for n in range(4)]
+    late = result.tables["services"].set_index("name")["latency_misses"]
+    assert late["chat"] > 0.0 and late["code"] == 0.0
+
+
+@pytest.mark.parametrize("do", ["set_flag", "clear_flag"])
+def test_a_service_that_the_workload_has_not_is_refused(tell, do):
+    asked = {"at": 100, "do": do, "service": "chatt", "flag": "scale_back", "reason": "to see"}
+    with pytest.raises(ScenarioError) as refused:
+        told(tell, {**asked, **({"variant": "halved"} if do == "set_flag" else {})})
+    (fault,) = refused.value.faults
+    assert str(fault).startswith("story: timeline.service = 'chatt': the workload has no such service. Did you mean")
+
+
+def test_a_business_rule_that_would_take_a_services_racks_is_refused():
+    rules = json.loads(json.dumps(shipped()["ladder"]))
+    rules["business_rules"]["shift_low_priority"]["scopes"].append("service")
+    with pytest.raises(DocumentError) as refused:
+        rules_from_mapping(rules)
+    (fault,) = refused.value.faults
+    assert "business_rules.shift_low_priority.scopes" in str(fault) and "Write a rule of its own" in str(fault)
+
+
+def test_a_ladder_of_services_is_refused():
+    rules = json.loads(json.dumps(shipped()["ladder"]))
+    next(iter(rules["ladders"].values()))["scope"] = "service"
+    with pytest.raises(DocumentError, match="scope = 'service'"):
+        rules_from_mapping(rules)
