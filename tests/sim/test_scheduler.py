@@ -69,15 +69,16 @@ def test_a_short_job_goes_before_the_head_and_a_long_one_does_not(bench, a_job):
 
 
 @pytest.mark.parametrize(
-    ("reason", "at_the_change"),
+    ("reason", "at_the_change", "where_nothing_changed"),
     [
-        (Reason.WAIT_FOR_TRAYS, [(110.0, "head")]),  # "early" has left
-        (Reason.WAIT_PAUSED, [(110.0, "head")]),
-        (Reason.WAIT_FOR_HEADROOM, []),  # what "early" drew stands in the readings yet
+        (Reason.WAIT_FOR_TRAYS, [(110.0, "head")], []),  # "early" has left; then trays stay as they are
+        (Reason.WAIT_PAUSED, [(110.0, "head")], []),
+        # what "early" drew stands in the readings yet, and those may change at any time
+        (Reason.WAIT_FOR_HEADROOM, [], [(270.0, "head"), (270.0, "behind")]),
     ],
 )
-def test_who_was_told_to_wait_is_asked_for_once_a_minute_and_a_head_that_lacks_trays_when_something_changed(
-    bench, a_job, reason, at_the_change
+def test_who_was_told_to_wait_is_asked_for_every_two_minutes_and_a_head_that_lacks_trays_when_something_changed(
+    bench, a_job, reason, at_the_change, where_nothing_changed
 ):
     asked = []
 
@@ -97,10 +98,11 @@ def test_who_was_told_to_wait_is_asked_for_once_a_minute_and_a_head_that_lacks_t
     stage.run(300.0)
     assert asked == [
         (10.0, "early"),
-        (90.0, "head"), (90.0, "behind"),  # the first look at all since 10 s
+        (90.0, "head"), (90.0, "behind"),  # they are new
         (100.0, "new"),  # nobody left: no other hears of it
         *at_the_change,
-        (160.0, "head"), (160.0, "behind"),  # a minute after they were asked for
+        (140.0, "head"), (140.0, "behind"),  # two minutes after the first look at all
+        *where_nothing_changed,
     ]  # fmt: skip
 
 

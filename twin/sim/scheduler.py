@@ -5,9 +5,10 @@ jobs' declared ends free enough trays. A later job may go before it if it ends b
 may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP scheduling system*, JSSPP 1995.)
 
 Jobs that are new are asked for at the next look, and a head that waits for trays whenever something but a submission
-changed. All others that were told to wait are asked for once a minute at most, and then as soon as something changes:
-what they wait for shows in readings, which come later than the change. (Slurm too tests all pending jobs at that
-interval by default, ``sched_interval``, and the first ones when a job has ended.)
+changed. All others that were told to wait are asked for every two minutes, whether or not something changed: what they
+wait for shows in readings, which come later than the change. (Slurm tests all pending jobs once a minute by default, ``sched_interval``, and the first
+ones when a job ends; Kubernetes tries again what fitted nowhere after five minutes, or when something has changed that
+may help.)
 
 At one look nobody is asked about a job that asks for no less than one of its class that was just told to wait: a queue
 of equals is told once.
@@ -32,7 +33,7 @@ from twin.workload.jobs import Job
 
 DEPTH = 50  # jobs behind the head that backfill looks at
 PATIENCE = 300.0  # s that a job waits before it turns out others
-AGAIN = 60.0  # s from one look at all that wait to the next
+AGAIN = 120.0  # s from one look at all that wait to the next
 FREED = (Reason.WAIT_FOR_TRAYS, Reason.WAIT_PAUSED)  # what an end of work or a flag cures at once, whatever is read
 
 
@@ -64,11 +65,11 @@ class Scheduler:
         )  # fmt: skip
         self._change = world.env.event()
         self._head = True  # something but a submission changed: a head that waits for trays is asked for
-        self._owed = False  # something changed of which not all that wait have heard
+        self._owed = False  # all that wait are to be asked for again, and the wake-up for it is set
         self._asked_all = -AGAIN  # s, when all that wait were asked for
         self._told: set[int] = set()  # numbers of jobs that were told to wait since
         self._for_trays: set[int] = set()  # those of them that trays alone may help
-        self._no_room: list[tuple[JobRequest, str]] = []  # what was told to wait at this look, and why
+        self._no_room: list[tuple[JobRequest, Reason]] = []  # what was told to wait at this look, and why
         world.wake = self.wake
 
     def forget(self) -> None:
@@ -125,9 +126,8 @@ class Scheduler:
             self._told.clear()
             self._for_trays.clear()
             self._owed = False
-        elif self._told and not self._owed:
-            self._owed = True
-            self.world.env.process(self._later(self._asked_all + AGAIN - now))
+        elif self._told:
+            self._owe()
         waiting = [run for run in self.queue if run.not_before > now]  # put off: they hold nobody up
         if waiting:
             self.queue = [run for run in self.queue if run.not_before <= now]
@@ -136,6 +136,14 @@ class Scheduler:
         finally:
             self.queue += waiting
             self._head = False
+        if len(self._told) > len(self._for_trays):
+            self._owe()
+
+    def _owe(self) -> None:
+        """Come back when all that wait are to be asked for."""
+        if not self._owed:
+            self._owed = True
+            self.world.env.process(self._later(self._asked_all + AGAIN - self.world.env.now))
 
     def _is_due(self, head: JobRun) -> bool:
         """Whether the head is asked for at this look."""
@@ -199,16 +207,14 @@ class Scheduler:
             return True
         for other, why in self._no_room:
             if request.asks_no_less_than(other):
-                self._told.add(run.number)
-                run.reason = f"{why}: as {other.id}, which asks for no more"
+                self._tell(run, why)
+                run.reason = f"{why.value}: as {other.id}, which asks for no more"
                 return False
         decision, self.state = self.policy(snapshot, request, self.state)
         if isinstance(decision, Placement):
             self._place(run, decision.racks)
             return True
-        self._told.add(run.number)
-        if decision.reason in FREED:
-            self._for_trays.add(run.number)
+        self._tell(run, decision.reason)
         run.reason = f"{decision.reason.value}: {decision.detail}" if decision.detail else decision.reason.value
         if isinstance(decision, Refusal):
             run.status = "refused"
@@ -218,8 +224,13 @@ class Scheduler:
                 world.env.now, EventKind.JOB_REFUSED, "job", job.id, root=decision.reason.value, detail=decision.detail
             )
             return True
-        self._no_room.append((request, decision.reason.value))
+        self._no_room.append((request, decision.reason))
         return False
+
+    def _tell(self, run: JobRun, why: Reason) -> None:
+        self._told.add(run.number)
+        if why in FREED:
+            self._for_trays.add(run.number)
 
     def _watts(self, utilisation: float) -> float:
         """Power of a usual tray at work [W], in whole watts, as it is declared (:mod:`twin.sim.declarations`)."""
