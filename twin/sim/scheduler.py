@@ -6,9 +6,9 @@ may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP sc
 
 Jobs that are new are asked for at the next look, and a head that waits for trays whenever something but a submission
 changed. All others that were told to wait are asked for every two minutes, whether or not something changed: what they
-wait for shows in readings, which come later than the change. (Slurm tests all pending jobs once a minute by default, ``sched_interval``, and the first
-ones when a job ends; Kubernetes tries again what fitted nowhere after five minutes, or when something has changed that
-may help.)
+wait for shows in readings, which come later than the change. (Slurm tests all pending jobs once a minute by default,
+``sched_interval``, and the first ones when a job ends; Kubernetes tries again what fitted nowhere after five minutes,
+or when something has changed that may help.)
 
 At one look nobody is asked about a job that asks for no less than one of its class that was just told to wait: a queue
 of equals is told once.
