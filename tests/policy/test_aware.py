@@ -54,6 +54,29 @@ def without(snapshot, names, quality, rows=(0, 1, 2, 3)):
 # ---------------------------------------------------------------- choice
 
 
+def test_a_rack_is_as_hot_as_its_own_devices_bear():
+    """All devices at 85 °C: that is where the first rows' slow down, and 2 K below it elsewhere."""
+    calm = example()
+    name = "rack_device_temperature_celsius"
+    past = calm.histories[name]
+    histories = {**calm.histories, name: History(past.time_seconds, np.full((60, 16), 85.0), past.quality)}
+    hot = replace(calm, **{name: np.full(16, 85.0)}, histories=histories)
+
+    def asked(slowdown):
+        return POLICY(replace(hot, facility=replace(hot.facility, rack_slowdown_celsius=slowdown)), ONE, None)
+
+    decision, state = asked(np.where(calm.rack_row < 2, 85.0, 87.0))
+    assert decision.racks == (("C-01", 2),)
+    assert (state.out.out.any(axis=0) == (calm.rack_row < 2)).all()
+    refused, state = asked(np.full(16, 85.0))
+    assert isinstance(refused, Wait)
+    assert refused.reason is Reason.WAIT_EXCLUDED
+    unknown, state = asked(np.zeros(0))
+    assert unknown.reason is Reason.WAIT_FOR_RULE
+    assert "device temperature: device_over_slowdown_kelvin is not known" in unknown.detail
+    assert not state.out.out.any()
+
+
 def test_the_coolest_of_equal_racks_is_taken_and_names_break_ties():
     decision, _ = POLICY(hotter(example(), [0, 1, 2, 3], 2.0), ONE, None)
     assert decision.racks == (("B-01", 2),)

@@ -13,6 +13,7 @@ PLAIN = {
     "inlet_celsius": [42.0, 40.0, 41.0, 44.0, 40.0],
     "inlet_slope": [0.0, 0.0, 0.0, 0.0, 0.0],
     "device_celsius": [70.0, 60.0, 65.0, 80.0, 61.0],
+    "device_over_slowdown_kelvin": [-17.0, -27.0, -22.0, -7.0, -26.0],
     "power_ratio": [0.7, 0.5, 0.6, 0.9, 0.5],
     "utilisation_now": [0.5, 0.5, 0.5, 0.5, 0.5],
     "cooling_stability": [1.0, 0.8, 1.0, 1.0, 0.9],
@@ -74,7 +75,7 @@ def test_two_stage_takes_the_safest_first_and_then_the_representative_ones():
 
 
 def test_stress_stays_within_what_is_safe():
-    found = picked("stress", 5, safe=Safe(inlet_celsius=43.0, device_celsius=75.0, headroom_ratio=0.25))
+    found = picked("stress", 5, safe=Safe(inlet_celsius=43.0, device_over_slowdown_kelvin=-12.0, headroom_ratio=0.25))
     assert found.racks == ("A-03", "A-05", "A-02")
     assert dict(found.left_out) == {"A-01": "headroom below 0.25", "A-04": "inlet above 43 °C"}
 
@@ -133,11 +134,11 @@ def test_scores_are_asked_for_where_they_decide(strategy):
 
 
 def test_a_rule_is_read_from_a_mapping_and_refused_with_every_fault():
-    rule = CanaryRule.from_mapping({"strategy": "stress", "safe": {"device_celsius": 80}})
-    assert rule == CanaryRule(Strategy.STRESS, 60.0, Safe(device_celsius=80.0))
+    rule = CanaryRule.from_mapping({"strategy": "stress", "safe": {"device_over_slowdown_kelvin": -7}})
+    assert rule == CanaryRule(Strategy.STRESS, 60.0, Safe(device_over_slowdown_kelvin=-7.0))
     with pytest.raises(ValueError, match=r"strategy = 'hottest'.*'random'"):
         CanaryRule.from_mapping({"strategy": "hottest"})
-    with pytest.raises(ValueError, match=r"canary\.safe\.devise_celsius = 80.*Did you mean 'device_celsius'"):
-        CanaryRule.from_mapping({"safe": {"devise_celsius": 80}})
+    with pytest.raises(ValueError, match=r"canary\.safe\.devise_over_slowdown_kelvin = 0.*Did you mean 'device_over_slowdown_kelvin'"):
+        CanaryRule.from_mapping({"safe": {"devise_over_slowdown_kelvin": 0}})
     with pytest.raises(ValueError, match="greatest_age_seconds = 0"):
         CanaryRule.from_mapping({"greatest_age_seconds": 0})

@@ -156,6 +156,20 @@ def test_the_slowest_criterion_counts_and_those_of_other_factors_do_not():
     assert recovery_seconds(line, (other,), OF_RACKS, 16)[0] == 0.0
 
 
+def test_devices_recover_to_a_level_that_their_own_slowdown_sets():
+    """A device falls from 90 °C by 1 K in 100 s; 5 K below 87 °C is 82 °C: 8 K, and 5 K below 85 °C two more."""
+    back = example().histories["rack_device_temperature_celsius"].time_seconds - 600.0
+    hot = Exclusion("hot device", "device_over_slowdown_kelvin", -1.0, -5.0, 300.0)
+    line = falling(90.0 - back / 100.0, "rack_device_temperature_celsius")
+    for slowdown, seconds in ((87.0, 800.0), (85.0, 1_000.0)):
+        facility = replace(line.facility, rack_slowdown_celsius=np.full(16, slowdown))
+        found = forecast(line, facility, Permitted(), (hot,), 0.0).rack_recovery_seconds
+        assert found[0] == pytest.approx(seconds)
+        assert (found[1:] == 0.0).all()
+    unlike = replace(line.facility, rack_slowdown_celsius=np.zeros(0))
+    assert np.isnan(forecast(line, unlike, Permitted(), (hot,), 0.0).rack_recovery_seconds).all()
+
+
 # ---------------------------------------------------------------- limits that were passed
 
 

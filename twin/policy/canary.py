@@ -37,7 +37,7 @@ Bools = NDArray[np.bool_]
 DECIMALS = 6
 INLET_STEP = 0.5  # K, within which inlets count as the same
 ENVELOPE = ("inlet_celsius", "inlet_slope", "device_celsius", "power_ratio", "utilisation_now")
-SAFE = ("inlet_celsius", "device_celsius", "headroom_ratio")
+SAFE = ("inlet_celsius", "device_over_slowdown_kelvin", "headroom_ratio")
 
 
 class Strategy(StrEnum):
@@ -70,7 +70,7 @@ class Safe:
     """What a rack must keep to be a canary under ``stress``."""
 
     inlet_celsius: float = 46.0  # at most
-    device_celsius: float = 84.0  # at most
+    device_over_slowdown_kelvin: float = -3.0  # at most: so far below the temperature at which its devices slow down
     headroom_ratio: float = 0.05  # at least, sustained headroom over nameplate
 
 
@@ -91,7 +91,7 @@ class CanaryRule:
         """A rule from a plain mapping, ``safe`` a mapping of its own. Errors: ValueError with what is wrong."""
         safe = mapping.get("safe", {})
         if not isinstance(safe, Mapping):
-            raise ValueError(f"canary: safe = {safe!r}: give inlet_celsius, device_celsius and headroom_ratio")
+            raise ValueError(f"canary: safe = {safe!r}: give {', '.join(SAFE)}")
         return build(cls, mapping, "canary", safe=build(Safe, safe, "canary.safe"))
 
 
@@ -170,7 +170,8 @@ def _able(rule: CanaryRule, candidates: Candidates) -> tuple[Bools, tuple[tuple[
         values, safe = candidates.values, rule.safe
         with np.errstate(invalid="ignore"):
             keep(values["inlet_celsius"] <= safe.inlet_celsius, f"inlet above {safe.inlet_celsius:g} °C")
-            keep(values["device_celsius"] <= safe.device_celsius, f"device above {safe.device_celsius:g} °C")
+            over = safe.device_over_slowdown_kelvin
+            keep(values["device_over_slowdown_kelvin"] <= over, f"device above {over:g} K over its slowdown")
             keep(values["headroom_ratio"] >= safe.headroom_ratio, f"headroom below {safe.headroom_ratio:g}")
     names = candidates.names
     return able, tuple((names[rack], against[rack]) for rack in sorted(against, key=lambda rack: names[rack]))
@@ -204,7 +205,7 @@ def _order(strategy: Strategy, candidates: Candidates, racks: NDArray[np.int64],
             first = by(-_scores(candidates)[racks])[:1]
             return [*first, *(place for place in by(_distance(candidates)[racks]) if place not in first)]
         case Strategy.STRESS:
-            return by(-values["device_celsius"][racks])
+            return by(-values["device_over_slowdown_kelvin"][racks])
 
 
 def _hash(seed: int, release: str, rack: str) -> bytes:

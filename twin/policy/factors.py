@@ -43,6 +43,8 @@ FACTORS: dict[str, Factor] = {
         Factor("inlet_projected_celsius", "°C", ("rack_supply_temperature_celsius",),
                "the inlet in 15 minutes if a rise goes on"),
         Factor("device_celsius", "°C", ("rack_device_temperature_celsius",), "the hottest device"),
+        Factor("device_over_slowdown_kelvin", "K", ("rack_device_temperature_celsius",),
+               "the hottest device over the temperature at which its kind slows down, negative below it"),
         Factor("delta_t", "K", ("rack_supply_temperature_celsius", "rack_return_temperature_celsius"),
                "rise of the coolant across the rack"),
         Factor("pump_stability", "1", ("loop_pump_speed_ratio",), "steadiness of its loop's pumps, 1 steady"),
@@ -77,9 +79,9 @@ FACTORS: dict[str, Factor] = {
 
 #: factors that follow from readings and histories alone
 SENSED = (
-    "inlet_celsius", "inlet_slope", "inlet_projected_celsius", "device_celsius", "delta_t", "pump_stability",
-    "flow_stability", "cooling_stability", "cooling_reserve", "power_ratio", "duty_cycle", "neighbour_intensity",
-    "power_rise_watts",
+    "inlet_celsius", "inlet_slope", "inlet_projected_celsius", "device_celsius", "device_over_slowdown_kelvin",
+    "delta_t", "pump_stability", "flow_stability", "cooling_stability", "cooling_reserve", "power_ratio", "duty_cycle",
+    "neighbour_intensity", "power_rise_watts",
 )  # fmt: skip
 
 _BY_FIELDS = {
@@ -130,6 +132,7 @@ def sense(snapshot: FacilitySnapshot, facility: Facility, read: Readings | None 
         "inlet_slope": slope,
         "inlet_projected_celsius": inlet + np.maximum(slope, 0.0) * HORIZON_MINUTES,
         "device_celsius": read["rack_device_temperature_celsius"],
+        "device_over_slowdown_kelvin": over_slowdown(read["rack_device_temperature_celsius"], facility),
         "delta_t": read["rack_return_temperature_celsius"] - inlet,
         # racks without a loop have no pumps that could falter
         "pump_stability": np.where(cooled, pumps, 1.0),
@@ -142,6 +145,13 @@ def sense(snapshot: FacilitySnapshot, facility: Facility, read: Readings | None 
         "power_rise_watts": rise_watts(snapshot, read),
     }
     return Sensed(values, _ages(snapshot, racks, of_loop), nameplate)
+
+
+def over_slowdown(device_celsius: Floats, facility: Facility) -> Floats:
+    """Devices [°C], shape (R,), over the temperature at which those of their rack slow down [K]; NaN where no such
+    temperature is known."""
+    slowdown = facility.rack_slowdown_celsius
+    return device_celsius - slowdown if len(slowdown) else np.full(len(device_celsius), np.nan)
 
 
 def with_headroom(

@@ -6,6 +6,7 @@ against what its sensors read later.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ Bools = NDArray[np.bool_]
 OF_RACKS = {
     "inlet_celsius": "rack_supply_temperature_celsius",
     "device_celsius": "rack_device_temperature_celsius",
+    "device_over_slowdown_kelvin": "rack_device_temperature_celsius",
 }
 OF_LOOPS = {"inlet_celsius": "loop_supply_temperature_celsius"}  # what a loop's racks are given
 
@@ -41,12 +43,16 @@ class Forecast:
 
 
 def recovery_seconds(
-    snapshot: FacilitySnapshot, criteria: tuple[Exclusion, ...], fields: Mapping[str, str], count: int
+    snapshot: FacilitySnapshot,
+    criteria: tuple[Exclusion, ...],
+    fields: Mapping[str, str],
+    count: int,
+    counted_from: Mapping[str, Floats] = MappingProxyType({}),
 ) -> Floats:
     """When what is above a limit will be back at its recovery level [s from now], shape (count,).
 
-    ``fields`` maps a criterion's factor to the readings that it is told by; criteria on other factors are left out. 0
-    where nothing is above ``out_above``, inf where ``back_below`` is not reached as it goes now, NaN where the readings
+    ``fields`` maps a criterion's factor to the readings that it is told by, and ``counted_from`` to what it has been
+    taken off these, shape (count,), where it is not the reading itself. Criteria on other factors are left out. 0 where nothing is above ``out_above``, inf where ``back_below`` is not reached as it goes now, NaN where the readings
     do not tell. See :func:`twin.policy.signals.recovery_seconds`.
     """
     longest = np.zeros(count)
@@ -54,13 +60,14 @@ def recovery_seconds(
         field = fields.get(each.factor)
         if field is None:
             continue
+        origin = counted_from.get(each.factor, np.zeros(count))
         now = readings(snapshot, field)
-        found = np.where(np.isnan(now), np.nan, 0.0)
-        warm = np.flatnonzero(now > each.out_above)
+        found = np.where(np.isnan(now + origin), np.nan, 0.0)
+        warm = np.flatnonzero(now > each.out_above + origin)
         past = snapshot.histories.get(field)
         if len(warm) and past is not None and len(past.time_seconds):
             values, quality = past.values[:, warm], past.quality[:, warm]
-            found[warm] = signals.recovery_seconds(past.time_seconds, values, quality, each.back_below)
+            found[warm] = signals.recovery_seconds(past.time_seconds, values, quality, each.back_below + origin[warm])
         else:
             found[warm] = np.nan
         longest = np.maximum(longest, found)
@@ -110,11 +117,12 @@ def forecast(
     base = ground(snapshot, facility, permitted)
     room = headroom(base, np.zeros(racks), base.horizon(HOLDS_SECONDS))
     now = utilisation(snapshot, facility)
+    slowdown = facility.rack_slowdown_celsius if len(facility.rack_slowdown_celsius) else np.full(racks, np.nan)
     return Forecast(
         now,
         raised(now, snapshot, facility, room.amperes_per_watt, rise_watts(snapshot)),
         np.asarray(room.sustained_watts > 0.0),
         exceeded(snapshot, facility, permitted, since_seconds),
-        recovery_seconds(snapshot, criteria, OF_RACKS, racks),
+        recovery_seconds(snapshot, criteria, OF_RACKS, racks, {"device_over_slowdown_kelvin": slowdown}),
         recovery_seconds(snapshot, criteria, OF_LOOPS, len(snapshot.loop_names)),
     )

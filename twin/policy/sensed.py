@@ -13,6 +13,7 @@ from twin.policy.snapshot import FacilitySnapshot, Quality
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 Extent = tuple[float, float, float, float]  # lowest, highest, first [s], last [s]
 
 ROUNDING = 1e-9  # by which a mean may lie beyond what it is the mean of
@@ -183,7 +184,7 @@ def readings_of(snapshot: FacilitySnapshot, hall: str = "hall", wanted: Collecti
             share = power.values / snapshot.rack_max_power_watts
         return Signal(share, power.measured_seconds, power.quality)
 
-    def mean_supply(group: NDArray[np.int64], groups: int) -> Means:
+    def mean_supply(group: Ints, groups: int) -> Means:
         return Means(of_cooling("rack_supply_temperature_celsius", True), group, groups)
 
     made: dict[str, Callable[[], Reading]] = {

@@ -47,6 +47,7 @@ TABLES: dict[str, Table] = {
             Column("max_power_watts", REAL, "nameplate [W]"),
             Column("tray_idle_watts", REAL, "of an idle tray [W]"),
             Column("watts_per_tray_watt", REAL, "at the rack's inlet for a watt of its trays", 1.0),
+            Column("slowdown_celsius", REAL, "device temperature at which its devices slow down [°C]"),
             Column("neighbour_left", TEXT, "rack beside it, empty for none", ""),
             Column("neighbour_right", TEXT, "rack on its other side, empty for none", ""),
         )),

@@ -206,6 +206,7 @@ def _facility(tables: Mapping[str, pd.DataFrame], lines: Sequence[str]) -> Facil
         rack_neighbours=np.array(beside, dtype=np.int64).T,
         rack_tray_idle_watts=racks["tray_idle_watts"].to_numpy(),
         rack_watts_per_tray_watt=racks["watts_per_tray_watt"].to_numpy(),
+        rack_slowdown_celsius=racks["slowdown_celsius"].to_numpy(),
         loop_capacity_watts=tables["loops"]["capacity_watts"].to_numpy(dtype=np.float64),
     )
 

@@ -118,6 +118,7 @@ def _hall(snapshot: FacilitySnapshot) -> dict[str, pd.DataFrame]:
             "max_power_watts": snapshot.rack_max_power_watts,
             "tray_idle_watts": facility.rack_tray_idle_watts,
             "watts_per_tray_watt": facility.rack_watts_per_tray_watt,
+            "slowdown_celsius": facility.rack_slowdown_celsius,
             "neighbour_left": named(racks, facility.rack_neighbours[:, 0].tolist()),
             "neighbour_right": named(racks, facility.rack_neighbours[:, 1].tolist()),
         }),
