@@ -277,6 +277,7 @@ def degradations() -> st.SearchStrategy[Degradation]:
         st.booleans(),
         st.sampled_from(["open", "paused"]),
         st.booleans(),
+        st.sampled_from([math.inf, 600.0, 60.0]),
     )
 
 
@@ -362,6 +363,7 @@ def edited(path: str, value: Any) -> dict[str, Any]:
         ("flags/f/variants", {}, "flags.f.variants", "no variant"),
         ("flags/f/variants/half", {"concurency": 0.5}, "flags.f.variants.half.concurency", "no such key"),
         ("flags/f/variants/half", {"concurrency": 5}, "flags.f.variants.half.concurrency", "not a share"),
+        ("flags/f/variants/half", {"queue_seconds": 0}, "flags.f.variants.half.queue_seconds", "not a time above 0"),
         ("flags/f/variants/half", 0.5, "flags.f.variants.half", "not a mapping"),
         ("flags/f/variants/half", {"concurrency": math.nan}, "flags.f.variants.half.concurrency", "not a value"),
         ("flags/f/defaultVariant", "of", "flags.f.defaultVariant", "not one of those"),

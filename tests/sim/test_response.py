@@ -281,7 +281,8 @@ def test_replicas_in_a_warm_place_are_turned_down_and_counted_by_their_rate(benc
     built.at(204.0, look)
     built.at(231.0, look)
     built.run(300.0)
-    assert run._able([each for each in replicas if each.serving]) == pytest.approx(2.0 + 2.0 * 0.5 / 0.8 / 0.95)
+    able, bounds = run._able([each for each in replicas if each.serving])
+    assert able == pytest.approx(2.0 + 2.0 * 0.5 / 0.8 / 0.95) and bounds == ()
     before, after = seen[204.0], seen[231.0]
     assert np.allclose(before, before[0]) and after[0] == after[1] and after[2] == after[3]
     assert after[0] < before[0] < after[2]  # the others take over what these leave

@@ -60,12 +60,12 @@ def replicas_of(name, count=4):
 class Two:
     """Two services on the small hall, of each of which every rack holds one replica."""
 
-    def __init__(self, bench, flags=None):
+    def __init__(self, bench, flags=None, busy=BUSY):
         self.built = bench()
         read = flags_from_mapping(document() if flags is None else flags)
         settings = ResponseSettings(rules_from_mapping(shipped()["ladder"]), read)
         self.response = Response(self.built.world, self.built.protection, settings)
-        self.services = {name: ServiceRun(service_of(name)) for name in ("chat", "code")}
+        self.services = {name: ServiceRun(service_of(name, busy=busy)) for name in ("chat", "code")}
         self.built.world.services = self.services
         self.runs = self.built.submit(
             *(each for pair in zip(*map(replicas_of, self.services), strict=True) for each in pair)
@@ -170,15 +170,65 @@ def test_a_replica_that_comes_while_its_service_is_paused_waits(bench):
 
 @pytest.mark.parametrize("rule", ["service", "both"])
 def test_a_rule_that_tells_services_apart_reaches_them(bench, rule):
-    """Without anybody's setting: scaled back where a rule says so, once flags are looked at."""
+    """Without anybody's setting: scaled back where a rule says so, from the beginning."""
     said = {"==": [{"var": "service"}, "chat"]}
     if rule == "both":
         said = {"and": [said, {"==": [{"var": "rack"}, "A-02"]}]}
     two = Two(bench, document(scale_back={"if": [said, "halved", None]}))
-    two.built.at(100.0, two.response.degrade)
-    two.built.run(150.0)
+    two.built.env.process(two.response.process())
+    two.built.run(30.0)
     scaled = {run.job.id for run in two.runs if run.degradation().concurrency == 0.5}
     assert scaled == ({f"chat-{n}" for n in range(4)} if rule == "service" else {"chat-1"})
+
+
+# ---------------------------------------------------------------- requests that wait
+
+
+def test_a_flag_bounds_how_long_a_services_requests_wait(bench):
+    """Three times what four replicas bear: with the flag on, the wait falls to its bound and stays; code's grows on."""
+    flags = document()
+    flags["flags"]["shed_load"]["variants"]["strong"] = {"queue_seconds": 60}
+    del flags["flags"]["shed_load"]["targeting"]
+    two = Two(bench, flags, busy=3.0)
+    two.set(95.0, "shed_load", "strong")
+    two.built.run(600.0)
+    chat, code = two.services["chat"], two.services["code"]
+    # by then both had let in 100 s × 3; chat lets no more in until 200 s have come down to 60 s
+    assert chat.wait == pytest.approx(60.0, abs=0.1) and chat.wait_max == pytest.approx(200.0, abs=0.1)
+    assert code.wait == pytest.approx(2.0 * code.second, abs=0.1) and code.shed == code.shed_requests == 0.0
+    for service in (chat, code):
+        assert service.arrived == service.served + service.shed + service.queue.output_tokens
+        assert service.requests == service.served_requests + service.shed_requests + service.queue.requests
+        assert service.late <= service.requests
+
+
+def test_a_bound_on_one_rack_is_of_what_falls_to_the_replica_there(bench):
+    """A-01 has one of four replicas: it lets none of its quarter of the requests in."""
+    flags = document()
+    flags["flags"]["scale_back"]["variants"]["halved"] = {"queue_seconds": 1}
+    two = Two(bench, flags, busy=3.0)
+    two.set(95.0, "scale_back", "halved", scope_of("rack/A-01"))
+    two.built.run(600.0)
+    for service in two.services.values():
+        since = service.second - 100  # s with the flag
+        assert service.shed_requests == pytest.approx(0.25 * since * 40.0, rel=1e-3)
+
+
+def test_a_rule_by_the_wait_of_requests_speaks_when_they_have_waited_so_long(bench):
+    """The shipped shed_load stops side work at 600 s: at three times the capacity that is after 300 s."""
+    two = Two(bench, busy=3.0)
+    two.services["code"].service = service_of("code")
+    two.built.env.process(two.response.process())
+    two.look(250.0, 350.0)
+    two.built.run(360.0)
+    ((at, _, name),) = two.built.told(EventKind.RESPONSE)
+    assert (at, name) == (300.0, "chat")
+    (event,) = (each for each in two.built.world.log if each["kind"] == EventKind.RESPONSE)
+    assert event["level"] == "service" and event["detail"] == "shed_load = mild; requests waited 600 s"
+    assert {run.job.service for run in two.runs if not run.degradation().auxiliary} == {"chat"}
+    built = two.services["chat"].service
+    lean = utilisation_to_power(built, 1.0, replace(built.knobs, auxiliary=False), built.build)[0]
+    assert two.seen[350.0]["chat"][1] == [pytest.approx(lean)] and two.seen[250.0]["chat"][1][0] > lean
 
 
 # ---------------------------------------------------------------- stories and documents

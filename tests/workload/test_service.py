@@ -152,6 +152,76 @@ def test_failed_requests_are_a_share_of_the_served():
     assert served.failed_requests == pytest.approx(2.0)
 
 
+# ---------------------------------------------------------------- turned away
+
+
+def conserved(load, before, queue, served):
+    """Whether arrived = served + turned away + what the queue has gained, exactly."""
+    arrived = (load.prompt_tokens.sum(), load.output_tokens.sum(), load.requests.sum())
+    done = (served.served_prompt_tokens, served.served_output_tokens, served.served_requests)
+    away = (served.shed_prompt_tokens, served.shed_output_tokens, served.shed_requests)
+    gained = (
+        queue.prompt_tokens - before.prompt_tokens, queue.output_tokens - before.output_tokens,
+        queue.requests - before.requests,
+    )  # fmt: skip
+    return arrived == tuple(map(sum, zip(done, away, gained, strict=True)))
+
+
+DOUBLE = service([0] * 20, [400] * 20, [10] * 20)  # 4 replica-seconds a second, of which two replicas serve 2
+
+
+def test_what_would_wait_past_the_bound_is_turned_away():
+    """The backlog grows by 1 s a second to the bound of 5 s; of the 15 seconds after it half of the work goes away."""
+    queue, served = advance(DOUBLE, Queue(), 0, 20, live=2, bounds=[(5.0, 1.0)])
+    assert (served.shed_output_tokens, served.shed_requests) == (15 * 200, 15 * 5)
+    assert served.wait_seconds == served.wait_seconds_max == 5.0 and served.utilisation == 1.0
+    assert conserved(DOUBLE, Queue(), queue, served)
+
+
+def test_turned_away_is_late_and_what_is_let_in_is_not():
+    """A bound of 1 s is within the target of 1.5 s: the backlog stands there after a second."""
+    queue, served = advance(DOUBLE, Queue(), 0, 20, live=2, bounds=[(1.0, 1.0)])
+    assert served.late_requests == served.shed_requests == 19 * 5
+    assert sum(served.late_of_parts) == served.late_requests and conserved(DOUBLE, Queue(), queue, served)
+    _, unbounded = advance(DOUBLE, Queue(), 0, 20, live=2)
+    assert unbounded.late_requests == 19 * 10 and unbounded.shed_requests == 0.0
+
+
+def test_of_a_part_of_the_replicas_only_what_falls_to_them_is_turned_away():
+    """One of two sheds 2 of the 4 that arrive each second once all 4 are past its bound: 10 + 4 − 2 are then left."""
+    load = service([0] * 60, [400] * 60, [10] * 60)
+    queue, served = advance(load, Queue(), 0, 60, live=2, bounds=[(5.0, 0.5)])
+    assert served.wait_seconds == pytest.approx(6.0, abs=0.01) and served.wait_seconds_max <= 6.0
+    assert conserved(load, Queue(), queue, served)
+
+
+def test_each_bound_is_of_its_own_replicas():
+    """Bounds of 5 s and of 1,000 s: of the second nothing is turned away."""
+    one = advance(DOUBLE, Queue(), 0, 20, live=2, bounds=[(5.0, 0.5)])
+    assert advance(DOUBLE, Queue(), 0, 20, live=2, bounds=[(5.0, 0.5), (1_000.0, 0.5)]) == one
+
+
+def test_what_waits_already_is_kept():
+    """100 s wait when the bound of 5 s comes: nothing is let in for 20 s, and 2 replica-seconds a second are served."""
+    before = Queue(0.0, 20_000.0, 500.0)
+    queue, served = advance(DOUBLE, before, 0, 20, live=2, bounds=[(5.0, 1.0)])
+    assert (served.shed_requests, queue.output_tokens) == (200.0, 20_000.0 - 20 * 200.0)
+    assert conserved(DOUBLE, before, queue, served)
+
+
+@given(
+    seconds=st.lists(
+        st.tuples(st.integers(0, 3_000), st.integers(0, 300), st.integers(0, 20)), min_size=1, max_size=30
+    ),
+    bound=st.floats(0.1, 20.0), share=st.floats(0.0, 1.0), live=st.floats(0.0, 5.0),
+)  # fmt: skip
+def test_requests_and_tokens_are_conserved_whatever_is_turned_away(seconds, bound, share, live):
+    load, before = service(*map(list, zip(*seconds, strict=True))), Queue(7.0, 5.0, 1.0)
+    queue, served = advance(load, before, 0, len(seconds), live=live, bounds=[(bound, share)])
+    assert conserved(load, before, queue, served)
+    assert 0.0 <= served.shed_requests <= served.late_requests <= served.arrived_requests + 1e-9
+
+
 # ---------------------------------------------------------------- several builds at once
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from functools import reduce
+from math import inf
 from typing import Any
 
 from twin.policy.documents import DocumentFaults, is_number, joined
@@ -25,10 +26,11 @@ class Degradation:
     auxiliary: bool = True  # nonessential side work
     admissions: str = "open"  # or "paused": nothing new is let in
     drain: bool = False  # running work leaves
+    queue_seconds: float = inf  # that a request may wait at a service: what would wait longer is turned away
 
     @property
-    def severity(self) -> tuple[bool, bool, float, float, bool, bool]:
-        """What degradations are ranked by: drain, then pause, then the least concurrency, batch, precision, rest."""
+    def severity(self) -> tuple[bool, bool, float, float, bool, bool, float]:
+        """What degradations are ranked by: drain, pause, least concurrency, batch, precision, side work, then wait."""
         return (
             self.drain,
             self.admissions == "paused",
@@ -36,6 +38,7 @@ class Degradation:
             1.0 - self.batch_size,
             self.precision == "low",
             not self.auxiliary,
+            1.0 / self.queue_seconds,
         )
 
     def value(self) -> dict[str, Any]:
@@ -62,6 +65,7 @@ def _both(one: Degradation, other: Degradation) -> Degradation:
         auxiliary=one.auxiliary and other.auxiliary,
         admissions="paused" if "paused" in (one.admissions, other.admissions) else "open",
         drain=one.drain or other.drain,
+        queue_seconds=min(one.queue_seconds, other.queue_seconds),
     )
 
 
@@ -77,6 +81,12 @@ def degradation_of(value: Any, path: str = "value", faults: DocumentFaults | Non
                 kept[key] = float(given[key])
             else:
                 noted.add(joined(path, key), given[key], "not a share above 0 and at most 1", "Write such as 0.5")
+    if "queue_seconds" in given:
+        if is_number(given["queue_seconds"]) and given["queue_seconds"] > 0.0:
+            kept["queue_seconds"] = float(given["queue_seconds"])
+        else:
+            where = joined(path, "queue_seconds")
+            noted.add(where, given["queue_seconds"], "not a time above 0", "Write seconds such as 60, or leave it out")
     for key, choices in CHOICES.items():
         if key in given:
             if any(type(given[key]) is type(each) and given[key] == each for each in choices):

@@ -155,6 +155,8 @@ SERVICES: tuple[Column, ...] = (
     Column("wait_seconds_max", "s", "float", "longest wait"),
     Column("mean_utilisation", "1", "float", "share of the live replicas' capacity in use"),
     Column("failed_requests", "1", "float", "requests answered that failed, by the builds that served", optional=True),
+    Column("requests_shed", "1", "float", "requests turned away, among those that missed the target", optional=True),
+    Column("tokens_shed", "1", "float", "tokens of the requests turned away", optional=True),
 )
 
 ROLLOUTS: tuple[Column, ...] = (

@@ -60,6 +60,7 @@ METRICS: tuple[Column, ...] = (
     Column("services.*.wait_seconds_max", "s", "float", "longest wait in the queue"),
     Column("services.*.mean_utilisation", "1", "float", "share of the live replicas' capacity in use"),
     Column("services.*.failed_requests", "1", "float", "requests answered that failed, by the builds that served"),
+    Column("services.*.requests_shed", "1", "float", "requests turned away, where any were"),
     Column("rollouts.*.work", "", "text", "service or kind of job that the release is of"),
     Column("rollouts.*.strategy", "", "text", "how its canary racks were chosen"),
     Column("rollouts.*.outcome", "", "text", "done, rolled back, held or running, at the end of the run"),

@@ -156,6 +156,8 @@ def service_metrics(services: pd.DataFrame, seconds: float) -> dict[str, Any]:
             "mean_utilisation": _number(row["mean_utilisation"]),
             "failed_requests": _number(row.get("failed_requests")),
         }
+        if _number(row.get("requests_shed")) is not None:
+            found[str(name)]["requests_shed"] = float(row["requests_shed"])
     return {"services": found, "latency_misses_total": _sum(services["latency_misses"])}
 
 

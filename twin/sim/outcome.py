@@ -162,8 +162,8 @@ def loops_table(world: World) -> pd.DataFrame:
 
 
 def services_table(services: list[ServiceRun]) -> pd.DataFrame:
-    """One row per inference service."""
-    return pd.DataFrame(
+    """One row per inference service; what was turned away is told where that was anything."""
+    found = pd.DataFrame(
         {
             "name": [run.service.name for run in services],
             "requests": [run.requests for run in services],
@@ -179,6 +179,10 @@ def services_table(services: list[ServiceRun]) -> pd.DataFrame:
             "mean_utilisation": [run.busy / run.live_seconds if run.live_seconds else 0.0 for run in services],
         }
     )
+    if any(run.shed_requests for run in services):
+        found["requests_shed"] = [run.shed_requests for run in services]
+        found["tokens_shed"] = [run.shed for run in services]
+    return found
 
 
 def rollouts_table(world: World) -> pd.DataFrame:

@@ -88,6 +88,8 @@ class Response:
     def process(self) -> Steps:
         """Look at every period."""
         env, settings = self.world.env, self.settings
+        if self.of_services.rules_of_places:
+            self.degrade()
         while True:
             yield env.timeout(settings.period_seconds)
             actions = self.look()
@@ -127,6 +129,11 @@ class Response:
         if self.settings.told is not None:
             for each, _ in told:
                 self.settings.told(each, self.seen)
+        waits = self.of_services.look(self.flag_state)
+        for name, words in waits:
+            self._log(EventKind.RESPONSE, Scope(Level.SERVICE, name), words)
+        if waits:
+            world.env.process(self._heed())
         return told
 
     def _acknowledge(self, now: float) -> None:
@@ -258,6 +265,11 @@ class Response:
                 does[each.do](self.racks_in(each.scope), event)
             elif isinstance(each, Change) and each.by.is_person and self._drains(each):
                 self._empty(each.scope, event)  # the ladder has an action for it, people only the flag
+
+    def _heed(self) -> Steps:
+        """Let flags take effect whose rules say something else, once software has taken it in."""
+        yield self.world.env.timeout(self.settings.act_seconds)
+        self.degrade()
 
     def _drains(self, change: Change) -> bool:
         return change.new is not None and self.settings.flags.flags[change.flag].degradation(change.new).drain

@@ -3,14 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from twin.policy.degradation import AS_BUILT, Degradation
-from twin.policy.evaluation import degradation_in
+from twin.policy.evaluation import degradation_in, evaluate
 from twin.policy.flags import Flags, FlagState, Kind
 from twin.policy.scope import Level
 from twin.policy.targeting import names
 from twin.sim.runner import JobRun
 from twin.sim.services import ServiceRun
 from twin.sim.world import World
+
+WAIT = "queue_seconds"  # what rules call the time that requests wait
+REMEMBERED_SECONDS = 600.0  # that a wait counts for rules, unless a longer one comes: what they do shortens it
+ENDLESS = 1e9  # s, for a wait without live replicas: rules know finite numbers only
 
 
 class ServiceFlags:
@@ -19,12 +25,45 @@ class ServiceFlags:
     def __init__(self, world: World, flags: Flags) -> None:
         self.world = world
         self.flags = flags
-        rules = [each.targeting for each in flags.flags.values() if each.enabled and each.kind in set(Kind)]
-        self.told_apart = any("service" in names(rule) for rule in rules)
+        kinds = set(Kind) - {Kind.ROLLOUT}
+        rules = {key: names(each.targeting) for key, each in flags.flags.items() if each.enabled and each.kind in kinds}
+        self.told_apart = any("service" in looked_at for looked_at in rules.values())
+        #: rules speak without anybody's setting, and of places: they are asked when a run begins
+        self.rules_of_places = any(looked_at & {*Level} for looked_at in rules.values())
+        self.by_wait = [key for key, looked_at in rules.items() if WAIT in looked_at]
+        self.longest: dict[str, tuple[float, float]] = {}  # service → s, that its requests waited, and when
+        self.said: dict[str, dict[str, str]] = {}  # service → flag → variant that a rule chose for that wait
 
-    def context(self, service: ServiceRun) -> dict[str, Any]:
-        """What rules may look at of a service."""
-        return {"service": service.service.name}
+    def context(self, service: ServiceRun, wait: float | None = None) -> dict[str, Any]:
+        """What rules may look at of a service; ``wait`` [s] in place of that of its requests."""
+        name = service.service.name
+        return {"service": name, WAIT: self.longest.get(name, (0.0, 0.0))[0] if wait is None else wait}
+
+    def look(self, state: FlagState) -> list[tuple[str, str]]:
+        """Services for which rules say something else since the last look, as their requests wait; told in words."""
+        if not self.by_wait:
+            return []
+        now, told = self.world.env.now, []
+        for name, service in self.world.services.items():
+            wait, since = self.longest.get(name, (0.0, -np.inf))
+            if service.wait >= wait or now - since >= REMEMBERED_SECONDS:
+                wait = min(service.wait, ENDLESS)
+                self.longest[name] = (wait, now)
+            found = {}
+            for key in self.by_wait if wait > 0.0 else ():
+                variant, calm = (
+                    evaluate(self.flags, state, key, {**self.context(service, each), "time_seconds": now}).variant
+                    for each in (wait, 0.0)
+                )
+                if variant is not None and variant != calm:
+                    found[key] = variant
+            before = self.said.pop(name, {})
+            if found:
+                self.said[name] = found
+            if found != before:
+                words = ", ".join(f"{key} = {found.get(key, 'as before')}" for key in sorted({*found, *before}))
+                told.append((name, f"{words}; requests waited {wait:.0f} s"))
+        return told
 
     def turned_down(
         self, state: FlagState, places: Sequence[Mapping[str, str]], common: Mapping[int, Degradation]
@@ -37,7 +76,7 @@ class ServiceFlags:
         own = {each.scope.name for each in state.in_order() if each.scope.level is Level.SERVICE}
         found = {}
         for name, service in self.world.services.items():
-            if not self.told_apart and name not in own:
+            if not self.told_apart and name not in own and name not in self.said:
                 continue
             of_it = self.context(service)
             every = [degradation_in(self.flags, state, {**place, **of_it}, now) for place in places]

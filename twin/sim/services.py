@@ -34,7 +34,10 @@ class ServiceRun:
     arrived: float = 0.0
     served: float = 0.0
     queued_seconds: float = 0.0
+    wait: float = 0.0  # s, now; inf without live replicas
     wait_max: float = 0.0
+    shed: float = 0.0  # tokens of what was turned away
+    shed_requests: float = 0.0
     busy: float = 0.0  # replica-seconds
     live_seconds: float = 0.0
     admitting: bool = True  # no flag that is set for it keeps its replicas from starting
@@ -103,6 +106,9 @@ class ServiceRun:
         self.arrived += served.arrived_prompt_tokens + served.arrived_output_tokens
         self.served += served.served_prompt_tokens + served.served_output_tokens
         self.queued_seconds += served.queued_request_seconds
+        self.wait = served.wait_seconds
+        self.shed += served.shed_prompt_tokens + served.shed_output_tokens
+        self.shed_requests += served.shed_requests
         if np.isfinite(served.wait_seconds_max):
             self.wait_max = max(self.wait_max, served.wait_seconds_max)
         self.busy += served.utilisation * live * served.seconds
@@ -123,10 +129,11 @@ class ServiceRun:
         moved = self._share_out(world, live)
         slow = live and world.plant.hindered
         speed = self._pace(world) if slow else 1.0
-        able = self._able(live) if world.scaled_back else float(len(live))
+        able, bounds = self._able(live) if world.scaled_back else (float(len(live)), ())
         self.queue, served = advance(
-            self.service, self.queue, self.second, stop, live=able, speed=speed, build=self.build, parts=self.parts
-        )
+            self.service, self.queue, self.second, stop, live=able, speed=speed, build=self.build, parts=self.parts,
+            bounds=bounds,
+        )  # fmt: skip
         self.add(served, float(len(live)))
         if self.answered is not None and live:
             self._answer(world, live, served)
@@ -253,10 +260,14 @@ class ServiceRun:
             late = np.array(found.late_of_parts)[self._builds] * even
             self.answered[2] += np.bincount(self._racks, late, racks)
 
-    def _able(self, live: list[JobRun]) -> float:
-        """Live replicas, each counted by its decode rate against the same build with the service's own knobs."""
+    def _able(self, live: list[JobRun]) -> tuple[float, tuple[tuple[float, float], ...]]:
+        """Live replicas, each counted by its decode rate against the same build with the service's own knobs.
+
+        And the waits [s] past which some of them turn requests away, each with their share of that count.
+        """
         service = self.service
         rate: dict[tuple[Knobs, Build], float] = {}
+        bounded: dict[float, float] = {}
         total = 0.0
         for run in live:
             knobs, build = self._knobs(run), self._build(run)
@@ -265,7 +276,10 @@ class ServiceRun:
                 turned = rates(service, 1.0, knobs, build).decode_tokens_per_second
                 rate[knobs, build] = turned / built if built > 0.0 else 1.0
             total += rate[knobs, build]
-        return total
+            bound = run.degradation().queue_seconds
+            if bound < np.inf:
+                bounded[bound] = bounded.get(bound, 0.0) + rate[knobs, build]
+        return total, tuple((bound, part / total) for bound, part in sorted(bounded.items()) if total > 0.0)
 
     def _put_apart(self, world: World, live: list[JobRun]) -> None:
         """Set the load of live replicas that flags turn down, or releases change, differently."""

@@ -26,6 +26,12 @@ add exactly. A request waits for the work left at the end of its second, backlog
 and its first token take longer than the target, judged on arrival. Waits below a second are not seen. Without live
 replicas the wait is infinite, utilisation is 0 and every arrival is late.
 
+Turning away. Replicas may have a bound on waiting (``bounds``: seconds, and their share of the service's rate). A
+request falls to replicas in proportion to their rates, and is turned away by those whose bound it would wait longer
+than, judged on arrival as lateness is: with work A arrived in a second and D left at its end, the share
+``min(1, (D − bound · W) / A)`` of what falls to them, rounded to whole tokens. What waits already is kept. Turned away
+is late, and arrived = served + backlog + turned away, exactly.
+
 The mean time in queue follows from Little's law: ``queued_request_seconds ÷ served_requests``.
 """
 
@@ -78,6 +84,9 @@ class Served:
     wait_seconds: float  # at the end; inf without live replicas
     wait_seconds_max: float
     late_of_parts: tuple[float, ...] = ()  # late requests of each build
+    shed_prompt_tokens: float = 0.0  # turned away
+    shed_output_tokens: float = 0.0
+    shed_requests: float = 0.0  # of the late ones
 
 
 @dataclass(frozen=True)
@@ -138,12 +147,13 @@ def advance(
     knobs: Knobs | None = None,
     build: Build | None = None,
     parts: Sequence[Part] = (),
+    bounds: Sequence[tuple[float, float]] = (),
 ) -> tuple[Queue, Served]:
     """Serve seconds ``start`` to ``stop`` (exclusive) with ``live`` replicas at mean relative ``speed``.
 
     ``knobs`` and ``build`` default to the service's own; ``parts`` are the builds of the live replicas where they are
-    not all of one. Returns the queue that is left and what happened. Raises ValueError when the seconds are not inside
-    the service's arrays.
+    not all of one; ``bounds`` are waits [s] past which replicas turn away, and their shares of the rate [1]. Returns
+    the queue that is left and what happened. Raises ValueError when the seconds are not inside the service's arrays.
     """
     if not 0 <= start <= stop <= len(service.requests):
         raise ValueError(
@@ -175,6 +185,7 @@ def advance(
         np.array([part.build.latency for part in parts]),
         service.latency_target_seconds,
         late,
+        np.array(bounds, dtype=np.float64).reshape(-1, 2),
     )
     served = Served(
         seconds=stop - start,
@@ -191,6 +202,9 @@ def advance(
         wait_seconds=out[12],
         wait_seconds_max=out[13],
         late_of_parts=tuple(late.tolist()),
+        shed_prompt_tokens=out[14],
+        shed_output_tokens=out[15],
+        shed_requests=out[16],
     )
     return Queue(out[0], out[1], out[2]), served
 
@@ -233,12 +247,14 @@ def _advance(
     latency_factor: NDArray[np.float64],
     target: float,
     late_of: NDArray[np.float64],
+    bounds: NDArray[np.float64],
 ) -> tuple[float, ...]:
     """The queue of the module's docstring; arrays per second, rates [1/s], times [s], ``live`` in replicas; from
     ``shares`` on one entry per build; late requests of each are put into ``late_of``."""
     arrived_prompt = arrived_output = arrived_requests = 0.0
     served_prompt = served_output = served_requests = 0.0
     late = queued_time = busy = wait_max = 0.0
+    shed_prompt = shed_output = shed_requests = 0.0
     wait = 0.0
     if live <= 0.0:
         wait = np.inf
@@ -273,6 +289,24 @@ def _advance(
             queued_requests -= part
             busy += 1.0
             wait = (queued_prompt / prefill_rate + queued_output / decode_rate) / live
+        away = 0.0  # requests of this second that are turned away
+        if live > 0.0 and wait > 0.0 and len(bounds):
+            share = 0.0
+            came = prompt[second] / prefill_rate + output[second] / decode_rate
+            for k in range(len(bounds)):
+                over = (wait - bounds[k, 0]) * live
+                if over > 0.0 and came > 0.0:
+                    share += bounds[k, 1] * min(1.0, over / came)
+            part = min(queued_prompt, np.floor(share * prompt[second] + 0.5))
+            shed_prompt += part
+            queued_prompt -= part
+            part = min(queued_output, np.floor(share * output[second] + 0.5))
+            shed_output += part
+            queued_output -= part
+            away = min(queued_requests, np.floor(share * requests[second] + 0.5))
+            shed_requests += away
+            queued_requests -= away
+            wait = (queued_prompt / prefill_rate + queued_output / decode_rate) / live
         queued_time += queued_requests
         wait_max = max(wait_max, wait)
         if requests[second] > 0.0:
@@ -282,6 +316,9 @@ def _advance(
                 if wait + first > target:
                     late += requests[second] * shares[part]
                     late_of[part] += requests[second] * shares[part]
+                elif away > 0.0:
+                    late += away * shares[part]
+                    late_of[part] += away * shares[part]
     mean = busy / (stop - start) if stop > start else 0.0
     return (
         queued_prompt,
@@ -298,4 +335,7 @@ def _advance(
         mean,
         wait,
         wait_max,
+        shed_prompt,
+        shed_output,
+        shed_requests,
     )
