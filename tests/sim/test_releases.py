@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from twin.policy.projection import Standing
+from twin.policy.snapshot import History
 from twin.policy.trial import Outcome
 from twin.results.kinds import EventKind
 from twin.sim.canary_trial import Trial
@@ -224,7 +225,12 @@ def test_a_service_whose_replicas_bear_less_is_busier_at_full_rollout(side_by_si
         outcome=Outcome.PASS,
     )
     trial.state = SimpleNamespace(decided=Outcome.PASS)
-    found = trial.project(built.world.snapshot(), built.deployment.targets())
+    seen = built.world.snapshot()  # of sensors without a history: what they read has been so for the window
+    times = np.arange(280.0, 400.0, 10.0)
+    known = ("rack_power_watts", "phase_current_amperes", "breaker_current_amperes")
+    every = {name: np.tile(getattr(seen, name), (len(times), 1)) for name in known}
+    past = {name: History(times, values, np.zeros(values.shape, dtype=np.int8)) for name, values in every.items()}
+    found = trial.project(seen.with_fields(histories=past), built.deployment.targets())
     assert found.standing is standing
     for thing in found.against:
         assert (thing.kind, thing.name) == ("service", "chat")
