@@ -138,7 +138,8 @@ def test_a_rule_is_read_from_a_mapping_and_refused_with_every_fault():
     assert rule == CanaryRule(Strategy.STRESS, 60.0, Safe(device_over_slowdown_kelvin=-7.0))
     with pytest.raises(ValueError, match=r"strategy = 'hottest'.*'random'"):
         CanaryRule.from_mapping({"strategy": "hottest"})
-    with pytest.raises(ValueError, match=r"canary\.safe\.devise_over_slowdown_kelvin = 0.*Did you mean 'device_over_slowdown_kelvin'"):
+    meant = r"canary\.safe\.devise_over_slowdown_kelvin = 0.*Did you mean 'device_over_slowdown_kelvin'"
+    with pytest.raises(ValueError, match=meant):
         CanaryRule.from_mapping({"safe": {"devise_over_slowdown_kelvin": 0}})
     with pytest.raises(ValueError, match="greatest_age_seconds = 0"):
         CanaryRule.from_mapping({"greatest_age_seconds": 0})

@@ -51,9 +51,10 @@ def recovery_seconds(
 ) -> Floats:
     """When what is above a limit will be back at its recovery level [s from now], shape (count,).
 
-    ``fields`` maps a criterion's factor to the readings that it is told by, and ``counted_from`` to what it has been
-    taken off these, shape (count,), where it is not the reading itself. Criteria on other factors are left out. 0 where nothing is above ``out_above``, inf where ``back_below`` is not reached as it goes now, NaN where the readings
-    do not tell. See :func:`twin.policy.signals.recovery_seconds`.
+    ``fields`` maps a criterion's factor to the readings that it is told by, and ``counted_from`` to what is taken off
+    these for it, shape (count,), where it is not the reading itself. Criteria on other factors are left out. 0 where
+    nothing is above ``out_above``, inf where ``back_below`` is not reached as it goes now, NaN where the readings do
+    not tell. See :func:`twin.policy.signals.recovery_seconds`.
     """
     longest = np.zeros(count)
     for each in criteria:
