@@ -231,6 +231,17 @@ def test_a_rule_by_the_wait_of_requests_speaks_when_they_have_waited_so_long(ben
     assert two.seen[350.0]["chat"][1] == [pytest.approx(lean)] and two.seen[250.0]["chat"][1][0] > lean
 
 
+def test_a_service_that_nobody_serves_speaks_by_no_rule_until_somebody_does(bench):
+    """A drained service has a wait without end; once it is back its queue of 300 s is short of the rule's 600 s."""
+    two = Two(bench, busy=1.0)
+    two.built.env.process(two.response.process())
+    two.set(95.0, "evacuate", "drain")
+    two.clear(400.0, "evacuate")
+    two.built.run(700.0)
+    assert 250.0 < two.services["chat"].wait < 350.0 and two.services["chat"].late > 0.0
+    assert two.built.told(EventKind.RESPONSE) == []
+
+
 # ---------------------------------------------------------------- stories and documents
 
 

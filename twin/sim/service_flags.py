@@ -16,7 +16,6 @@ from twin.sim.world import World
 
 WAIT = "queue_seconds"  # what rules call the time that requests wait
 REMEMBERED_SECONDS = 600.0  # that a wait counts for rules, unless a longer one comes: what they do shortens it
-ENDLESS = 1e9  # s, for a wait without live replicas: rules know finite numbers only
 
 
 class ServiceFlags:
@@ -46,8 +45,10 @@ class ServiceFlags:
         now, told = self.world.env.now, []
         for name, service in self.world.services.items():
             wait, since = self.longest.get(name, (0.0, -np.inf))
-            if service.wait >= wait or now - since >= REMEMBERED_SECONDS:
-                wait = min(service.wait, ENDLESS)
+            # that nobody lives to serve is no queue: how long that is will show in who comes up
+            present = service.wait if np.isfinite(service.wait) else 0.0
+            if present >= wait or now - since >= REMEMBERED_SECONDS:
+                wait = present
                 self.longest[name] = (wait, now)
             found = {}
             for key in self.by_wait if wait > 0.0 else ():
