@@ -24,7 +24,7 @@ LAYERS: dict[str, set[str]] = {
     "sim": {"units", "hall", "plant", "policy", "workload", "results", "audit"},
     "setup": {"units", "places", "hall", "policy", "workload", "results", "audit", "sim", "cel"},
     "studies": {"units", "places", "hall", "plant", "policy", "workload", "results", "audit", "sim", "setup"},
-    "bench": {"units", "places", "hall", "plant", "policy", "results", "audit", "sim"},
+    "bench": {"units", "places", "hall", "plant", "policy", "results", "audit", "sim", "studies"},
     "validation": {"units", "places", "hall", "plant", "policy", "workload", "results", "sim"},
     "cli": {
         "units",

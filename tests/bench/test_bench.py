@@ -44,6 +44,7 @@ def test_what_is_asked_is_the_table_of_the_project():
         "decision record appended": (150.0, None, "µs"),
         "a day under thermal_aware, over first_fit": (2.0, None, "×"),
         "a day under thermal_aware, whole process": (10.0, None, "s"),
+        "a world of a study under thermal_aware, on one of two workers": (10.0, None, "s"),
         "30 days of the reference hall, peak memory": (1_000.0, None, "MB"),
     }
 
@@ -139,6 +140,27 @@ def test_seeds_are_swept_with_one_worker_and_with_two(told):
     one, two = told[1:]
     assert "hydra/launcher=joblib" in one and "seed=" + ",".join(map(str, range(16))) in one
     assert [word for word in two if "n_jobs" in word] == ["hydra.launcher.n_jobs=2"]
+
+
+def test_a_world_of_a_study_costs_its_worker_its_part_of_the_whole(monkeypatch):
+    asked = []
+
+    def on_cores(workers):
+        return lambda function, cases: iter([asked.append((workers, case)) or {"metrics": {}} for case in cases])
+
+    clock = iter([0.0, 1.0, 10.0, 22.0])
+    monkeypatch.setattr(days, "on_cores", on_cores)
+    monkeypatch.setattr(days.time, "perf_counter", lambda: next(clock))
+    assert days.study(1, SMALL, 0.5, worlds=6) == [(4.0, 12.0)]  # two at a time, six in 12 s
+    assert [(workers, case.words, case.seed) for workers, case in asked[2:]] == [
+        (2, (*SMALL, "hours=0.5"), seed) for seed in range(6)
+    ]
+
+
+def test_a_world_that_fails_is_told(monkeypatch):
+    monkeypatch.setattr(days, "on_cores", lambda workers: lambda function, cases: ({"failed": ["oh"]} for _ in cases))
+    with pytest.raises(ProcessError, match=r"hall=small hours=0\.02 seed=0: oh"):
+        days.study(1, SMALL)
 
 
 def test_the_audit_is_measured():

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from twin.bench.audit import audit
-from twin.bench.days import aware_day, exascale_day, month, seeds_on_two_cores, thousand_day
+from twin.bench.days import aware_day, exascale_day, month, seeds_on_two_cores, study, thousand_day
 from twin.bench.decisions import decisions
 from twin.bench.figure import Asked
 from twin.bench.growth import growth
@@ -108,6 +108,15 @@ MEASUREMENTS: dict[str, Measurement] = {
                 Asked("a day under thermal_aware without audit, whole process", "s"),
             ),
             aware_day,
+        ),
+        Measurement(
+            "study",
+            "days under thermal_aware as studies run them: six worlds of the reference hall, two at a time, not recorded",
+            (
+                Asked("a world of a study under thermal_aware, on one of two workers", "s", 10.0),
+                Asked("six such worlds, whole study", "s"),
+            ),
+            study,
         ),
         Measurement(
             "audit",

@@ -2,11 +2,14 @@
 
 import json
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from twin.bench.process import Spent, twin
+from twin.bench.process import ProcessError, Spent, twin
 from twin.results import rundir
+from twin.studies.ledger import METRICS, Case, measure_case
+from twin.studies.work import on_cores
 
 #: telemetry every 15 s: sensors measure then, and the series have a row for it
 EXASCALE = (
@@ -22,6 +25,9 @@ CHOICES = (("policy=first_fit",), ("policy=thermal_aware",), ("policy=thermal_aw
 MONTH = ("hall=reference", "policy=first_fit")
 SEEDS = ("hall=reference", "policy=first_fit")
 SWEPT = 16  # seeds
+STUDY = ("hall=reference", "policy=thermal_aware")
+WORLDS = 6
+WORKERS = 2
 ONE_THREAD = {name: "1" for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 HOURS = 24.0
 WARM_HOURS = 0.02
@@ -92,6 +98,25 @@ def aware_day(
         plain, aware, silent = (_run((*words, *choice), hours)[0].wall_seconds for choice in CHOICES)
         runs.append((aware / plain, aware, plain, silent))
     return runs
+
+
+def study(
+    repeats: int, words: tuple[str, ...] = STUDY, hours: float = HOURS, worlds: int = WORLDS
+) -> list[tuple[float, float]]:
+    """Days of the reference hall under thermal_aware as studies run them, without recording, on two workers: seconds of
+    one world while another runs beside it, and of the whole study."""
+
+    def run(hours: float, worlds: int) -> float:
+        cases = [Case((*words, f"hours={hours:g}"), seed) for seed in range(worlds)]
+        start = time.perf_counter()
+        for case, record in zip(cases, on_cores(WORKERS)(measure_case, cases), strict=True):
+            if METRICS not in record:
+                told = "; ".join(*record.values())  # refused, or failed
+                raise ProcessError(f"{' '.join(case.words)} seed={case.seed}: {told}")
+        return time.perf_counter() - start
+
+    run(WARM_HOURS, WORKERS)
+    return [((took := run(hours, worlds)) * WORKERS / worlds, took) for _ in range(repeats)]
 
 
 def month(
