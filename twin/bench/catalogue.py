@@ -111,7 +111,7 @@ MEASUREMENTS: dict[str, Measurement] = {
         ),
         Measurement(
             "study",
-            "days under thermal_aware as studies run them: six worlds of the reference hall, two at a time, not recorded",
+            "days under thermal_aware as studies run them: six worlds, two at a time, without recording",
             (
                 Asked("a world of a study under thermal_aware, on one of two workers", "s", 10.0),
                 Asked("six such worlds, whole study", "s"),
