@@ -25,7 +25,9 @@ from twin.studies.regress.reading import read_incident
 from twin.studies.regress.replay import replay
 from twin.studies.regress.settings import read_settings
 from twin.studies.regress.told import as_plain, junit, markdown
+from twin.studies.regress.trust import kill_rate
 from twin.studies.regress.worlds import Pair, World, run_world
+from twin.studies.work import one_by_one
 
 SHIPPED = conf_dir() / "policy" / "score" / "default.yaml"
 
@@ -117,6 +119,19 @@ def test_an_incident_of_which_no_decision_has_a_future_clears_nobody(
     assert found.why == "no decision had its future recorded"
     if not fast:  # worlds alone clear a candidate where no recording was asked for
         assert judge(both, settings, kept=tmp_path / "kept").outcome is Outcome.FINE
+
+
+def test_a_study_of_the_judgement_tells_how_many_changes_it_has_judged(settings_file, tmp_path, capsys) -> None:
+    """Without a recording nothing can be told of any change, and what is named is not caught."""
+    moved: list[float] = []
+    rows = kill_rate(
+        load("baseline"), read_settings(settings_file), kept=tmp_path, mapped=one_by_one, moved=moved.append, fast=True,
+        number=2,
+    )  # fmt: skip
+    assert [row.outcome for row in rows] == ["untold", "untold"] and moved == [0, 1, 2]
+    words = ("--study", "mutations", "--number", 2, "--fast", "--settings", settings_file, "--workers", 1)
+    code, out, _ = run(capsys, *words, "--cache", tmp_path)
+    assert code == 1 and "2 judged: 2 untold" in out
 
 
 def test_harmless_changes_pass(warm_incident, settings_file, tmp_path) -> None:

@@ -246,6 +246,7 @@ def _record(asked: argparse.Namespace) -> int:
 
 def _study(asked: argparse.Namespace) -> int:
     from twin.studies.regress.formulas import load
+    from twin.studies.regress.mutations import MUTATIONS
     from twin.studies.regress.settings import read_settings
     from twin.studies.regress.trust import false_alarms, kill_rate
 
@@ -253,7 +254,14 @@ def _study(asked: argparse.Namespace) -> int:
     baseline = load(asked.baseline, "--baseline")
     study = false_alarms if asked.study == "false-alarms" else kill_rate
     first = settings.decisions.seeds * len(settings.decisions.stories)
-    with progress(asked.study, first, recordings_done) as moved:
+    changes = asked.number if asked.study == "false-alarms" else min(asked.number, len(MUTATIONS))
+
+    def done(reached: float, total: float) -> str:
+        if reached <= first:
+            return f"{reached:,.0f} of {first:,} recordings gone through"
+        return f"{reached - first:,.0f} of {changes:,} changes judged"
+
+    with progress(asked.study, first + changes, done) as moved:
         rows = study(
             baseline, settings, kept=_kept(asked), mapped=_mapped(asked), moved=moved, fast=asked.fast,
             number=asked.number,

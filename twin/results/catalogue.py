@@ -73,7 +73,9 @@ EVENTS: tuple[Column, ...] = (
     Column("event", "", "int", "number of the event, in order of time"),
     Column("time_seconds", "s", "float", "simulated time"),
     Column("kind", "", "text", "an EventKind"),
-    Column("level", "", "text", "where it happened: hall, utility, ups, pdu, row, panel, rack, loop, zone or job"),
+    Column(
+        "level", "", "text", "where it happened: hall, utility, ups, pdu, row, panel, rack, loop, zone, service or job"
+    ),
     Column("name", "", "text", "the thing it happened to"),
     Column("cause", "", "int", "number of the event that caused it, -1 for none"),
     Column("root", "", "text", "name of the root cause, empty for none"),

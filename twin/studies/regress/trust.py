@@ -28,7 +28,8 @@ def false_alarms(
     baseline: Named, settings: Settings, *, kept: Path, mapped: Map, moved: Callable[[float], None], fast: bool,
     number: int,
 ) -> list[Row]:  # fmt: skip
-    """``number`` harmless changes, weights ± 1 %, each judged."""
+    """``number`` harmless changes, weights ± 1 %, each judged. ``moved`` is told how many recordings are done, and then
+    how many changes more."""
     changed = [harmless(baseline, seed) for seed in range(1, number + 1)]
     return _judged(baseline, changed, [False] * number, settings, kept, mapped, moved, fast)
 
@@ -50,6 +51,7 @@ def _judged(
 ) -> list[Row]:  # fmt: skip
     replayed = replay_all(baseline, formulas, settings.decisions, kept=kept, mapped=mapped, moved=moved)
     rows = []
+    moved(first_work(settings, 0))
     for formula, is_named, found in zip(formulas, named, replayed, strict=True):
         told = conclude(
             (baseline, formula),
@@ -62,4 +64,5 @@ def _judged(
         )
         outcome = told.outcome.name.lower()
         rows.append(Row(formula.spec, is_named, outcome, told.flipped, told.decisions, len(told.pairs), told.why))
+        moved(first_work(settings, 0) + len(rows))
     return rows
