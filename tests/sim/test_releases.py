@@ -206,6 +206,19 @@ def test_the_busiest_look_since_a_time(side_by_side):
     assert found.busiest(0.0) == 1.0 and found.busiest(252.0) == pytest.approx(0.5)
 
 
+def test_a_rack_has_had_a_release_since_it_was_up_with_it_whatever_restarts_later(stage):
+    built = stage(SLOW)
+    built.at(205.0, lambda: built.deployment.put([0], event(built)))
+    built.at(300.0, lambda: built.deployment.on_rack(0)[0].interrupt(-1, preempted=True))
+    for time in (195.0, 221.0, 291.0, 301.0, 399.0):
+        built.at(time, built.deployment.running)
+    built.run(400.0)
+    assert built.deployment.on_rack(0)[0].starts > 2
+    assert built.deployment.up_since == {0: 291.0}  # the first look at which it was
+    built.deployment.take(0, event(built))
+    assert built.deployment.up_since == {}
+
+
 @pytest.mark.parametrize(
     ("most_busy", "standing"), [(0.56, Standing.FAIL), (0.58, Standing.HOLD), (0.62, Standing.FITS)]
 )

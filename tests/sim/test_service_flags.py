@@ -148,6 +148,16 @@ def test_a_drained_service_leaves_and_stays_away_until_the_flag_is_gone(bench):
     assert two.built.world.admitting.all()  # racks take what comes
 
 
+@pytest.mark.parametrize("place", ["service/chat", "hall/hall"])
+def test_who_has_not_left_yet_stays_once_the_draining_flag_is_gone(bench, place):
+    """Cleared six seconds after it was set, which takes effect after the first has left and before the second goes."""
+    two = Two(bench)
+    two.set(95.0, "evacuate", "drain", scope_of(place))
+    two.clear(101.0, "evacuate", scope_of(place))
+    two.built.run(200.0)
+    assert [(at, name) for at, _, name in two.built.told(EventKind.JOB_PREEMPTED)] == [(100.0, "chat-0")]
+
+
 def test_a_service_whose_admissions_are_paused_starts_no_replica_and_keeps_those_it_has(bench):
     two = Two(bench)
     two.set(95.0, "pause_admissions", "paused")

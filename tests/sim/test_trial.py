@@ -110,7 +110,7 @@ def projected(amperes, quality=0, had_seconds=WINDOW, amount=1_000.0):
         world=SimpleNamespace(
             env=SimpleNamespace(now=NOW), rack_index={"a": 0, "b": 1}, topology=SimpleNamespace(rack_names=("a", "b"))
         ),
-        service=None, on={0: 7}, own_since=np.array([NOW - had_seconds, -np.inf]), weights=lambda: np.full(2, 4.0),
+        service=None, on={0: 7}, up_since={0: NOW - had_seconds}, weights=lambda: np.full(2, 4.0),
     )  # fmt: skip
     settings = SimpleNamespace(design=None, looks=1, permitted=Permitted(LIMIT / RATING), window_seconds=WINDOW)
     made = Trial(deployment, settings, SimpleNamespace(), 1, 600.0)

@@ -324,7 +324,7 @@ class Trial:
         target = np.zeros(racks, dtype=bool)
         target[targets] = True
         done = np.zeros(racks)  # part of the window for which they had it
-        had = self.world.env.now - deployment.own_since[on]
+        had = np.array([self.world.env.now - deployment.up_since.get(rack, np.inf) for rack in on])
         done[on] = np.clip(had / self.settings.window_seconds, 0.0, 1.0)
         # what a full rollout does not touch is not its doing
         touched = [_only(level, np.asarray((level.gain[:, target] != 0.0).any(axis=1))) for level in levels]

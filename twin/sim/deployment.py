@@ -43,6 +43,7 @@ class Deployment:
         self.throttled: dict[int, float] = {}  # rack → GPU-seconds throttled while it had the release
         self._since: dict[int, float] = {}  # rack → its throttled GPU-seconds when it got the release
         self._up: set[int] = set()  # racks that were seen up at the last look
+        self.up_since: dict[int, float] = {}  # rack with the release → s, when it was first seen up with it
         self._kept: deque[Counted] = deque()
         self._keep = keep_seconds
         self.own_since = np.full(len(world.topology.rack_names), -np.inf)  # s, when its own work there last changed
@@ -115,6 +116,7 @@ class Deployment:
         if self.on.pop(rack, None) is not None:
             self.throttled[rack] = self.throttled.get(rack, 0.0) + self._slow(rack) - self._since.pop(rack)
         self._up.discard(rack)
+        self.up_since.pop(rack, None)
         self._renew(event)
 
     def spread(self, event: int) -> None:
@@ -138,6 +140,8 @@ class Deployment:
         """Names of racks on which the release is confirmed: in service, and all that it concerns up since a look."""
         up = {rack for rack in self.on if self._is_up(rack)}
         confirmed, self._up = up & self._up, up
+        for rack in up:
+            self.up_since.setdefault(rack, self.world.env.now)
         return frozenset(self.world.topology.rack_names[rack] for rack in confirmed)
 
     def _is_up(self, rack: int) -> bool:

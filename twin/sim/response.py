@@ -280,10 +280,10 @@ class Response:
         Of a service its own replicas go, wherever they are, and nothing else.
         """
         if scope.level is Level.SERVICE:
-            self.world.env.process(self._leave(self.of_services.running(scope.name), event))
+            self.world.env.process(self._leave(self.of_services.running(scope.name), event, flagged=True))
             return
         racks = self.racks_in(scope)
-        self._drain(racks, event)
+        self._drain(racks, event, flagged=True)
         for run in self._runs_in(racks):
             if not run.endless and run.job.checkpoint is not None:
                 self.world.env.process(self._move(run, event))
@@ -384,13 +384,16 @@ class Response:
         yield self.world.env.timeout(time - self.world.env.now)
         self.world.wake()
 
-    def _drain(self, racks: Bools, event: int) -> None:
+    def _drain(self, racks: Bools, event: int, *, flagged: bool = False) -> None:
         """Let replicas leave one by one; batch work may end, and nothing new comes in."""
         leaving = [run for run in self._runs_in(racks) if run.endless]
-        self.world.env.process(self._leave(leaving, event))
+        self.world.env.process(self._leave(leaving, event, flagged=flagged))
 
-    def _leave(self, runs: list[JobRun], event: int) -> Steps:
+    def _leave(self, runs: list[JobRun], event: int, *, flagged: bool = False) -> Steps:
+        """``flagged`` ones only while a flag is set that drains them."""
         for run in runs:
+            if flagged and not run.degradation().drain:
+                continue
             run.interrupt(event, preempted=True)
             yield self.world.env.timeout(self.settings.drain_seconds)
 
