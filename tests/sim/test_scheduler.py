@@ -74,7 +74,7 @@ def test_a_short_job_goes_before_the_head_and_a_long_one_does_not(bench, a_job):
         (Reason.WAIT_FOR_TRAYS, [(110.0, "head")], []),  # "early" has left; then trays stay as they are
         (Reason.WAIT_PAUSED, [(110.0, "head")], []),
         # what "early" drew stands in the readings yet, and those may change at any time
-        (Reason.WAIT_FOR_HEADROOM, [], [(270.0, "head"), (270.0, "behind")]),
+        (Reason.WAIT_FOR_HEADROOM, [], [(250.0, "head"), (250.0, "behind")]),
     ],
 )
 def test_who_was_told_to_wait_is_asked_for_every_two_minutes_and_a_head_that_lacks_trays_when_something_changed(
@@ -101,7 +101,7 @@ def test_who_was_told_to_wait_is_asked_for_every_two_minutes_and_a_head_that_lac
         (90.0, "head"), (90.0, "behind"),  # they are new
         (100.0, "new"),  # nobody left: no other hears of it
         *at_the_change,
-        (140.0, "head"), (140.0, "behind"),  # two minutes after the first look at all
+        (130.0, "head"), (130.0, "behind"),  # two minutes after the first look at all
         *where_nothing_changed,
     ]  # fmt: skip
 

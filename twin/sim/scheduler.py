@@ -5,10 +5,10 @@ jobs' declared ends free enough trays. A later job may go before it if it ends b
 may also turn out preemptible jobs of lower priority. (Lifka, *The ANL/IBM SP scheduling system*, JSSPP 1995.)
 
 Jobs that are new are asked for at the next look, and a head that waits for trays whenever something but a submission
-changed. All others that were told to wait are asked for every two minutes, whether or not something changed: what they
-wait for shows in readings, which come later than the change. (Slurm tests all pending jobs once a minute by default,
-``sched_interval``, and the first ones when a job ends; Kubernetes tries again what fitted nowhere after five minutes,
-or when something has changed that may help.)
+changed. The others are asked for every two minutes, those that wait for trays only if something changed since: what the
+rest waits for shows in readings, which come later than the change. (Slurm tests all pending jobs once a minute by
+default, ``sched_interval``, and the first ones when a job ends; Kubernetes tries again what fitted nowhere after five
+minutes, or when something has changed that may help.)
 
 At one look nobody is asked about a job that asks for no less than one of its class that was just told to wait: a queue
 of equals is told once.
@@ -140,10 +140,11 @@ class Scheduler:
             self._owe()
 
     def _owe(self) -> None:
-        """Come back when all that wait are to be asked for."""
+        """Come back when all that wait are to be asked for: half a tick early, since a look follows at the next one."""
         if not self._owed:
             self._owed = True
-            self.world.env.process(self._later(self._asked_all + AGAIN - self.world.env.now))
+            due = self._asked_all + AGAIN - 0.5 * self.world.settings.control_period_seconds
+            self.world.env.process(self._later(max(due - self.world.env.now, 0.0)))
 
     def _is_due(self, head: JobRun) -> bool:
         """Whether the head is asked for at this look."""
@@ -213,8 +214,9 @@ class Scheduler:
         decision, self.state = self.policy(snapshot, request, self.state)
         if isinstance(decision, Placement):
             self._place(run, decision.racks)
+            self._told.discard(run.number)  # should it come back, it is new
+            self._for_trays.discard(run.number)
             return True
-        self._tell(run, decision.reason)
         run.reason = f"{decision.reason.value}: {decision.detail}" if decision.detail else decision.reason.value
         if isinstance(decision, Refusal):
             run.status = "refused"
@@ -224,6 +226,7 @@ class Scheduler:
                 world.env.now, EventKind.JOB_REFUSED, "job", job.id, root=decision.reason.value, detail=decision.detail
             )
             return True
+        self._tell(run, decision.reason)
         self._no_room.append((request, decision.reason))
         return False
 
