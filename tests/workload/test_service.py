@@ -209,6 +209,23 @@ def test_what_waits_already_is_kept():
     assert conserved(DOUBLE, before, queue, served)
 
 
+@pytest.mark.parametrize("requests", [1, 2, 3])
+@pytest.mark.parametrize("bound", [0.5, 20.0])
+def test_few_requests_are_turned_away_as_their_tokens_are(requests, bound):
+    """1.4 s of work a second for one replica: 0.4/1.4 goes away past the bound, however often one looks."""
+    load = service([0] * 700, [140] * 700, [requests] * 700)
+    queue, served = advance(load, Queue(), 0, 700, live=1, bounds=[(bound, 1.0)])
+    assert served.shed_output_tokens == pytest.approx(700 * 40.0 - 100.0 * bound, abs=1.0)
+    of_tokens = served.shed_output_tokens / served.arrived_output_tokens
+    assert served.shed_requests == pytest.approx(of_tokens * served.arrived_requests, abs=1.0)
+    assert served.shed_requests <= served.late_requests and conserved(load, Queue(), queue, served)
+    again, away = Queue(), 0.0
+    for second in range(0, 700, 7):
+        again, part = advance(load, again, second, second + 7, live=1, bounds=[(bound, 1.0)])
+        away += part.shed_requests
+    assert (again, away) == (queue, served.shed_requests)
+
+
 @given(
     seconds=st.lists(
         st.tuples(st.integers(0, 3_000), st.integers(0, 300), st.integers(0, 20)), min_size=1, max_size=30

@@ -29,8 +29,10 @@ replicas the wait is infinite, utilisation is 0 and every arrival is late.
 Turning away. Replicas may have a bound on waiting (``bounds``: seconds, and their share of the service's rate). A
 request falls to replicas in proportion to their rates, and is turned away by those whose bound it would wait longer
 than, judged on arrival as lateness is: with work A arrived in a second and D left at its end, the share
-``min(1, (D − bound · W) / A)`` of what falls to them, rounded to whole tokens. What waits already is kept. Turned away
-is late, and arrived = served + backlog + turned away, exactly.
+``min(1, (D − bound · W) / A)`` of what falls to them, in whole tokens and requests; what rounding leaves is carried to
+the next second that turns away, so that few requests of many tokens are shed as their tokens are. A request that the
+second's rounding had counted as served is then turned away instead. What waits already is kept. Turned away is late,
+and arrived = served + backlog + turned away, exactly.
 
 The mean time in queue follows from Little's law: ``queued_request_seconds ÷ served_requests``.
 """
@@ -59,11 +61,12 @@ BATCH_POWER = 0.5  # γ: part of busy power that follows the batch
 
 @dataclass(frozen=True)
 class Queue:
-    """What waits at a service, in whole tokens and requests."""
+    """What waits at a service, in whole tokens and requests; and what of those turned away rounding has left over."""
 
     prompt_tokens: float = 0.0
     output_tokens: float = 0.0
     requests: float = 0.0
+    left_over: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of each, −½ to ½: still to be turned away
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,7 @@ def advance(
         service.latency_target_seconds,
         late,
         np.array(bounds, dtype=np.float64).reshape(-1, 2),
+        queue.left_over,
     )
     served = Served(
         seconds=stop - start,
@@ -206,7 +210,7 @@ def advance(
         shed_output_tokens=out[15],
         shed_requests=out[16],
     )
-    return Queue(out[0], out[1], out[2]), served
+    return Queue(out[0], out[1], out[2], (out[17], out[18], out[19])), served
 
 
 def utilisation_to_power(service: Service, utilisation: Busy, knobs: Knobs, build: Build) -> tuple[Busy, Busy]:
@@ -229,6 +233,12 @@ def utilisation_to_power(service: Service, utilisation: Busy, knobs: Knobs, buil
 
 
 @njit(cache=True)
+def _whole(wanted: float, most: float) -> float:
+    """``wanted`` rounded to a whole number from 0 to ``most``."""
+    return max(0.0, min(most, np.floor(wanted + 0.5)))
+
+
+@njit(cache=True)
 def _advance(
     prompt: NDArray[np.float64],
     output: NDArray[np.float64],
@@ -248,9 +258,11 @@ def _advance(
     target: float,
     late_of: NDArray[np.float64],
     bounds: NDArray[np.float64],
+    left_over: tuple[float, float, float],
 ) -> tuple[float, ...]:
     """The queue of the module's docstring; arrays per second, rates [1/s], times [s], ``live`` in replicas; from
     ``shares`` on one entry per build; late requests of each are put into ``late_of``."""
+    left_prompt, left_output, left_requests = left_over
     arrived_prompt = arrived_output = arrived_requests = 0.0
     served_prompt = served_output = served_requests = 0.0
     late = queued_time = busy = wait_max = 0.0
@@ -297,15 +309,28 @@ def _advance(
                 over = (wait - bounds[k, 0]) * live
                 if over > 0.0 and came > 0.0:
                     share += bounds[k, 1] * min(1.0, over / came)
-            part = min(queued_prompt, np.floor(share * prompt[second] + 0.5))
-            shed_prompt += part
-            queued_prompt -= part
-            part = min(queued_output, np.floor(share * output[second] + 0.5))
-            shed_output += part
-            queued_output -= part
-            away = min(queued_requests, np.floor(share * requests[second] + 0.5))
-            shed_requests += away
-            queued_requests -= away
+            share = min(1.0, share)
+            if share > 0.0:
+                left_prompt += share * prompt[second]
+                part = _whole(left_prompt, prompt[second])
+                left_prompt -= part
+                part = min(queued_prompt, part)
+                shed_prompt += part
+                queued_prompt -= part
+                left_output += share * output[second]
+                part = _whole(left_output, output[second])
+                left_output -= part
+                part = min(queued_output, part)
+                shed_output += part
+                queued_output -= part
+                left_requests += share * requests[second]
+                away = _whole(left_requests, requests[second])
+                left_requests -= away
+                shed_requests += away
+                queued_requests -= away
+                if queued_requests < 0.0:  # rounding has served them: at most those of this second
+                    served_requests += queued_requests
+                    queued_requests = 0.0
             wait = (queued_prompt / prefill_rate + queued_output / decode_rate) / live
         queued_time += queued_requests
         wait_max = max(wait_max, wait)
@@ -338,4 +363,7 @@ def _advance(
         shed_prompt,
         shed_output,
         shed_requests,
+        left_prompt,
+        left_output,
+        left_requests,
     )
