@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,18 +12,23 @@ from tests.policy.documents import shipped
 from twin.places import conf_dir
 from twin.policy.aware import thermal_aware
 from twin.policy.causes import Author, Role
+from twin.policy.degradation import Degradation
 from twin.policy.documents import DocumentError
 from twin.policy.flag_files import flags_from_mapping
+from twin.policy.flags import FlagState, set_flag
 from twin.policy.ladder_rules import rules_from_mapping
 from twin.policy.scope import scope_of
 from twin.results.kinds import EventKind
+from twin.results.metrics import service_metrics
+from twin.sim.outcome import services_table
 from twin.sim.response import Response, ResponseSettings
 from twin.sim.scenario import ScenarioError
 from twin.sim.sensor_settings import ideal
+from twin.sim.service_flags import ServiceFlags
 from twin.sim.services import ServiceRun, serve
 from twin.sim.simulate import Settings
-from twin.workload.jobs import Job, JobKind, Phase, Service
-from twin.workload.service import AUXILIARY_SHARE, STEP_GROWTH, utilisation_to_power
+from twin.workload.jobs import Build, Job, JobKind, Phase, Service
+from twin.workload.service import AUXILIARY_SHARE, STEP_GROWTH, Part, served_shares, utilisation_to_power
 
 BY = Author(Role.OPERATOR, "ana")
 CHAT, CODE = scope_of("service/chat"), scope_of("service/code")
@@ -250,6 +257,61 @@ def test_a_service_that_nobody_serves_speaks_by_no_rule_until_somebody_does(benc
     two.built.run(700.0)
     assert 250.0 < two.services["chat"].wait < 350.0 and two.services["chat"].late > 0.0
     assert two.built.told(EventKind.RESPONSE) == []
+
+
+def looking(flags=None):
+    """One service, whose wait is given, and what looks at it; nothing else runs."""
+    chat = SimpleNamespace(service=SimpleNamespace(name="chat"), wait=0.0)
+    world = SimpleNamespace(env=SimpleNamespace(now=0.0), services={"chat": chat})
+    eyes = ServiceFlags(world, flags_from_mapping(document() if flags is None else flags))
+
+    def look(at, wait, state):
+        world.env.now, chat.wait = at, wait
+        return [words.partition(";")[0] for _, words in eyes.look(state)], eyes.longest("chat")
+
+    return look
+
+
+def test_the_longest_wait_of_the_last_ten_minutes_is_that_also_when_a_longer_one_has_gone():
+    look, none = looking(), FlagState()
+    assert look(0.0, 700.0, none) == (["shed_load = mild"], 700.0)
+    assert look(300.0, 650.0, none) == ([], 700.0)
+    assert look(590.0, 690.0, none) == ([], 700.0)
+    assert look(600.0, 100.0, none) == ([], 690.0)
+    assert look(1_180.0, 50.0, none) == ([], 690.0)
+    assert look(1_190.0, 60.0, none) == (["shed_load = as before"], 100.0)
+    assert look(1_200.0, 10.0, none) == ([], 60.0)
+
+
+def test_a_rule_by_the_wait_does_not_speak_where_a_setting_of_the_hall_stands():
+    """The setting comes first, for every service: that the rule would choose another variant changes nothing."""
+    read = flags_from_mapping(document())
+    state = set_flag(read, FlagState(), "shed_load", "strong", scope_of("hall/hall"), BY, "to see", 0.0)[0]
+    assert looking()(10.0, 700.0, state)[0] == []
+    assert looking()(10.0, 700.0, FlagState())[0] == ["shed_load = mild"]
+
+
+def test_a_bound_is_of_what_falls_to_its_replicas_while_builds_of_two_speeds_serve():
+    """Two replicas of a build at half the rate have a third of the requests; all four count as they are."""
+    slow = Build(memory_bandwidth=2.0)
+    live = [
+        SimpleNamespace(build=build, degradation=partial(Degradation, queue_seconds=bound))
+        for build, bound in [(None, np.inf)] * 2 + [(slow, 60.0)] * 2
+    ]
+    service = ServiceRun(service_of("chat"))
+    able, ((bound, share),) = service._able(live)
+    parts = (Part(service.service.build, 0.5), Part(slow, 0.5))
+    falls = served_shares(service.service, parts, service.service.knobs)
+    assert (able, bound) == (4.0, 60.0) and share == pytest.approx(falls[1]) == pytest.approx(1.0 / 3.0)
+
+
+@pytest.mark.parametrize(("shed", "requests"), [(0.0, 0.0), (40.0, 0.0), (40.0, 1.0)])
+def test_what_was_turned_away_is_told_where_it_was_only_a_part_of_a_request(shed, requests):
+    service = ServiceRun(service_of("chat"), shed=shed, shed_requests=requests)
+    table = services_table([service])
+    assert ("tokens_shed" in table) == ("requests_shed" in table) == (shed > 0.0)
+    found = service_metrics(table, 60.0)["services"]["chat"]
+    assert found.get("requests_shed") == (requests if shed > 0.0 else None)
 
 
 # ---------------------------------------------------------------- stories and documents

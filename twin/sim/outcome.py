@@ -179,7 +179,7 @@ def services_table(services: list[ServiceRun]) -> pd.DataFrame:
             "mean_utilisation": [run.busy / run.live_seconds if run.live_seconds else 0.0 for run in services],
         }
     )
-    if any(run.shed_requests for run in services):
+    if any(run.shed_requests > 0.0 or run.shed > 0.0 for run in services):
         found["requests_shed"] = [run.shed_requests for run in services]
         found["tokens_shed"] = [run.shed for run in services]
     return found

@@ -1,5 +1,6 @@
 """What flags turn down of a service: of its own replicas, wherever they run, and of nobody else's work."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from twin.sim.services import ServiceRun
 from twin.sim.world import World
 
 WAIT = "queue_seconds"  # what rules call the time that requests wait
-REMEMBERED_SECONDS = 600.0  # that a wait counts for rules, unless a longer one comes: what they do shortens it
+REMEMBERED_SECONDS = 600.0  # that a wait counts for rules: what they do shortens it
 
 
 class ServiceFlags:
@@ -30,30 +31,41 @@ class ServiceFlags:
         #: rules speak without anybody's setting, and of places: they are asked when a run begins
         self.rules_of_places = any(looked_at & {*Level} for looked_at in rules.values())
         self.by_wait = [key for key, looked_at in rules.items() if WAIT in looked_at]
-        self.longest: dict[str, tuple[float, float]] = {}  # service → s, that its requests waited, and when
+        # service → when its requests waited, and how long [s]: those that no later one has reached, the longest first
+        self.waits: dict[str, deque[tuple[float, float]]] = {}
         self.said: dict[str, dict[str, str]] = {}  # service → flag → variant that a rule chose for that wait
 
     def context(self, service: ServiceRun, wait: float | None = None) -> dict[str, Any]:
         """What rules may look at of a service; ``wait`` [s] in place of that of its requests."""
         name = service.service.name
-        return {"service": name, WAIT: self.longest.get(name, (0.0, 0.0))[0] if wait is None else wait}
+        return {"service": name, WAIT: self.longest(name) if wait is None else wait}
+
+    def longest(self, name: str) -> float:
+        """The longest [s] that requests of a service have waited at the looks that are remembered."""
+        waits = self.waits.get(name)
+        return waits[0][1] if waits else 0.0
+
+    def _remember(self, name: str, wait: float) -> None:
+        """Add a wait [s], and forget those that are too old or were no longer than it."""
+        now, waits = self.world.env.now, self.waits.setdefault(name, deque())
+        while waits and waits[-1][1] <= wait:
+            waits.pop()
+        waits.append((now, wait))
+        while now - waits[0][0] >= REMEMBERED_SECONDS:
+            waits.popleft()
 
     def look(self, state: FlagState) -> list[tuple[str, str]]:
         """Services for which rules say something else since the last look, as their requests wait; told in words."""
         if not self.by_wait:
             return []
-        now, told = self.world.env.now, []
+        here, told = {"hall": "hall", "time_seconds": self.world.env.now}, []
         for name, service in self.world.services.items():
-            wait, since = self.longest.get(name, (0.0, -np.inf))
             # that nobody lives to serve is no queue: how long that is will show in who comes up
-            present = service.wait if np.isfinite(service.wait) else 0.0
-            if present >= wait or now - since >= REMEMBERED_SECONDS:
-                wait = present
-                self.longest[name] = (wait, now)
-            found = {}
+            self._remember(name, service.wait if np.isfinite(service.wait) else 0.0)
+            wait, found = self.longest(name), {}
             for key in self.by_wait if wait > 0.0 else ():
                 variant, calm = (
-                    evaluate(self.flags, state, key, {**self.context(service, each), "time_seconds": now}).variant
+                    evaluate(self.flags, state, key, {**self.context(service, each), **here}).variant
                     for each in (wait, 0.0)
                 )
                 if variant is not None and variant != calm:

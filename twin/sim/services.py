@@ -263,23 +263,26 @@ class ServiceRun:
     def _able(self, live: list[JobRun]) -> tuple[float, tuple[tuple[float, float], ...]]:
         """Live replicas, each counted by its decode rate against the same build with the service's own knobs.
 
-        And the waits [s] past which some of them turn requests away, each with their share of that count.
+        And the waits [s] past which some of them turn requests away, each with their share of all decode rates: that
+        is what falls to them, also where builds of different speed serve side by side.
         """
         service = self.service
-        rate: dict[tuple[Knobs, Build], float] = {}
+        rate: dict[tuple[Knobs, Build], tuple[float, float]] = {}  # tokens/s, and that over as built
         bounded: dict[float, float] = {}
-        total = 0.0
+        count = total = 0.0
         for run in live:
             knobs, build = self._knobs(run), self._build(run)
             if (knobs, build) not in rate:
                 built = rates(service, 1.0, service.knobs, build).decode_tokens_per_second
                 turned = rates(service, 1.0, knobs, build).decode_tokens_per_second
-                rate[knobs, build] = turned / built if built > 0.0 else 1.0
-            total += rate[knobs, build]
+                rate[knobs, build] = turned, turned / built if built > 0.0 else 1.0
+            tokens, of_built = rate[knobs, build]
+            count += of_built
+            total += tokens
             bound = run.degradation().queue_seconds
             if bound < np.inf:
-                bounded[bound] = bounded.get(bound, 0.0) + rate[knobs, build]
-        return total, tuple((bound, part / total) for bound, part in sorted(bounded.items()) if total > 0.0)
+                bounded[bound] = bounded.get(bound, 0.0) + tokens
+        return count, tuple((bound, part / total) for bound, part in sorted(bounded.items()) if total > 0.0)
 
     def _put_apart(self, world: World, live: list[JobRun]) -> None:
         """Set the load of live replicas that flags turn down, or releases change, differently."""
