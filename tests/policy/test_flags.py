@@ -396,6 +396,34 @@ def test_a_file_that_makes_no_sense_is_refused(path: str, value: Any, key: str, 
     assert any(key == where and problem in what for where, what in found), found
 
 
+WAITING = {">=": [{"var": ["queue_seconds", 0]}, 100]}
+OF_A_RACK = {"==": [{"var": "rack"}, "A-01"]}
+OF_A_SERVICE = {"==": [{"var": "service"}, "chat"]}
+
+
+@pytest.mark.parametrize(
+    ("rule", "drains", "problem"),
+    [
+        ({"if": [{"and": [WAITING, OF_A_RACK]}, "half", None]}, "spare", "at a place"),
+        ({"if": [WAITING, {"if": [{"var": "hall"}, "half", None]}, None]}, "spare", "at a place"),
+        ({"if": [{"and": [WAITING, OF_A_SERVICE]}, "half", None]}, "spare", ""),
+        ({"if": [{"and": [OF_A_RACK, OF_A_SERVICE]}, "half", None]}, "spare", ""),
+        ({"if": [WAITING, "half", "spare"]}, "half", "a variant that drains"),
+        ({"if": [OF_A_SERVICE, "spare", None]}, "off", "a variant that drains"),
+        ({"if": [OF_A_RACK, "half", None]}, "half", ""),
+    ],
+)
+def test_a_rule_that_could_do_nothing_for_a_service_is_refused(rule: Any, drains: str, problem: str) -> None:
+    """A queue is of no place, and only flags that are set send replicas away: such rules would never speak."""
+    variants = {name: {"drain": True} if name == drains else {} for name in ("off", "half", "spare")}
+    flag = {"flags": {"f": declared() | {"variants": variants, "targeting": rule}}}
+    if not problem:
+        assert flags_from_mapping(flag).flags["f"].targeting == rule
+        return
+    ((key, what),) = faults_of(flag)
+    assert key == "flags.f.targeting" and problem in what
+
+
 def test_all_faults_are_told_at_once() -> None:
     broken = declared(onwer="x", expires=-1, scope="rack") | {"state": "on", "extra": 1}
     assert [key for key, _ in faults_of({"flags": {"a": broken, "b": 3}, "list": []})] == [

@@ -12,6 +12,7 @@ from twin.policy.flags import EPOCH, Flag, Flags, Kind
 from twin.policy.scope import Level, Scope, scope_of
 
 FLAG_KEYS = ("state", "variants", "defaultVariant", "targeting", "metadata")
+WAIT = "queue_seconds"  # what rules call the time [s] that a service's requests wait
 METADATA_KEYS = ("kind", "owner", "reason", "scope", "may_set", "expires", "retires", "experimental")
 
 
@@ -66,7 +67,7 @@ def _flag(key: str, value: Any, faults: DocumentFaults) -> Flag:
         enabled=state == "ENABLED",
         variants=variants,
         default=default or "",
-        targeting=_targeting(given, variants, path, faults),
+        targeting=_targeting(given, variants, kind, default or "", path, faults),
         owner=_optional_text(metadata, "owner", path, faults),
         reason=_optional_text(metadata, "reason", path, faults),
         scopes=_scopes(metadata, path, faults),
@@ -113,7 +114,9 @@ def _type_of(value: Any) -> str:
     return "list" if isinstance(value, list) else "nothing"
 
 
-def _targeting(given: Mapping[str, Any], variants: Mapping[str, Any], path: str, faults: DocumentFaults) -> Any:
+def _targeting(
+    given: Mapping[str, Any], variants: Mapping[str, Any], kind: str, default: str, path: str, faults: DocumentFaults
+) -> Any:
     rule = given.get("targeting")
     where = f"{path}.targeting"
     if rule is None or rule == {}:
@@ -131,7 +134,33 @@ def _targeting(given: Mapping[str, Any], variants: Mapping[str, Any], path: str,
         if found is not None and name not in variants and str(name) not in seen:
             seen.append(str(name))
             faults.add(where, found, "a result that is no variant of the flag", nearest(str(name), variants))
+    if kind in set(Kind) - {Kind.ROLLOUT}:
+        _check_reach(rule, variants, default, where, faults)
     return rule
+
+
+def _check_reach(rule: Any, variants: Mapping[str, Any], default: str, where: str, faults: DocumentFaults) -> None:
+    """Note what a rule about services asks for in vain: a queue has no place, and no rule sends replicas away."""
+    looked_at = targeting.names(rule)
+    places = [level for level in Level if level in looked_at and level is not Level.SERVICE]
+    if WAIT in looked_at and places:
+        faults.add(
+            where,
+            f"{WAIT} and {', '.join(places)}",
+            "a rule that looks at how long requests wait and at a place: a service has one queue, wherever it runs",
+            f'Leave {places[0]} out, or look at "service" in its stead',
+        )
+    if looked_at & {WAIT, Level.SERVICE}:
+        chosen = [variant_name(default if found is None else found) for found in targeting.results(rule)]
+        for name in sorted({each for each in chosen if isinstance(each, str)}):
+            value = variants.get(name)
+            if isinstance(value, Mapping) and value.get("drain") is True:
+                faults.add(
+                    where,
+                    name,
+                    "a variant that drains, chosen by a rule about services: only a set flag sends replicas away",
+                    "Have the flag set for the service, or let the rule choose a variant that does not drain",
+                )
 
 
 def variant_name(result: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from twin.policy.degradation import AS_BUILT, Degradation
 from twin.policy.evaluation import degradation_in, evaluate
+from twin.policy.flag_files import WAIT
 from twin.policy.flags import Flags, FlagState, Kind
 from twin.policy.scope import Level
 from twin.policy.targeting import names
@@ -15,7 +16,6 @@ from twin.sim.runner import JobRun
 from twin.sim.services import ServiceRun
 from twin.sim.world import World
 
-WAIT = "queue_seconds"  # what rules call the time that requests wait
 REMEMBERED_SECONDS = 600.0  # that a wait counts for rules: what they do shortens it
 
 
