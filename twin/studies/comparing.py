@@ -59,10 +59,13 @@ def sides(line: Line) -> tuple[str, str]:
     return amount(line.baseline_mean * line.scale), amount(line.value_mean * line.scale)
 
 
+LEGEND = "filled: the interval excludes zero.  hollow: it does not.  diamond: no interval, all pairs are alike or there is one"
+
+
 def forest(pairing: Pairing, lines: Sequence[Line], level: float) -> Figure | None:
     """A panel per measure that differs anywhere: each value's difference to the baseline with its interval.
 
-    Filled: the interval excludes no difference; hollow: it does not, or there is none. None where nothing differs.
+    None where nothing differs.
     """
     waits = [line.measure for line in lines if line.measure.startswith("waits.")]
     order = [*FIRST[:6], *dict.fromkeys(waits), *FIRST[6:]]
@@ -83,6 +86,7 @@ def forest(pairing: Pairing, lines: Sequence[Line], level: float) -> Figure | No
             f"{pairing.axis}: difference to {pairing.baseline}, mean of paired worlds and {level:.0%} interval",
             x=0.01, ha="left", fontsize=11, fontweight="bold",
         )  # fmt: skip
+        figure.supxlabel(LEGEND, x=0.01, ha="left", fontsize=8.5)
     return figure
 
 
