@@ -59,7 +59,7 @@ def sides(line: Line) -> tuple[str, str]:
     return amount(line.baseline_mean * line.scale), amount(line.value_mean * line.scale)
 
 
-LEGEND = "filled: the interval excludes zero.  hollow: it does not.  diamond: no interval, all pairs are alike or there is one"
+LEGEND = "filled: the interval excludes zero.  hollow: it does not.  diamond: none, all pairs are alike or there is one"
 
 
 def forest(pairing: Pairing, lines: Sequence[Line], level: float) -> Figure | None:
