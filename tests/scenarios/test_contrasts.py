@@ -90,14 +90,15 @@ def test_an_honest_sensor_has_the_rack_relieved(told):
 
 
 @pytest.mark.long
-def test_backups_left_to_the_policy_warm_no_loop(told):
+def test_backups_left_to_the_policy_warm_one_loop_and_not_a_row(told):
     def spread(timeline: Timeline) -> Timeline:
         pinned = ("rack", "role", "by", "reason")
         return [{key: each for key, each in entry.items() if key not in pinned} for entry in timeline]
 
-    for change, some in ((list, True), (spread, False)):
+    for change, warm in ((list, {"loop 03", "loop 04", "B"}), (spread, {"loop 03"})):
         events = told("backup_jobs_one_row", short=False, timeline=change).tables["events"]
-        assert ((events["kind"] == "alert") & (events["level"] == "loop")).any() == some
+        alerts = events[(events["kind"] == "alert") & events["level"].isin(("loop", "row"))]
+        assert set(alerts["name"]) == warm
 
 
 @pytest.mark.long
