@@ -246,6 +246,7 @@ def _record(asked: argparse.Namespace) -> int:
 
 def _study(asked: argparse.Namespace) -> int:
     from twin.studies.regress.formulas import load
+    from twin.studies.regress.judgement import first_work
     from twin.studies.regress.mutations import MUTATIONS
     from twin.studies.regress.settings import read_settings
     from twin.studies.regress.trust import false_alarms, kill_rate
@@ -253,7 +254,7 @@ def _study(asked: argparse.Namespace) -> int:
     settings = read_settings(asked.settings)
     baseline = load(asked.baseline, "--baseline")
     study = false_alarms if asked.study == "false-alarms" else kill_rate
-    first = settings.decisions.seeds * len(settings.decisions.stories)
+    first = first_work(settings, 0)
     changes = asked.number if asked.study == "false-alarms" else min(asked.number, len(MUTATIONS))
 
     def done(reached: float, total: float) -> str:

@@ -58,6 +58,12 @@ class Facility:
     # ------------------------------------------------------------------ what follows from it, found once
 
     @cached_property
+    def slowdown_celsius(self) -> Floats:
+        """Temperature at which the devices of each rack slow down [°C], shape (R,); NaN where that is not known."""
+        known = self.rack_slowdown_celsius
+        return read_only(known if len(known) else np.full(len(self.rack_limits), np.nan))
+
+    @cached_property
     def limited(self) -> Bools:
         """Where a rack has a limit, shape (R, D)."""
         return read_only(self.rack_limits >= 0)

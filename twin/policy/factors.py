@@ -132,7 +132,7 @@ def sense(snapshot: FacilitySnapshot, facility: Facility, read: Readings | None 
         "inlet_slope": slope,
         "inlet_projected_celsius": inlet + np.maximum(slope, 0.0) * HORIZON_MINUTES,
         "device_celsius": read["rack_device_temperature_celsius"],
-        "device_over_slowdown_kelvin": over_slowdown(read["rack_device_temperature_celsius"], facility),
+        "device_over_slowdown_kelvin": read["rack_device_temperature_celsius"] - facility.slowdown_celsius,
         "delta_t": read["rack_return_temperature_celsius"] - inlet,
         # racks without a loop have no pumps that could falter
         "pump_stability": np.where(cooled, pumps, 1.0),
@@ -145,13 +145,6 @@ def sense(snapshot: FacilitySnapshot, facility: Facility, read: Readings | None 
         "power_rise_watts": rise_watts(snapshot, read),
     }
     return Sensed(values, _ages(snapshot, racks, of_loop), nameplate)
-
-
-def over_slowdown(device_celsius: Floats, facility: Facility) -> Floats:
-    """Devices [°C], shape (R,), over the temperature at which those of their rack slow down [K]; NaN where no such
-    temperature is known."""
-    slowdown = facility.rack_slowdown_celsius
-    return device_celsius - slowdown if len(slowdown) else np.full(len(device_celsius), np.nan)
 
 
 def with_headroom(

@@ -118,12 +118,13 @@ def forecast(
     base = ground(snapshot, facility, permitted)
     room = headroom(base, np.zeros(racks), base.horizon(HOLDS_SECONDS))
     now = utilisation(snapshot, facility)
-    slowdown = facility.rack_slowdown_celsius if len(facility.rack_slowdown_celsius) else np.full(racks, np.nan)
     return Forecast(
         now,
         raised(now, snapshot, facility, room.amperes_per_watt, rise_watts(snapshot)),
         np.asarray(room.sustained_watts > 0.0),
         exceeded(snapshot, facility, permitted, since_seconds),
-        recovery_seconds(snapshot, criteria, OF_RACKS, racks, {"device_over_slowdown_kelvin": slowdown}),
+        recovery_seconds(
+            snapshot, criteria, OF_RACKS, racks, {"device_over_slowdown_kelvin": facility.slowdown_celsius}
+        ),
         recovery_seconds(snapshot, criteria, OF_LOOPS, len(snapshot.loop_names)),
     )

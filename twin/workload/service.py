@@ -233,9 +233,11 @@ def utilisation_to_power(service: Service, utilisation: Busy, knobs: Knobs, buil
 
 
 @njit(cache=True)
-def _whole(wanted: float, most: float) -> float:
-    """``wanted`` rounded to a whole number from 0 to ``most``."""
-    return max(0.0, min(most, np.floor(wanted + 0.5)))
+def _turned_away(left: float, share: float, came: float) -> tuple[float, float]:
+    """Whole tokens or requests of what ``came`` that are turned away with what was left over, and what is left now."""
+    wanted = left + share * came
+    part = max(0.0, min(came, np.floor(wanted + 0.5)))
+    return part, wanted - part
 
 
 @njit(cache=True)
@@ -311,21 +313,15 @@ def _advance(
                     share += bounds[k, 1] * min(1.0, over / came)
             share = min(1.0, share)
             if share > 0.0:
-                left_prompt += share * prompt[second]
-                part = _whole(left_prompt, prompt[second])
-                left_prompt -= part
+                part, left_prompt = _turned_away(left_prompt, share, prompt[second])
                 part = min(queued_prompt, part)
                 shed_prompt += part
                 queued_prompt -= part
-                left_output += share * output[second]
-                part = _whole(left_output, output[second])
-                left_output -= part
+                part, left_output = _turned_away(left_output, share, output[second])
                 part = min(queued_output, part)
                 shed_output += part
                 queued_output -= part
-                left_requests += share * requests[second]
-                away = _whole(left_requests, requests[second])
-                left_requests -= away
+                away, left_requests = _turned_away(left_requests, share, requests[second])
                 shed_requests += away
                 queued_requests -= away
                 if queued_requests < 0.0:  # rounding has served them: at most those of this second
