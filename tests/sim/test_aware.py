@@ -3,13 +3,13 @@
 import numpy as np
 
 from tests.policy.documents import shipped
+from tests.sim.test_sensors import conf
 from twin.hall.reader import load_hall
-from twin.places import conf_dir
 from twin.policy import JobRequest, Placement, first_fit
 from twin.policy.aware import thermal_aware
 from twin.results.balance import assert_balanced
 from twin.sim.scenario import read_scenario
-from twin.sim.sensor_settings import ideal, read_sensors
+from twin.sim.sensor_settings import ideal
 from twin.sim.simulate import Settings, simulate
 from twin.workload.jobs import Job, JobKind, Phase, Workload
 
@@ -61,19 +61,9 @@ def test_work_waits_for_the_loop_whose_temperatures_are_lost_and_goes_elsewhere(
 
 def test_every_look_is_the_same_to_the_bit_on_a_second_run():
     jobs = [batch(f"job-{n:02d}", 61.0 + 7.0 * n, 1 + n % 5, 0.5 + 0.02 * n) for n in range(20)]
-    noisy = read_sensors_of_the_shop()
+    noisy = conf("default")
     one, other = (told(POLICY, jobs, sensors=noisy).tables["jobs"] for _ in range(2))
     assert one.equals(other)
-
-
-def read_sensors_of_the_shop():
-    """The sensors of ``conf/sensors/default.yaml``."""
-    import yaml
-
-    from twin.hall.errors import Faults
-
-    found = yaml.safe_load((conf_dir() / "sensors" / "default.yaml").read_text(encoding="utf-8"))
-    return read_sensors(found, "sensors", Faults("default.yaml"))
 
 
 def test_the_decision_of_the_twin_is_that_of_the_policy_alone():

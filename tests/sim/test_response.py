@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.policy.documents import shipped
+from tests.sim.test_sensors import conf
 from twin.hall.reader import load_hall
 from twin.policy.aware import thermal_aware
 from twin.policy.causes import Author, Role
@@ -194,16 +195,16 @@ def test_racks_that_are_switched_off_draw_nothing_and_come_back_when_allowed(ben
 # ---------------------------------------------------------------- the whole ladder
 
 
-def heated(response, minutes=12.0):
+def heated(response, minutes=12.0, sensors=ideal(), busy=0.95):  # noqa: B008 — a value
     """A busy small hall whose heat rejection fails for some minutes; sensors read every 10 s, at once and exactly."""
     hall = load_hall("small")
     timeline = [{"at": "0:05:00", "do": "chiller_trip", "repair": f"{minutes} min"}]
     story = read_scenario({"name": "story", "purpose": "to be told", "timeline": timeline}, hall, "story.yaml")
     work = tuple(job(f"job-{n}", trays=14, work=7_200.0, submit=0.0) for n in range(4))
-    work = tuple(replace(each, steady=Phase("steady", 7_200.0, 0.95)) for each in work)
+    work = tuple(replace(each, steady=Phase("steady", 7_200.0, busy)) for each in work)
     result = simulate(
         hall, Workload("busy", work, (), {}), thermal_aware(shipped()), story, seed=0, until=5_400.0,
-        settings=Settings(sensors=ideal(), response=response),
+        settings=Settings(sensors=sensors, response=response),
     )  # fmt: skip
     assert_balanced(result.metrics)
     return result
@@ -234,6 +235,38 @@ def test_the_ladder_relieves_devices_that_slow_and_takes_back_what_it_did():
 def test_a_response_is_the_same_to_the_bit_on_a_second_run():
     one, other = (heated(settings_of()).tables["events"] for _ in range(2))
     assert one.equals(other)
+
+
+@pytest.mark.parametrize("sensors", [ideal(), conf("default")], ids=["ideal", "default"])
+def test_a_ladder_that_is_only_glanced_at_is_as_one_that_is_stepped(monkeypatch, sensors):
+    """Before, within and after a trip of the chiller; most looks of a calm hall are glances, some readings are lost."""
+    looks = []
+    at_rest = Response._at_rest
+    monkeypatch.setattr(Response, "_at_rest", lambda self: looks.append(at_rest(self)) or looks[-1])
+    glanced = heated(settings_of(), 20.0, sensors, busy=0.8)
+    assert 100 < sum(looks) < len(looks) - 50
+    assert (glanced.tables["events"]["kind"] == EventKind.FLAG_SET).any()
+    monkeypatch.setattr(Response, "_watch", lambda self, seen: None)
+    stepped = heated(settings_of(), 20.0, sensors, busy=0.8)
+    for name, table in glanced.tables.items():
+        assert table.equals(stepped.tables[name]), name
+    assert glanced.metrics == stepped.metrics
+
+
+def test_where_people_act_every_look_is_whole(bench):
+    """Of what they do it is told what was seen at the look before, whether or not anything moved the ladder."""
+    told = []
+    built = bench(settings=Settings(sensors=ideal()))
+    settings = settings_of(told=lambda each, seen: told.append((each, seen.time_seconds)))
+    response = Response(built.world, built.protection, settings, attended=True)
+    built.env.process(response.process())
+    built.world.sensors.begin(0.0)
+    built.world.sensors.processes(built.env, ())
+    who = Author(Role.ON_CALL, "someone")
+    where = Scope(Level.RACK, built.world.topology.rack_names[0])
+    built.at(605.0, lambda: response.by_hand(Do.CHECKPOINT, where, who, "to be safe", -1))
+    built.run(700.0)
+    assert [time for _, time in told] == [600.0]
 
 
 def test_a_calm_hall_never_hears_of_the_ladder():

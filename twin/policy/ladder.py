@@ -86,6 +86,11 @@ class LadderState:
     members: Mapping[Level, tuple[str, ...]]
     ladders: Mapping[str, Held]
 
+    @cached_property
+    def rests(self) -> bool:
+        """Whether nothing is held, past a limit, missing, or was no reading since the latest good one."""
+        return all(held.rests and held.seen and not held.gaps for held in self.ladders.values())
+
 
 @dataclass(frozen=True)
 class Wish:

@@ -28,7 +28,7 @@ _OF_RACKS = (
     "rack_valve_ratio",
 )
 #: of coolant: racks without a loop have none of it, whatever stands in their place
-_OF_COOLANT = (
+COOLANT = (
     "rack_supply_temperature_celsius",
     "rack_return_temperature_celsius",
     "rack_flow_litres_per_minute",
@@ -189,7 +189,7 @@ def readings_of(snapshot: FacilitySnapshot, hall: str = "hall", wanted: Collecti
 
     made: dict[str, Callable[[], Reading]] = {
         "rack_power_ratio": ratio,
-        **{name: partial(of_cooling, name, True) for name in _OF_COOLANT},
+        **{name: partial(of_cooling, name, True) for name in COOLANT},
         "rack_air_supply_temperature_celsius": lambda: of_cooling("rack_inlet_air_temperature_celsius", False),
         "rack_device_over_slowdown_kelvin": over_slowdown,
         "row_mean_supply_temperature_celsius": lambda: mean_supply(snapshot.rack_row, rows),

@@ -32,6 +32,7 @@ from twin.sim.transducer import (
     Codes,
     Floats,
     arrive,
+    calm,
     measure,
     show,
 )
@@ -237,6 +238,12 @@ class Bank:
         value, age, quality = np.empty(size), np.empty(size), np.empty(size, dtype=np.int8)
         show(float(now), self.limits, self._ends, self.value, self.code, self.measured, value, age, quality)
         return value, age, quality
+
+    def is_calm(self, now: float, oldest: float, lowest: Floats, highest: Floats) -> bool:
+        """Whether at ``now`` [s] all readings that have bounds are good, within them, and not from before ``oldest``
+        [s]. Bounds are of shape (N,), NaN for devices that may read anything."""
+        times = float(now), float(oldest)
+        return bool(calm(*times, self.limits, self._ends, self.value, self.code, self.measured, lowest, highest))
 
     def history(self) -> History:
         """Times, readings and qualities of the last rows: parts of arrays whose rows are written once."""

@@ -27,6 +27,7 @@ from twin.policy.sensed import readings_of
 from twin.policy.snapshot import FacilitySnapshot
 from twin.results.catalogue import EVENT_NONE
 from twin.results.kinds import EventKind
+from twin.sim.calm import CalmWatch
 from twin.sim.protection import Protection
 from twin.sim.runner import JobRun
 from twin.sim.service_flags import ServiceFlags
@@ -67,14 +68,19 @@ class ResponseSettings:
 class Response:
     """Steps the ladder at every look and carries out what it asks for."""
 
-    def __init__(self, world: World, protection: Protection, settings: ResponseSettings) -> None:
+    def __init__(
+        self, world: World, protection: Protection, settings: ResponseSettings, *, attended: bool = False
+    ) -> None:
+        """``attended`` by people, of whose deeds it is told what was seen at the look before."""
         self.world = world
         self.protection = protection
         self.settings = settings
         self.flag_state = FlagState()
         self.business = BusinessState()
         self.ladder: LadderState | None = None
-        self.seen: FacilitySnapshot | None = None  # at the last look
+        self.seen: FacilitySnapshot | None = None  # at the last look that was more than a glance
+        self.attended = attended
+        self.watch: CalmWatch | None = None  # tells at a glance that nothing can move the ladder
         self.off: dict[int, int] = {}  # racks that are switched off → event that did it
         self.wanted = {name for ladder in settings.rules.ladders for name in ladder.table.signals}
         self.experiments = experiments_of(settings.flags)
@@ -99,10 +105,16 @@ class Response:
     def look(self) -> list[tuple[Action | Change, int]]:
         """Step ladder, flags and business rules on a new snapshot; returns what has to be carried out, logged."""
         world, rules, flags = self.world, self.settings.rules, self.settings.flags
+        if self._at_rest():
+            self._look_at_services()
+            return []
         self.seen, now = world.snapshot(), world.env.now
         readings = readings_of(self.seen, wanted=self.wanted)
         if self.ladder is None:
             self.ladder = start(rules, readings.members, now)
+            self.watch = self._watch(self.seen)
+        if self.watch is not None:
+            self.ladder = self.watch.caught_up(self.ladder)
         self._acknowledge(now)
         self.ladder, actions = step(rules, self.ladder, readings, now)
         changes: Sequence[Any] = ()
@@ -129,12 +141,33 @@ class Response:
         if self.settings.told is not None:
             for each, _ in told:
                 self.settings.told(each, self.seen)
+        self._look_at_services()
+        return told
+
+    def _watch(self, seen: FacilitySnapshot) -> CalmWatch | None:
+        """What spares a ladder at rest its steps. Not where people act: what was seen before that is to be told."""
+        watch = None if self.attended else CalmWatch(self.world, self.settings.rules, seen)
+        return watch if watch is not None and watch.able else None
+
+    def _at_rest(self) -> bool:
+        """Whether nothing is set or held, and no reading could change that."""
+        if self.watch is None or self.ladder is None or not self.ladder.rests:
+            return False
+        if self.flag_state.settings or self.business.active_since or self.business.holding:
+            return False
+        self.world.env.read()
+        if not self.watch.holds():
+            return False
+        self.in_vain.clear()
+        return True
+
+    def _look_at_services(self) -> None:
+        """Log what rules say otherwise of services whose requests wait, and let it take effect."""
         waits = self.of_services.look(self.flag_state)
         for name, words in waits:
             self._log(EventKind.RESPONSE, Scope(Level.SERVICE, name), words)
         if waits:
-            world.env.process(self._heed())
-        return told
+            self.world.env.process(self._heed())
 
     def _acknowledge(self, now: float) -> None:
         """Let a person look at rungs that are latched, some time after they were taken: then recovery may release."""

@@ -96,14 +96,18 @@ class Sensors:
             self._heed(outages)
             bank.catch_up(self.truth, env.now)
 
-    def look(self, now: float, outages: Sequence[Outage]) -> Sensed:
-        """What can be seen at ``now`` [s]. Settle the plant first: a reading that is due now is taken now."""
+    def catch_up(self, now: float, outages: Sequence[Outage]) -> None:
+        """Take the readings that are due now. Settle the plant first."""
         self._heed(outages)
         for bank in self.banks:
             if bank.period == 0.0 or not self.begun:
                 bank.read(self.truth, now)
             else:
                 bank.catch_up(self.truth, now)
+
+    def look(self, now: float, outages: Sequence[Outage]) -> Sensed:
+        """What can be seen at ``now`` [s]. Settle the plant first: a reading that is due now is taken now."""
+        self.catch_up(now, outages)
         state = (now, tuple(bank.serial for bank in self.banks))
         if self._seen is None or self._seen[0] != state:
             self._seen = (state, self._sensed(now))

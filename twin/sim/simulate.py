@@ -31,7 +31,7 @@ from twin.sim.log import EventLog
 from twin.sim.operators import draw_surprises
 from twin.sim.operators_run import Team
 from twin.sim.outcome import flow_residual, profiles_table, tables_of, totals_of
-from twin.sim.people import misfits_of_flags
+from twin.sim.people import NEEDING_RESPONSE, misfits_of_flags
 from twin.sim.protection import Protection
 from twin.sim.recording import Recording
 from twin.sim.releases import misfits
@@ -183,7 +183,8 @@ def simulate(
     if settings.response is not None:
         from twin.sim.response import Response  # with all of the ladder, which few runs have
 
-        response = Response(world, protection, settings.response)
+        by_people = scenario.is_rehearsal or any(action.do in NEEDING_RESPONSE for action in planned)
+        response = Response(world, protection, settings.response, attended=by_people)
     story = Story(world, protection, scheduler, gpus_per_tray, response)
     env.process(scheduler.process())
     env.process(_arrivals(world, scheduler, later, services, gpus_per_tray))

@@ -107,4 +107,25 @@ def _show(
         first = ends[kind]
 
 
-measure, arrive, show = Direct(_measure), Direct(_arrive), Direct(_show)
+@kernel
+def _calm(
+    now: float, oldest: float, limits: Floats, ends: Ints, value: Floats, code: Codes, measured: Floats,
+    lowest: Floats, highest: Floats,
+) -> bool:  # fmt: skip
+    """Whether :func:`_show` would show every reading that has bounds as good and within ``lowest`` and ``highest``, and
+    none is from before ``oldest`` [s]. Bounds are of shape (N,), NaN for none."""
+    first = 0
+    for kind in range(ends.size):
+        parts = limits[kind, 3]
+        for n in range(first, ends[kind]):
+            if not isnan(highest[n]):
+                shown = np.rint(value[n] * parts) / parts if parts > 0.0 else value[n]
+                old = now - measured[n]
+                counts = code[n] == GOOD and old <= limits[kind, 0] and not old > limits[kind, 1]
+                if not (counts and measured[n] >= oldest and lowest[n] <= shown <= highest[n]):
+                    return False
+        first = ends[kind]
+    return True
+
+
+measure, arrive, show, calm = Direct(_measure), Direct(_arrive), Direct(_show), Direct(_calm)
