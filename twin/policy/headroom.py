@@ -79,11 +79,14 @@ def readings(snapshot: FacilitySnapshot, name: str) -> Floats:
     """
     values = np.asarray(getattr(snapshot, name), dtype=np.float64)
     low, high = BELIEVED_CELSIUS if name.endswith("_celsius") else (0.0, LARGEST)
-    counts = (values >= low) & (values <= high)  # not a number is neither
     quality = snapshot.qualities.get(name)
+    known = quality is None or not np.count_nonzero(quality)  # GOOD is 0
+    if known and len(values) and np.minimum.reduce(values) >= low and np.maximum.reduce(values) <= high:
+        return values  # most of all calls; not a number is neither
+    counts = (values >= low) & (values <= high)
     if quality is not None:
         counts &= quality == GOOD
-    return values if counts.all() else np.where(counts, values, np.nan)
+    return np.where(counts, values, np.nan)
 
 
 class Readings:
@@ -154,12 +157,11 @@ class Ground:
     @cached_property
     def _alike(self) -> list[int]:
         """For each horizon the longest that tells of the same powers."""
+        within = self.within_watts
+        same = (within == np.vstack((within[1:], self.declared_watts))).all(axis=1).tolist()
         found = [EVER]
-        later = self.declared_watts
-        for place in range(len(self.within_watts) - 1, -1, -1):
-            row = self.within_watts[place]
-            found.append(found[-1] if np.array_equal(row, later) else place)
-            later = row
+        for place in range(len(within) - 1, -1, -1):
+            found.append(found[-1] if same[place] else place)
         return found[:0:-1]
 
     def horizon(self, seconds: float) -> int:
