@@ -409,12 +409,13 @@ OF_A_SERVICE = {"==": [{"var": "service"}, "chat"]}
         ({"if": [{"and": [WAITING, OF_A_SERVICE]}, "half", None]}, "spare", ""),
         ({"if": [{"and": [OF_A_RACK, OF_A_SERVICE]}, "half", None]}, "spare", ""),
         ({"if": [WAITING, "half", "spare"]}, "half", "a variant that drains"),
-        ({"if": [OF_A_SERVICE, "spare", None]}, "off", "a variant that drains"),
+        ({"if": [OF_A_SERVICE, "spare", None]}, "off", ""),
+        ({"if": [OF_A_SERVICE, "half", None]}, "half", ""),
         ({"if": [OF_A_RACK, "half", None]}, "half", ""),
     ],
 )
 def test_a_rule_that_could_do_nothing_for_a_service_is_refused(rule: Any, drains: str, problem: str) -> None:
-    """A queue is of no place, and only flags that are set send replicas away: such rules would never speak."""
+    """A queue is of no place, and it does not get shorter when replicas leave."""
     variants = {name: {"drain": True} if name == drains else {} for name in ("off", "half", "spare")}
     flag = {"flags": {"f": declared() | {"variants": variants, "targeting": rule}}}
     if not problem:

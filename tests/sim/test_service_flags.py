@@ -198,6 +198,38 @@ def test_a_rule_that_tells_services_apart_reaches_them(bench, rule):
     assert scaled == ({f"chat-{n}" for n in range(4)} if rule == "service" else {"chat-1"})
 
 
+@pytest.mark.parametrize("rule", ["rack", "service"])
+def test_a_rule_that_drains_sends_away_what_runs_there(bench, rule):
+    """Nobody set it, so nobody asked for the drain: replicas leave one by one as if somebody had, and no others do."""
+    said = {"==": [{"var": rule}, "A-02" if rule == "rack" else "chat"]}
+    two = Two(bench, document(evacuate={"if": [said, "drain", None]}))
+    two.built.at(95.0, lambda: two.built.env.process(two.response.process()))
+    two.built.run(160.0)
+    gone = [(at, name) for at, _, name in two.built.told(EventKind.JOB_PREEMPTED)]
+    places = ["chat-1", "code-1"] if rule == "rack" else [f"chat-{n}" for n in range(4)]
+    assert gone == [(95.0 + 10.0 * n, name) for n, name in enumerate(places)]
+    (event,) = (each for each in two.built.world.log if each["kind"] == EventKind.RESPONSE)
+    assert event["detail"] == f"rules of flags drain {len(places)} jobs"
+
+
+def test_a_rule_that_drains_lets_work_be_saved_before_it_goes(bench):
+    """A job on a drained rack saves for 30 s and goes; what cannot be saved runs to its end there."""
+    flags = flags_from_mapping(document(evacuate={"if": [{"==": [{"var": "rack"}, "A-01"]}, "drain", None]}))
+    built = bench()
+    response = Response(built.world, built.protection, ResponseSettings(rules_from_mapping(shipped()["ladder"]), flags))
+    lasts = Phase("steady", 2_000.0, 0.3)
+    kept = Job(
+        id="kept", kind=JobKind.BATCH, submit_seconds=0.0, trays=2, work_seconds=2_000.0, estimate_seconds=2_000.0,
+        startup=(), steady=lasts,
+    )  # fmt: skip
+    saves = {"checkpoint": Phase("checkpoint", 30.0, 0.2), "restore": Phase("restore", 5.0, 0.2)}
+    runs = built.submit(kept, replace(kept, id="saved", **saves))
+    built.at(95.0, lambda: built.env.process(response.process()))
+    built.run(200.0)
+    assert [run.racks for run in runs] == [("A-01",), ("A-02",)]
+    assert [(at, name) for at, _, name in built.told(EventKind.JOB_PREEMPTED)] == [(125.0, "saved")]
+
+
 # ---------------------------------------------------------------- requests that wait
 
 

@@ -140,7 +140,7 @@ def _targeting(
 
 
 def _check_reach(rule: Any, variants: Mapping[str, Any], default: str, where: str, faults: DocumentFaults) -> None:
-    """Note what a rule about services asks for in vain: a queue has no place, and no rule sends replicas away."""
+    """Note what a rule about requests that wait asks for in vain: a queue has no place, and grows when replicas leave."""
     looked_at = targeting.names(rule)
     places = [level for level in Level if level in looked_at and level is not Level.SERVICE]
     if WAIT in looked_at and places:
@@ -150,7 +150,7 @@ def _check_reach(rule: Any, variants: Mapping[str, Any], default: str, where: st
             "a rule that looks at how long requests wait and at a place: a service has one queue, wherever it runs",
             f'Leave {places[0]} out, or look at "service" in its stead',
         )
-    if looked_at & {WAIT, Level.SERVICE}:
+    if WAIT in looked_at:
         chosen = [variant_name(default if found is None else found) for found in targeting.results(rule)]
         for name in sorted({each for each in chosen if isinstance(each, str)}):
             value = variants.get(name)
@@ -158,8 +158,8 @@ def _check_reach(rule: Any, variants: Mapping[str, Any], default: str, where: st
                 faults.add(
                     where,
                     name,
-                    "a variant that drains, chosen by a rule about services: only a set flag sends replicas away",
-                    "Have the flag set for the service, or let the rule choose a variant that does not drain",
+                    "a variant that drains, chosen by how long requests wait: they wait longer once replicas leave",
+                    "Let the rule choose a variant that does not drain",
                 )
 
 

@@ -95,7 +95,7 @@ class Response:
         """Look at every period."""
         env, settings = self.world.env, self.settings
         if self.of_services.rules_of_places:
-            self.degrade()
+            self._follow_rules()
         while True:
             yield env.timeout(settings.period_seconds)
             actions = self.look()
@@ -302,7 +302,14 @@ class Response:
     def _heed(self) -> Steps:
         """Let flags take effect whose rules say something else, once software has taken it in."""
         yield self.world.env.timeout(self.settings.act_seconds)
-        self.degrade()
+        self._follow_rules()
+
+    def _follow_rules(self) -> None:
+        """Let rules of flags take effect that nobody set. What they drain goes as what people drain does."""
+        leaving = self.degrade()
+        if leaving:
+            words = f"rules of flags drain {len(leaving)} {'job' if len(leaving) == 1 else 'jobs'}"
+            self._let_go(leaving, self._log(EventKind.RESPONSE, Scope(Level.HALL, "hall"), words))
 
     def _drains(self, change: Change) -> bool:
         return change.new is not None and self.settings.flags.flags[change.flag].degradation(change.new).drain
@@ -312,12 +319,13 @@ class Response:
 
         Of a service its own replicas go, wherever they are, and nothing else.
         """
-        if scope.level is Level.SERVICE:
-            self.world.env.process(self._leave(self.of_services.running(scope.name), event, flagged=True))
-            return
-        racks = self.racks_in(scope)
-        self._drain(racks, event, flagged=True)
-        for run in self._runs_in(racks):
+        of_service = scope.level is Level.SERVICE
+        self._let_go(self.of_services.running(scope.name) if of_service else self._runs_in(self.racks_in(scope)), event)
+
+    def _let_go(self, runs: Sequence[JobRun], event: int) -> None:
+        """Replicas leave one by one while a flag drains them, and what can be saved is saved and moves."""
+        self.world.env.process(self._leave([run for run in runs if run.endless], event, flagged=True))
+        for run in runs:
             if not run.endless and run.job.checkpoint is not None:
                 self.world.env.process(self._move(run, event))
 
@@ -342,9 +350,11 @@ class Response:
         rack_of = self.world.topology.tray_rack
         return [run for _, run in sorted(self.world.running.items()) if racks[rack_of[run.trays]].any()]
 
-    def degrade(self) -> None:
-        """Let the flags that are set now take effect on admissions and on running work."""
+    def degrade(self) -> list[JobRun]:
+        """Let the flags that are set now take effect on admissions and on running work; returns, in the order of its
+        numbers, work that they drain and did not before."""
         world, topology = self.world, self.world.topology
+        drained = {number for number, run in world.running.items() if run.degradation().drain}
         found: dict[int, Degradation] = {}
         places = self._places()
         for rack, context in enumerate(places):
@@ -366,6 +376,9 @@ class Response:
                 run.degrade()
         self.of_services.hold(self.flag_state)
         world.wake()
+        return [
+            run for number, run in sorted(world.running.items()) if number not in drained and run.degradation().drain
+        ]
 
     def _places(self) -> list[dict[str, str]]:
         """Where every rack is, as flags are asked."""
@@ -417,10 +430,10 @@ class Response:
         yield self.world.env.timeout(time - self.world.env.now)
         self.world.wake()
 
-    def _drain(self, racks: Bools, event: int, *, flagged: bool = False) -> None:
+    def _drain(self, racks: Bools, event: int) -> None:
         """Let replicas leave one by one; batch work may end, and nothing new comes in."""
         leaving = [run for run in self._runs_in(racks) if run.endless]
-        self.world.env.process(self._leave(leaving, event, flagged=flagged))
+        self.world.env.process(self._leave(leaving, event))
 
     def _leave(self, runs: list[JobRun], event: int, *, flagged: bool = False) -> Steps:
         """``flagged`` ones only while a flag is set that drains them."""
