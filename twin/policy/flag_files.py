@@ -140,7 +140,7 @@ def _targeting(
 
 
 def _check_reach(rule: Any, variants: Mapping[str, Any], default: str, where: str, faults: DocumentFaults) -> None:
-    """Note what a rule about requests that wait asks for in vain: a queue has no place, and replicas that leave lengthen it."""
+    """Note what a rule about requests that wait asks for in vain: they have no place, and no draining helps them."""
     looked_at = targeting.names(rule)
     places = [level for level in Level if level in looked_at and level is not Level.SERVICE]
     if WAIT in looked_at and places:
