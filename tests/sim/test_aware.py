@@ -83,6 +83,17 @@ def test_the_decision_of_the_twin_is_that_of_the_policy_alone():
     assert all(isinstance(decision, Placement) and np.isfinite(decision.score) for *_, decision in seen)
 
 
+def test_heat_profiles_begin_with_the_hall_at_work():
+    """Three racks at 0.9 from before the start: had they learnt the idle hall's quarter of an hour too, after two
+    minutes the mean would be near that of idle devices, and the excursion from it some 30 K."""
+    flying = [batch(f"flying-{n}", 0.0, 17, 0.9, 7_200.0) for n in range(3)]
+    table = told(POLICY, [*flying, batch("look", 125.0, 1, 0.0, 5.0)], until=200.0).tables
+    profiles, racks = (table[name].set_index("name").iloc[:3] for name in ("heat_profiles", "racks"))
+    assert (racks["device_temperature_celsius_max"] > 70.0).all()
+    assert np.allclose(profiles["mean_celsius"], racks["device_temperature_celsius_max"], atol=2.0)
+    assert (profiles["peak_excursion_kelvin"] < 2.0).all()
+
+
 def test_a_run_leaves_the_heat_profiles_that_its_policy_learnt():
     """Full racks that stop are warm, cool in the time of their plates, and batch work is what warmed them."""
     jobs = [

@@ -1,7 +1,7 @@
 """One run: a hall, a workload, a policy and a story in; tables and metrics out."""
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from twin.plant.arrays import constants
 from twin.plant.meters import stored_joules
 from twin.plant.plant import Plant, Window
 from twin.plant.start import equilibrate
-from twin.policy.profile import Profiles
+from twin.policy.profile import Profiles, unknown
 from twin.policy.protocol import Policy
 from twin.results.kinds import EventKind
 from twin.results.metrics import compute_metrics
@@ -160,6 +160,7 @@ def simulate(
     later = _begin(world, scheduler, workload.jobs, services, gpus_per_tray)
     equilibrate(plant)
     world.sensors.begin(0.0)
+    _forget_idle_hall(scheduler)
     ledger = _Ledger(world)
     recording = (
         Recording(topology, store, lambda: (world.tally["running"], world.tally["queued"]))
@@ -294,6 +295,13 @@ def _begin(
     if scheduler.queue:
         scheduler.wake()
     return [job for job in jobs if job.submit_seconds > 0.0]
+
+
+def _forget_idle_hall(scheduler: Scheduler) -> None:
+    """Have a policy that learns heat profiles begin them with the hall at work: nobody ran it idle before."""
+    profiles = getattr(scheduler.state, "profiles", None)
+    if isinstance(profiles, Profiles):
+        scheduler.state = replace(scheduler.state, profiles=unknown(len(profiles.samples)))
 
 
 def _arrivals(
