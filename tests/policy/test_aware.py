@@ -95,7 +95,9 @@ def test_what_racks_bear_one_by_one_is_never_less_than_what_they_take_together(t
     request, look = replace(GANG, trays=trays, power_watts_per_tray=watts), power(example(), loaded, 30_000.0)
     quick, _ = POLICY(look, request, None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_View, "most", lambda view, racks: trays)  # nothing is turned away by it
+        patch.setattr(
+            _View, "most", lambda view, racks: np.full(len(racks), float(trays))
+        )  # nothing is turned away by it
         patient, _ = POLICY(look, request, None)
     assert quick == patient
 

@@ -8,7 +8,7 @@ import pytest
 from tests.policy.documents import shipped
 from twin.cel import compiled
 from twin.policy import JobRequest, Placement, Reason, check_policy
-from twin.policy.admission import Rule, admit, read_rules
+from twin.policy.admission import Chosen, Rule, admit, read_rules
 from twin.policy.aware import thermal_aware
 from twin.policy.check import example
 from twin.policy.documents import DocumentError, DocumentFaults
@@ -38,7 +38,7 @@ def test_an_expression_allows_what_the_same_limits_allow():
     ages = {name: rng.uniform(0.0, 60.0, 200) for name in FACTORS}
     warm, busy = Rule("warm", "inlet_celsius", 44.0, True, 30.0), Rule("busy", "power_ratio", 0.6, True, 30.0)
     both = rule("inlet_celsius <= 44.0 && power_ratio <= 0.6").allowed(values, ages)
-    assert both.tolist() == admit((warm, busy), values, ages)[0].tolist()
+    assert both.tolist() == admit(Chosen((warm, busy)), values, ages)[0].tolist()
     assert 0 < both.sum() < 200
     young = (ages["inlet_celsius"] <= 30.0) & (ages["power_ratio"] <= 30.0)
     either = rule("inlet_celsius <= 44.0 || power_ratio <= 0.6").allowed(values, ages)
@@ -67,7 +67,7 @@ def test_a_refusal_tells_rule_expression_and_values():
     )
     assert site.told(values, ages, 1) == "site: inlet_celsius is not known"
     assert site.told(values, ages, 2) == "site: power_ratio is 60 s old, 30 s allowed"
-    allowed, first = admit((Rule("warm", "inlet_celsius", 48.0, True, 30.0), site), values, ages)
+    allowed, first = admit(Chosen((Rule("warm", "inlet_celsius", 48.0, True, 30.0), site)), values, ages)
     assert (allowed.tolist(), first.tolist()) == ([False, False, False, True], [1, 0, 1, -1])
 
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from tests.policy.documents import shipped
 from twin.policy import exclusion
-from twin.policy.admission import Rule, admit, read_rules
+from twin.policy.admission import Chosen, Rule, admit, read_rules
 from twin.policy.documents import DocumentFaults, digest
 from twin.policy.exclusion import Exclusion, read_exclusions
-from twin.policy.score import Term, read_formula, score
+from twin.policy.score import Term, Terms, read_formula, score
 
 WARM = Rule("inlet temperature", "inlet_celsius", 45.0, True, 35.0)
 STEADY = Rule("cooling stability", "cooling_stability", 0.9, False, 60.0, roles=("canary",))
@@ -28,7 +28,7 @@ def arrays(**values):
 def test_the_first_rule_that_does_not_allow_is_the_reason():
     values = arrays(inlet_celsius=[45.0, 45.1, 40.0], cooling_stability=[1.0, 0.5, 0.5])
     ages = arrays(inlet_celsius=[2, 2, 2], cooling_stability=[2, 2, 2])
-    allowed, first = admit((WARM, STEADY), values, ages)
+    allowed, first = admit(Chosen((WARM, STEADY)), values, ages)
     assert allowed.tolist() == [True, False, False]
     assert first.tolist() == [-1, 0, 1]
     assert WARM.sentence(45.1, 2.0) == "inlet temperature: inlet_celsius 45.1 °C, at most 45 °C allowed"
@@ -40,7 +40,7 @@ def test_what_is_not_known_or_too_old_allows_nothing(odd, age):
     for rule in (WARM, STEADY):
 
         def allows(value, age, rule=rule):
-            return admit((rule,), {rule.factor: np.array([value])}, {rule.factor: np.array([age])})[0][0]
+            return admit(Chosen((rule,)), {rule.factor: np.array([value])}, {rule.factor: np.array([age])})[0][0]
 
         best = 0.0 if rule.at_most else 1.0
         assert not allows(odd, 0.0)
@@ -61,7 +61,7 @@ def test_rules_hold_for_the_work_and_the_roles_that_they_name():
 
 
 def test_a_score_is_the_weighted_mean_of_where_factors_lie_between_worst_and_best():
-    terms = (Term("headroom_ratio", 0.0, 0.5, 3.0, 60.0), Term("inlet_celsius", 50.0, 30.0, 1.0, 60.0))
+    terms = Terms((Term("headroom_ratio", 0.0, 0.5, 3.0, 60.0), Term("inlet_celsius", 50.0, 30.0, 1.0, 60.0)))
     values = arrays(headroom_ratio=[0.25, 0.5, -1.0, 0.5], inlet_celsius=[40.0, 30.0, 60.0, math.nan])
     ages = arrays(headroom_ratio=[0, 0, 0, 0], inlet_celsius=[0, 61, 0, 0])
     found = score(terms, values, ages)
@@ -72,7 +72,7 @@ def test_a_score_is_the_weighted_mean_of_where_factors_lie_between_worst_and_bes
 
 @given(st.permutations(list(range(6))), st.lists(st.floats(-1.0, 2.0), min_size=6, max_size=6))
 def test_scores_go_with_their_racks(order, ratios):
-    terms = (Term("headroom_ratio", 0.0, 1.0, 1.0, 60.0), Term("duty_cycle", 1.0, 0.0, 0.3, 60.0))
+    terms = Terms((Term("headroom_ratio", 0.0, 1.0, 1.0, 60.0), Term("duty_cycle", 1.0, 0.0, 0.3, 60.0)))
     values = arrays(headroom_ratio=ratios, duty_cycle=ratios[::-1])
     ages = {name: np.zeros(6) for name in values}
     found = score(terms, values, ages).score

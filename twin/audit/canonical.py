@@ -90,10 +90,12 @@ def _plain(value: Any) -> Any:
         elif LEAST_REAL <= abs(value) < GREATEST_REAL:
             return value
     elif kind is dict:
-        for key in value:
+        plain = {}
+        for key, item in value.items():
             if type(key) is not str or not key.isascii():
                 raise _OddValue
-        return {key: _plain(item) for key, item in value.items()}
+            plain[key] = item if type(item) is str else _plain(item)  # most are text
+        return plain
     elif kind is list or kind is tuple:
         return [_plain(item) for item in value]
     raise _OddValue

@@ -169,6 +169,8 @@ def header_of(layout: Layout, path: str) -> str:
 def array_bytes(part: AnyArray | Bundle) -> bytes:
     """The numbers of an array, or of all arrays of a bundle, little-endian and in C order."""
     if isinstance(part, Bundle):
+        if LITTLE and all([array.dtype.byteorder != ">" for array in part.values()]):
+            return b"".join([array.tobytes() for array in part.values()])
         return b"".join([array_bytes(array) for array in part.values()])
     if part.dtype.byteorder != ">" and LITTLE:
         return part.tobytes()

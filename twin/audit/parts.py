@@ -6,7 +6,8 @@ holds its digest in its place; whoever reads the state gets it whole.
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 from twin.audit.values import register
@@ -37,11 +38,12 @@ def _with(state: Any, change: Callable[[Any], Any]) -> Any:
     if not _is_value(state):
         return state
     changed = {}
-    for field in fields(state):
-        old = getattr(state, field.name)
+    kind: Any = type(state)
+    for name in _names(kind):
+        old = getattr(state, name)
         new = change(old)
         if new is not old:
-            changed[field.name] = new
+            changed[name] = new
     if not changed:
         return state
     other = copy(state)
@@ -51,4 +53,9 @@ def _with(state: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def _is_value(value: Any) -> bool:
-    return is_dataclass(value) and not isinstance(value, type)
+    return hasattr(value, "__dataclass_fields__") and not isinstance(value, type)
+
+
+@lru_cache(maxsize=64)
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))

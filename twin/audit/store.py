@@ -54,7 +54,7 @@ class _Slot:
 
     def __init__(self, layout: Layout | None, header: str, data: bytes, digest: bytes, part: Any) -> None:
         self.layout, self.header, self.data, self.digest = layout, header, data, digest
-        self.fixed = part if immutable(part) else _OPEN
+        self.fixed = part if type(part) is not Bundle and immutable(part) else _OPEN
 
 
 class _Lane:
@@ -246,7 +246,7 @@ class SnapshotStore:
         if state is self._state[0]:
             return self._state[1]  # it came out of one decision and goes into the next
         name = self.put_value(parted(state, self._put_part_of_state))
-        if immutable(state):
+        if immutable(state, [part for part, _ in self._parts]):
             self._state = (state, name)
         return name
 

@@ -25,7 +25,7 @@ by their qualified name: those of ``twin.policy`` at once, others after :func:`r
 
 import base64
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import lru_cache
@@ -179,6 +179,9 @@ def _encode_dataclass(value: Any) -> Any:
             if type(item) is int:
                 form[name] = {"$int": str(item)}
                 continue
+        if type(item) in _PLAIN:  # most are text
+            form[name] = item
+            continue
         try:
             form[name] = _encode(item)
         except _Refused as refused:
@@ -186,6 +189,8 @@ def _encode_dataclass(value: Any) -> Any:
             raise
     return form
 
+
+_PLAIN = frozenset((type(None), bool, str))  # what is its own form
 
 _ENCODERS: dict[type, Callable[[Any], Any]] = {
     type(None): lambda value: value,
@@ -263,20 +268,22 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def immutable(value: Any) -> bool:
+def immutable(value: Any, known: Sequence[Any] = ()) -> bool:
     """Whether nothing inside a value can change: numbers, text, enumerations, arrays that are nobody's view and cannot
-    be written to, and tuples and frozen dataclasses of such."""
+    be written to, and tuples and frozen dataclasses of such. Of ``known`` ones it is known."""
     kind = type(value)
     if kind in _FIXED:
         return True
     if kind is np.ndarray:
         return value.base is None and not value.flags.writeable
+    for each in known:
+        if value is each:
+            return True
     if kind is tuple or kind is frozenset:
         return all(map(immutable, value))
     if is_dataclass(kind):
-        return kind.__dataclass_params__.frozen and all(  # type: ignore[attr-defined]
-            immutable(getattr(value, name)) for name, _ in _plan(kind).fields
-        )
+        frozen: bool = kind.__dataclass_params__.frozen  # type: ignore[attr-defined]
+        return frozen and all([immutable(getattr(value, name), known) for name, _ in _plan(kind).fields])
     return isinstance(value, Enum)
 
 

@@ -6,8 +6,8 @@ order, and the first that does not allow is the reason.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,25 @@ class Rule:
 AnyRule = Rule | ExpressionRule
 
 
+class Chosen(tuple[AnyRule, ...]):
+    """Rules that hold together, in their order."""
+
+    @cached_property
+    def columns(self) -> tuple[tuple[str, ...], Floats, Floats, Floats]:
+        """Factors of the rules, and least value, greatest value and greatest age that they allow, each of shape
+        (rules, 1). An expression's row stands for its first factor until the expression itself has been asked."""
+        factors, rows = [], []
+        for rule in self:
+            if isinstance(rule, Rule):
+                factors.append(rule.factor)
+                rows.append((*rule.bounds, rule.greatest_age_seconds))
+            else:
+                factors.append(rule.expression.factors[0])
+                rows.append((-LARGEST, LARGEST, rule.greatest_age_seconds))
+        low, high, age = (np.array(column)[:, None] for column in zip(*rows, strict=True))
+        return tuple(factors), low, high, age
+
+
 @dataclass(frozen=True)
 class Rules:
     """A versioned set of rules."""
@@ -81,10 +100,14 @@ class Rules:
     version: str
     owner: str
     rules: tuple[AnyRule, ...]
+    _found: dict[tuple[str, str], Chosen] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def of(self, kind: str, role: str) -> tuple[AnyRule, ...]:
+    def of(self, kind: str, role: str) -> Chosen:
         """Those that hold for a class of work in a role."""
-        return tuple(rule for rule in self.rules if rule.applies(kind, role))
+        found = self._found.get((kind, role))
+        if found is None:
+            found = self._found[kind, role] = Chosen(rule for rule in self.rules if rule.applies(kind, role))
+        return found
 
 
 def read_rules(mapping: object, at: str, faults: DocumentFaults, compiler: Compiler = no_compiler) -> Rules:
@@ -134,35 +157,17 @@ def _expression(rule: Reader, name: str, compiler: Compiler) -> list[AnyRule]:
         return []
 
 
-def admit(
-    rules: tuple[AnyRule, ...], values: Mapping[str, Floats], ages: Mapping[str, Floats]
-) -> tuple[Bools, NDArray[np.int64]]:
+def admit(rules: Chosen, values: Mapping[str, Floats], ages: Mapping[str, Floats]) -> tuple[Bools, NDArray[np.int64]]:
     """Racks that all rules allow, and for each rack the first rule that does not, −1 for none; shapes (R,)."""
     if not rules:
         nobody = np.full(len(next(iter(values.values()))), NONE, dtype=np.int64)
         return nobody == NONE, nobody
-    factors, low, high, greatest_age = _columns(rules)
+    factors, low, high, greatest_age = rules.columns
     value = np.array([values[factor] for factor in factors])
     allowed = (value >= low) & (value <= high)  # not a number is neither
     allowed &= np.array([ages[factor] for factor in factors]) <= greatest_age
     for place, rule in enumerate(rules):
         if isinstance(rule, ExpressionRule):
             allowed[place] = rule.allowed(values, ages)
-    by_all = np.asarray(allowed.all(axis=0))
+    by_all = np.logical_and.reduce(allowed, axis=0)
     return by_all, np.where(by_all, NONE, allowed.argmin(axis=0)).astype(np.int64)
-
-
-@cache
-def _columns(rules: tuple[AnyRule, ...]) -> tuple[tuple[str, ...], Floats, Floats, Floats]:
-    """Factors of the rules, and least value, greatest value and greatest age that they allow, each of shape (rules, 1).
-    An expression's row stands for its first factor until the expression itself has been asked."""
-    factors, rows = [], []
-    for rule in rules:
-        if isinstance(rule, Rule):
-            factors.append(rule.factor)
-            rows.append((*rule.bounds, rule.greatest_age_seconds))
-        else:
-            factors.append(rule.expression.factors[0])
-            rows.append((-LARGEST, LARGEST, rule.greatest_age_seconds))
-    low, high, age = (np.array(column)[:, None] for column in zip(*rows, strict=True))
-    return tuple(factors), low, high, age

@@ -9,6 +9,7 @@ stale never helps: a rack of which something that decides is not known takes not
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from operator import attrgetter, is_
 from typing import Any
 
@@ -203,7 +204,7 @@ _inputs: Callable[[FacilitySnapshot], tuple[Any, ...]] = attrgetter(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _View:
     """One request against one look."""
 
@@ -252,7 +253,7 @@ class _View:
             judged.allowed,
             judged.first_rule,
             state.out,
-            np.asarray(state.out.out.any(axis=0)),
+            np.logical_or.reduce(state.out.out, axis=0),
             free,
             np.asarray(free >= (request.trays if request.one_rack else 1)),
             steady,
@@ -276,17 +277,20 @@ class _View:
         wanted = names[racks[names]]
         return wanted[np.argsort(-self.scores.score[wanted], kind="stable")]
 
+    @cached_property
+    def order(self) -> Ints:
+        """Usable racks that bear all of the request, or one tray of what may be spread, the best first."""
+        return self.ranked(self.usable & self.fitting(self.request.trays if self.request.one_rack else 1))
+
     def one(self) -> list[tuple[int, int]] | None:
         """The best rack for all of the request."""
-        best = self.ranked(self.usable & self.fitting(self.request.trays))
-        return [(int(best[0]), self.request.trays)] if len(best) else None
+        return [(int(self.order[0]), self.request.trays)] if len(self.order) else None
 
     def several(self) -> list[tuple[int, int]] | None:
         """Racks that take the request together, the best of every loop before the second best of any."""
-        order = self.ranked(self.usable & self.fitting(1))
-        if self.most(order) < self.request.trays:
-            return None
+        order = self.order
         order = order[np.argsort(_turns(self.snapshot.rack_loop[order]), kind="stable")]
+        rest = np.cumsum(self.most(order)[::-1])[::-1].tolist()  # trays that the racks from here on take at most
         left, heat = self.room.limit_left_amperes.tolist(), self.room.loop_left_watts.tolist()
         own = self.snapshot.rack_max_power_watts * self.policy.permitted.rack_utilisation
         within = np.fmin(self.room.sustained_watts, own)[order].tolist()
@@ -297,9 +301,13 @@ class _View:
         chosen: list[tuple[int, int]] = []
         wanted = self.request.trays
         for at, rack in enumerate(order.tolist()):
+            if rest[at] < wanted:
+                return None
             each, loop = steady[at], loops[at]
             above = [(k, share) for k, share in zip(limits[at], shares[at], strict=True) if k >= 0 and share > 0.0]
-            bears = min(within[at], heat[loop] if loop >= 0 else math.inf, *(left[k] / share for k, share in above))
+            bears = within[at] if loop < 0 else min(within[at], heat[loop])
+            for k, share in above:
+                bears = min(bears, left[k] / share)
             fit = int(bears / each) if each > 0.0 else wanted
             if peak[at] > 0.0:
                 fit = min(fit, int(once[at] / peak[at]))
@@ -316,8 +324,8 @@ class _View:
                 return chosen
         return None
 
-    def most(self, racks: Ints) -> int:
-        """Trays that these racks would take if none took from what another has: never fewer than they take together."""
+    def most(self, racks: Ints) -> Floats:
+        """Trays that each rack would take if none took from what another has: never fewer than it takes beside them."""
         fit = self.free[racks].astype(np.float64)
         for left, each in (
             (self.room.sustained_watts, self.steady_watts),
@@ -326,7 +334,7 @@ class _View:
             bears = np.full(len(racks), np.inf)
             np.divide(left[racks], each[racks], out=bears, where=each[racks] > 0.0)
             np.minimum(fit, np.floor(bears), out=fit)
-        return int(fit.sum())
+        return fit
 
     # ------------------------------------------------------------------ sentences
 
@@ -336,9 +344,7 @@ class _View:
         racks = [rack for rack, _ in chosen]
         worst, trays = min(chosen, key=lambda each: (float(scores[each[0]]), names[each[0]]))
         left, asked = float(self.room.sustained_watts[worst]), trays * float(self.steady_watts[worst])
-        others = self.usable & self.fitting(self.request.trays if self.request.one_rack else 1)
-        others[racks] = False
-        next_best = self.ranked(others)[:1].tolist()
+        next_best = [rack for rack in self.order[: len(racks) + 1].tolist() if rack not in racks][:1]
         confidence, least = float(confidences[racks].min()), self.policy.least_confidence
         production = self.snapshot.rack_production
         return Placement(

@@ -47,8 +47,9 @@ def _turned_down(snapshot: FacilitySnapshot, request: JobRequest, waits_for: str
 def larger_than_hall(snapshot: FacilitySnapshot, request: JobRequest) -> Refusal | None:
     """The refusal of what there is no room for even in an empty hall; None for everything else."""
     installed = snapshot.rack_trays[snapshot.rack_production]
-    if request.trays > int(installed.sum()) or (request.one_rack and request.trays > int(installed.max(initial=0))):
-        found = f"{request.trays} trays asked, {int(installed.sum())} installed"
+    every, most = int(np.add.reduce(installed)), int(np.maximum.reduce(installed, initial=0))
+    if request.trays > every or (request.one_rack and request.trays > most):
+        found = f"{request.trays} trays asked, {every} installed"
         return Refusal(request.id, Reason.LARGER_THAN_HALL, found)
     return None
 

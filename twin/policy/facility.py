@@ -89,6 +89,11 @@ class Facility:
         return read_only(np.where(self.limited, self.limit_breaker[self.limits], -1))
 
     @cached_property
+    def fed(self) -> Bools:
+        """Racks that have a limit above them, shape (R,)."""
+        return read_only(np.logical_or.reduce(self.limited, axis=1))
+
+    @cached_property
     def usual_amperes_per_watt(self) -> Floats:
         """What a watt of each rack puts on its limits while all of its feeds live [A/W], shape (R, D)."""
         return read_only(np.where(self.limited, self.rack_amperes_per_watt, 0.0))

@@ -158,7 +158,8 @@ class Ground:
     def _alike(self) -> list[int]:
         """For each horizon the longest that tells of the same powers."""
         within = self.within_watts
-        same = (within == np.vstack((within[1:], self.declared_watts))).all(axis=1).tolist()
+        after = np.concatenate((within[1:], self.declared_watts[None, :]))
+        same = np.logical_and.reduce(within == after, axis=1).tolist()
         found = [EVER]
         for place in range(len(within) - 1, -1, -1):
             found.append(found[-1] if same[place] else place)
@@ -210,7 +211,7 @@ def ground(
         allowed_amperes=permitted.limit_utilisation * facility.limit_rating_amperes,
         amperes_per_watt=per_watt,
         counts=counts,
-        unfed=np.asarray(facility.limited.any(axis=1) & ~counts.any(axis=1)),
+        unfed=facility.fed & ~np.logical_or.reduce(counts, axis=1),
         loop=loop,
         cooled=cooled,
         members=(racks, loop[racks]),
@@ -269,4 +270,4 @@ def _most(facility: Facility, share: Floats) -> Floats:
     """Greatest share among each rack's limits, NaN where one is not known, 0 for a rack without limits."""
     if not len(share):
         return np.zeros(len(facility.limits))
-    return np.asarray(np.where(facility.limited, share[facility.limits], 0.0).max(axis=1, initial=0.0))
+    return np.maximum.reduce(np.where(facility.limited, share[facility.limits], 0.0), axis=1, initial=0.0)

@@ -7,7 +7,7 @@ worst. Scores are rounded to 1e-6 before they are compared. The confidence is th
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -33,6 +33,16 @@ class Term:
     greatest_age_seconds: float
 
 
+class Terms(tuple[Term, ...]):
+    """The terms for a class of work, in their order."""
+
+    @cached_property
+    def columns(self) -> tuple[Floats, ...]:
+        """Worst, span from there to best, weight and greatest age of the terms, each of shape (terms, 1)."""
+        each = [(term.worst, term.best - term.worst, term.weight, term.greatest_age_seconds) for term in self]
+        return tuple(np.array(column)[:, None] for column in zip(*each, strict=True))
+
+
 class Rating(Protocol):
     """What rates all racks for a class of work: a :class:`Formula`, or code of one's own.
 
@@ -48,9 +58,9 @@ class Formula:
 
     version: str
     owner: str
-    terms: Mapping[str, tuple[Term, ...]]
+    terms: Mapping[str, Terms]
 
-    def of(self, kind: str) -> tuple[Term, ...]:
+    def of(self, kind: str) -> Terms:
         return self.terms.get(kind, self.terms[DEFAULT])
 
     def rate(self, kind: str, values: Mapping[str, Floats], ages: Mapping[str, Floats]) -> "Scores":
@@ -71,7 +81,7 @@ def read_formula(mapping: object, at: str, faults: DocumentFaults) -> Formula:
     """A formula from a plain mapping; what is wrong is added to ``faults``."""
     reader = Reader(mapping, at, faults)
     version, owner = reader.text("version"), reader.text("owner")
-    terms: dict[str, tuple[Term, ...]] = {}
+    terms: dict[str, Terms] = {}
     for kind, entries in reader.items("classes"):
         where = f"{at}.classes.{kind}" if at else f"classes.{kind}"
         inner = Reader({"terms": entries}, where, faults)
@@ -91,27 +101,20 @@ def read_formula(mapping: object, at: str, faults: DocumentFaults) -> Formula:
             read.append(found)
         if sum(term.weight for term in read) <= 0.0:
             inner.fault("", entries, "no term has any weight", "Give a term a weight above 0")
-        terms[kind] = tuple(read)
+        terms[kind] = Terms(read)
     reader.done()
     if DEFAULT not in terms:
         reader.fault("classes", list(terms), f"no class {DEFAULT!r}", "Say what holds for work that is not named")
     return Formula(version, owner, terms)
 
 
-@cache
-def _columns(terms: tuple[Term, ...]) -> tuple[Floats, ...]:
-    """Worst, span from there to best, weight and greatest age of the terms, each of shape (terms, 1)."""
-    each = [(term.worst, term.best - term.worst, term.weight, term.greatest_age_seconds) for term in terms]
-    return tuple(np.array(column)[:, None] for column in zip(*each, strict=True))
-
-
-def score(terms: tuple[Term, ...], values: Mapping[str, Floats], ages: Mapping[str, Floats]) -> Scores:
+def score(terms: Terms, values: Mapping[str, Floats], ages: Mapping[str, Floats]) -> Scores:
     """Scores of all racks by some terms, added up in their order."""
-    worst, span, weight, greatest_age = _columns(terms)
+    worst, span, weight, greatest_age = terms.columns
     value = np.array([values[term.factor] for term in terms])
     counts = np.isfinite(value) & (np.array([ages[term.factor] for term in terms]) <= greatest_age)
     share = np.minimum(np.maximum((value - worst) / span, 0.0), 1.0)
     parts = np.where(counts, weight * share, 0.0)
-    total, known = parts.sum(axis=0), np.where(counts, weight, 0.0).sum(axis=0)
+    total, known = np.add.reduce(parts, axis=0), np.add.reduce(np.where(counts, weight, 0.0), axis=0)
     sums = float(weight.sum())
     return Scores(np.round(total / sums, DIGITS), np.round(known / sums, DIGITS), parts)

@@ -40,12 +40,12 @@ def slope(time: Floats, values: Floats, quality: Codes, window_seconds: float = 
     seen = _seen(time, values, quality, window_seconds)
     late = seen.time - seen.time[-1:]  # small numbers, whatever the hour
     if len(late) and not len(seen.gaps):
-        dt = late - late.sum() / len(late)
-        off = seen.values - seen.values.sum(axis=0) / seen.count
+        dt = late - np.add.reduce(late) / len(late)
+        off = seen.values - np.add.reduce(seen.values, axis=0) / seen.count
         off *= dt[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
             # added one after another, as rows are below: a gap of one thing leaves the others' slopes as they are
-            return seen.said(off.sum(axis=0) / np.add.accumulate(dt * dt)[-1:])
+            return seen.said(np.add.reduce(off, axis=0) / np.add.accumulate(dt * dt)[-1:])
     rows, things = np.divmod(seen.gaps, max(len(seen.count), 1))
     missed = np.bincount(things, late[rows], len(seen.count))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -60,7 +60,7 @@ def mean(time: Floats, values: Floats, quality: Codes, window_seconds: float = W
     """Mean of the good readings of the last window, in the unit of the values; NaN without one."""
     seen = _seen(time, values, quality, window_seconds)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(seen.values.sum(axis=0) / seen.count).reshape(seen.shape)
+        return np.asarray(np.add.reduce(seen.values, axis=0) / seen.count).reshape(seen.shape)
 
 
 def delta_t(supply_celsius: Floats, return_celsius: Floats) -> Floats:
@@ -78,10 +78,10 @@ def stability(
     """
     seen = _seen(time, values, quality, window_seconds)
     with np.errstate(invalid="ignore", divide="ignore"):
-        middle = seen.values.sum(axis=0) / seen.count
+        middle = np.add.reduce(seen.values, axis=0) / seen.count
         off = seen.without_gaps(seen.values - middle)
         off *= off
-        deviation = np.sqrt(off.sum(axis=0) / seen.count)
+        deviation = np.sqrt(np.add.reduce(off, axis=0) / seen.count)
         share = np.where(deviation > 0.0, deviation / (unstable_fraction * np.abs(middle)), 0.0)
     return seen.said(1.0 - np.minimum(1.0, share))
 

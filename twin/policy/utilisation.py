@@ -110,7 +110,7 @@ def _greatest(facility: Facility, rack_loop: Ints, rack: Floats, loop: Floats, l
         most = np.maximum(most, np.where(rack_loop >= 0, loop[rack_loop], 0.0))
     if len(limit):
         by_limit = np.where(facility.limited, limit[facility.limits], 0.0)
-        most = np.maximum(most, by_limit.max(axis=1, initial=0.0))
+        most = np.maximum(most, np.maximum.reduce(by_limit, axis=1, initial=0.0))
     return np.round(most, DIGITS)
 
 

@@ -272,9 +272,8 @@ class Scheduler:
         world = self.world
         snapshot = self._snapshot()
         free = int(snapshot.rack_free_trays[snapshot.rack_production].sum())
-        ends = sorted(
-            (run.declared_end, run.number, len(run.trays)) for run in world.running.values() if not run.endless
-        )
+        ends = [(run.declared_end, run.number, run.job.trays) for run in world.running.values() if not run.endless]
+        ends.sort()
         for end, _, trays in ends:
             free += trays
             if free >= head.job.trays:
