@@ -112,6 +112,8 @@ class Part:
 
 def served_shares(service: Service, parts: Sequence[Part], knobs: Knobs) -> tuple[float, ...]:
     """Share of the served requests [1] that falls to each part: in proportion to replicas × decode rate × favour."""
+    if len(parts) == 1:
+        return (1.0,)
     weight = [p.share * p.favour * rates(service, 1.0, knobs, p.build).decode_tokens_per_second for p in parts]
     total = math.fsum(weight)
     return tuple(w / total if total > 0.0 else p.share for w, p in zip(weight, parts, strict=True))
