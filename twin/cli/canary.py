@@ -21,7 +21,14 @@ from twin.setup.naming import RESULTS
 from twin.setup.refusals import REFUSALS, sentences
 from twin.studies.canary import no_effect
 from twin.studies.canary.settings import CanaryStudy, read_settings, shipped
-from twin.studies.canary.study import candidates_of, carried_out, check_worlds, episodes_of, gathered
+from twin.studies.canary.study import (
+    candidates_of,
+    carried_out,
+    check_worlds,
+    episodes_of,
+    gathered,
+    temperature_margin,
+)
 from twin.studies.canary.summary import COLUMNS, conclusion, lines
 from twin.studies.canary.written import write
 from twin.studies.work import Map, on_cores
@@ -45,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         "  worlds=3                in which each build's truth is told\n"
         "  workers=2               processes; the numbers do not depend on it\n"
         f"  settings=FILE           in place of {shipped()}\n"
-        "  runs=1000 harmed=200    with --aa: releases without effect, and at twice the judge's margin\n"
+        "  runs=1000 harmed=200    with --aa: releases without effect, and with more power\n"
         "  out=DIR                 the study's directory; what is there of it already is not run again\n\n"
         "example: twin canary --quick; twin canary builds=60 strategies=random,stress out=results/canary\n\n"
         "exit codes: 0 done, 1 an episode failed or a check of --aa misses, 2 too few builds to tell,\n"
@@ -142,7 +149,7 @@ def hold_to_word(study: CanaryStudy, folder: Path, mapped: Map, as_json: bool) -
     failed = [each for each in done if each.found is None]
     for each in failed:
         print(f"twin canary: {' '.join(each.key)}: {each.failed}", file=sys.stderr)
-    found = no_effect.checks(table)
+    found = no_effect.checks(table, temperature_margin(study))
     if as_json:
         print(json.dumps([plain(asdict(each)) for each in found], indent=2, ensure_ascii=False))
     else:

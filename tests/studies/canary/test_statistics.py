@@ -132,14 +132,15 @@ def test_an_error_has_its_cause(changes, cause):
 
 def test_checks_of_the_judge_are_shares_of_runs():
     rows = [
-        {"kind": "same", "verdict": "pass", "rack_p": 0.5, "sample_p": 0.001},
-        {"kind": "same", "verdict": "inconclusive", "rack_p": 0.01, "sample_p": 0.4},
-        {"kind": "twice", "verdict": "fail", "rack_p": 0.0, "sample_p": 0.0},
-        {"kind": "twice", "verdict": "pass", "rack_p": 0.0, "sample_p": 0.0},
+        {"kind": "same", "verdict": "pass", "rack_p": 0.5, "sample_p": 0.001, "temperature_true_kelvin": 0.1},
+        {"kind": "same", "verdict": "inconclusive", "rack_p": 0.01, "sample_p": 0.4, "temperature_true_kelvin": 0.0},
+        {"kind": "twice", "verdict": "fail", "rack_p": 0.0, "sample_p": 0.0, "temperature_true_kelvin": 6.0},
+        {"kind": "twice", "verdict": "pass", "rack_p": 0.0, "sample_p": 0.0, "temperature_true_kelvin": 5.9},
     ]
-    found = no_effect.checks(pd.DataFrame(rows))
-    assert [each.obtained.estimate for each in found] == [0.0, 0.5, 0.5, 0.5, 0.5]
-    assert [each.passed for each in found] == [True, False, False, False, True]
+    found = no_effect.checks(pd.DataFrame(rows), 3.0)
+    assert [each.obtained.estimate for each in found] == [0.0, 0.5, 0.5, 0.5, 1.0, 0.5]
+    assert [each.of for each in found] == [2, 2, 2, 2, 1, 2]
+    assert [each.passed for each in found] == [True, False, False, False, True, True]
 
 
 def verdicts_of(strategy, told, **more):

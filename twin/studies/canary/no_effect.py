@@ -77,9 +77,14 @@ def table_of(done: list[Done]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def checks(table: pd.DataFrame) -> list[Check]:
-    """V14's lines from the table."""
+def checks(table: pd.DataFrame, margin_kelvin: float) -> list[Check]:
+    """V14's lines from the table; ``margin_kelvin`` is the judge's of temperature.
+
+    Where devices slow for heat, more power warms them less: what a release did to its canaries is told by the devices
+    themselves, and what is twice the margin by that.
+    """
     same, harmed = table[table["kind"] == SAME], table[table["kind"] == TWICE]
+    twice = harmed[harmed["temperature_true_kelvin"].astype(float) >= 2.0 * margin_kelvin]
 
     def line(
         name: str, of: pd.DataFrame, hit: "pd.Series[bool]", expected: str, holds: Callable[[float], bool]
@@ -97,8 +102,12 @@ def checks(table: pd.DataFrame) -> list[Check]:
         ),
         line("A/A: inconclusive", same, same["verdict"] == "inconclusive", "at most 10 %", lambda x: x <= 0.10),
         line(
-            "twice the margin: the judge fails it", harmed, harmed["verdict"] == "fail", "at least 80 %",
-            lambda x: x >= 0.80,
+            "more power, meant for twice the margin: the judge fails it", harmed, harmed["verdict"] == "fail",
+            "at least 80 %", lambda x: x >= 0.80,
+        ),
+        line(
+            f"of those, devices at least {2.0 * margin_kelvin:g} K warmer: the judge fails it", twice,
+            twice["verdict"] == "fail", "at least 80 %", lambda x: x >= 0.80,
         ),
         line("A/A: the same by samples finds harm", tested, by_sample, "above 10 %", lambda x: x > 0.10),
     ]  # fmt: skip

@@ -106,7 +106,7 @@ def gathered(study: CanaryStudy, candidates: tuple[Candidate, ...], done: list[D
     results = {each.key: each.found for each in done if each.found is not None}
     failed = tuple(sorted((each for each in done if each.found is None), key=lambda each: each.key))
     truths, verdicts, builds = [], [], []
-    margin = _temperature_margin(study)
+    margin = temperature_margin(study)
     for each in candidates:
         harms, measures = [], []
         for world in range(study.worlds):
@@ -176,7 +176,7 @@ def _row(
     }  # fmt: skip
 
 
-def _temperature_margin(study: CanaryStudy) -> float:
+def temperature_margin(study: CanaryStudy) -> float:
     """The judge's margin of temperature [K]."""
     mix, state = next(iter(study.mixes.values())), next(iter(study.states.values()))
     rollout = parts_of(words_of(study.base, mix, state, 0, 1.0)).settings.rollout
