@@ -52,7 +52,7 @@ def responding(bench, **changes):
 
 
 def everywhere(response):
-    return response.racks_in(Scope(Level.HALL, "hall"))
+    return response.hands.racks_in(Scope(Level.HALL, "hall"))
 
 
 # ---------------------------------------------------------------- scaled back
@@ -123,7 +123,7 @@ def test_paused_racks_admit_nothing_until_they_do_again(bench):
 def test_saved_work_that_moves_is_not_lost(bench):
     built, response = responding(bench)
     (run,) = built.submit(job(checkpoint=20.0))
-    built.at(210.0, lambda: response._migrate(everywhere(response), -1))
+    built.at(210.0, lambda: response.hands.migrate(everywhere(response), -1))
     built.run(1_000.0)
     # 200 s are done when the save begins, and kept; the 20 s of the save are worked beside it, and done again
     moved = [event for event in built.world.log if event["kind"] == EventKind.JOB_PREEMPTED]
@@ -136,7 +136,7 @@ def test_saved_work_that_moves_is_not_lost(bench):
 def test_what_cannot_be_saved_stays_where_it_is(bench):
     built, response = responding(bench)
     (run,) = built.submit(job())
-    built.at(210.0, lambda: response._migrate(everywhere(response), -1))
+    built.at(210.0, lambda: response.hands.migrate(everywhere(response), -1))
     built.run(1_000.0)
     assert run.starts == 1 and run.end == pytest.approx(610.0, abs=1e-3)
 
@@ -145,8 +145,8 @@ def test_low_priority_work_waits_for_the_backup_cluster_to_give_it_back(bench):
     built, response = responding(bench)
     low, high = built.submit(job("low", checkpoint=20.0, preemptible=True), job("high", checkpoint=20.0))
     hall = response._log(EventKind.RESPONSE, Scope(Level.HALL, "hall"), "for a test")
-    built.at(110.0, lambda: response._shift(everywhere(response), hall))
-    built.at(500.0, lambda: response._give_back(everywhere(response), hall))
+    built.at(110.0, lambda: response.hands.shift(everywhere(response), hall))
+    built.at(500.0, lambda: response.hands.give_back(everywhere(response), hall))
     built.run(1_500.0)
     assert high.starts == 1 and low.starts == 2
     assert low.started == 510.0 and low.status == "completed"
@@ -160,17 +160,17 @@ def test_a_place_that_recovers_gives_back_no_work_that_another_still_sends_away(
     events = {name: response._log(EventKind.RESPONSE, scope, "for a test") for name, scope in scopes.items()}
 
     def at(time, act, name):
-        built.at(time, lambda: act(response.racks_in(scopes[name]), events[name]))
+        built.at(time, lambda: act(response.hands.racks_in(scopes[name]), events[name]))
 
     for name in scopes:
-        at(110.0, response._shift, name)
-    at(300.0, response._give_back, "A-01")
-    at(500.0, response._give_back, "hall")
+        at(110.0, response.hands.shift, name)
+    at(300.0, response.hands.give_back, "A-01")
+    at(500.0, response.hands.give_back, "hall")
     by = Author(Role.ON_CALL, "ana")
     built.at(700.0, lambda: response.by_hand(Do.RETURN_LOW_PRIORITY, scopes["A-02"], by, "cool again", events["A-02"]))
     built.run(1_500.0)
     assert (first.started, second.started) == (510.0, 710.0)
-    assert not response.away and not response.shifted
+    assert not response.hands.away and not response.hands.shifted
 
 
 def test_racks_that_are_switched_off_draw_nothing_and_come_back_when_allowed(bench):
@@ -182,9 +182,9 @@ def test_racks_that_are_switched_off_draw_nothing_and_come_back_when_allowed(ben
         built.env.read()
         drawn[built.env.now] = built.plant.rack_power.copy()
 
-    built.at(110.0, lambda: response._shut_down(everywhere(response), -1))
+    built.at(110.0, lambda: response.hands.shut_down(everywhere(response), -1))
     built.at(200.0, look)
-    built.at(300.0, lambda: response._start(everywhere(response), -1))
+    built.at(300.0, lambda: response.hands.start(everywhere(response), -1))
     built.run(1_500.0)
     assert (drawn[200.0] == 0.0).all()
     assert len(built.told(EventKind.RACK_SHUT_DOWN)) == 4 and len(built.told(EventKind.RACK_RESTORED)) == 4
@@ -335,12 +335,12 @@ def test_a_person_looks_at_a_shutdown_and_recovery_releases_it(bench):
     on = [event["time_seconds"] for event in built.world.log if event["kind"] == EventKind.RACK_RESTORED]
     assert len(off) == 4 and len(on) == 4
     assert max(off) < 1_500.0 < min(on)
-    assert built.world.in_service.all() and not response.off
+    assert built.world.in_service.all() and not response.hands.off
 
 
 def test_power_that_comes_back_starts_no_rack_that_policy_keeps_off(bench):
     built, response = responding(bench)
-    built.at(110.0, lambda: response._shut_down(everywhere(response), -1))
+    built.at(110.0, lambda: response.hands.shut_down(everywhere(response), -1))
     built.at(200.0, lambda: built.plant.set_source(0, False))
     built.at(260.0, lambda: built.plant.set_source(0, True))
     drawn = {}
@@ -356,7 +356,7 @@ def test_power_that_comes_back_starts_no_rack_that_policy_keeps_off(bench):
     built.at(210.0, dark)
     built.at(261.0, built.protection.revive)
     built.at(900.0, look)
-    built.at(1_000.0, lambda: response._start(everywhere(response), -1))
+    built.at(1_000.0, lambda: response.hands.start(everywhere(response), -1))
     built.at(1_800.0, look)
     built.run(2_000.0)
     assert drawn[900.0] == 0.0 and not built.plant.dark.any()

@@ -292,7 +292,7 @@ def test_the_response_ladder_freezes_deploys_and_switches_experiments_off(bench)
     built.run(3_600.0)
     frozen, off = seen[0]
     assert "response ladder for loop 01" in frozen and "flag new_build on loop/loop 01" in off
-    everywhere = response.racks_in(Scope(Level.LOOP, "loop 01"))
+    everywhere = response.hands.racks_in(Scope(Level.LOOP, "loop 01"))
     assert all(np.array_equal(racks, everywhere) for racks in (*frozen.values(),) if racks.sum() == 4)
     assert built.world.frozen == {} and built.world.experiments_off == {}
 

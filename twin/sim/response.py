@@ -4,7 +4,6 @@ Flags scale work back, pause admissions and empty racks; other actions save, mov
 Nothing here decides: rules, flags and their state machines are :mod:`twin.policy`'s.
 """
 
-import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +26,7 @@ from twin.policy.sensed import readings_of
 from twin.policy.snapshot import FacilitySnapshot
 from twin.results.catalogue import EVENT_NONE
 from twin.results.kinds import EventKind
+from twin.sim.actuation import Actuation
 from twin.sim.calm import CalmWatch
 from twin.sim.protection import Protection
 from twin.sim.runner import JobRun
@@ -73,7 +73,6 @@ class Response:
     ) -> None:
         """``attended`` by people, of whose deeds it is told what was seen at the look before."""
         self.world = world
-        self.protection = protection
         self.settings = settings
         self.flag_state = FlagState()
         self.business = BusinessState()
@@ -81,14 +80,14 @@ class Response:
         self.seen: FacilitySnapshot | None = None  # at the last look that was more than a glance
         self.attended = attended
         self.watch: CalmWatch | None = None  # tells at a glance that nothing can move the ladder
-        self.off: dict[int, int] = {}  # racks that are switched off → event that did it
         self.wanted = {name for ladder in settings.rules.ladders for name in ladder.table.signals}
         self.experiments = experiments_of(settings.flags)
-        self.shifted: list[tuple[JobRun, Bools]] = []  # work at the backup cluster, and the racks that it left
-        self.away: dict[str, Bools] = {}  # places whose low-priority work is to be there → their racks
         self.turned: dict[tuple[str, Scope], int] = {}  # flags by place → event that set them, or took them back
-        self.asked: dict[int, Author] = {}  # events of what people asked for
         self.of_services = ServiceFlags(world, settings.flags)
+        self.hands = Actuation(
+            world, protection, self.of_services,
+            drain_seconds=settings.drain_seconds, defer_seconds=settings.defer_seconds,
+        )  # fmt: skip
         self.in_vain: set[tuple[str, Scope, str]] = set()  # changes refused at the last look: told once
 
     def process(self) -> Steps:
@@ -206,7 +205,7 @@ class Response:
         reason = Cause(Because.PEOPLE, f"{by.role} {by.identity}", None, why)
         action = Action(self.world.env.now, scope, do, reason)
         event = self._log(EventKind.RESPONSE, scope, f"{do}: {reason}", cause)
-        self.asked[event] = by
+        self.hands.asked[event] = by
         if self.settings.told is not None:
             self.settings.told(ByHand(action, by), self.seen)
         self.world.env.process(self._later([(action, event)]))
@@ -266,7 +265,7 @@ class Response:
         """Log an event; its cause is the trouble with cooling that reaches the place, if nobody says another."""
         world = self.world
         if cause is None:
-            cause = world.cause(world.cooling_causes, self.racks_in(scope))
+            cause = world.cause(world.cooling_causes, self.hands.racks_in(scope))
         root = "" if cause >= 0 else f"response in {scope}"
         return world.log.add(
             world.env.now, kind, scope.level.value, scope.name, cause=cause if cause >= 0 else EVENT_NONE, root=root,
@@ -281,23 +280,11 @@ class Response:
         if any(isinstance(each, Change) for each, _ in told):
             self.degrade()
             self._switch_experiments()
-        does: dict[Do, Callable[[Bools, int], None]] = {
-            Do.FREEZE_DEPLOYS: self._freeze,
-            Do.ALLOW_DEPLOYS: self._allow,
-            Do.SHED_QUEUE: self._shed,
-            Do.DRAIN: self._drain,
-            Do.CHECKPOINT: self._save,
-            Do.MIGRATE: self._migrate,
-            Do.SHIFT_LOW_PRIORITY: self._shift,
-            Do.RETURN_LOW_PRIORITY: self._give_back,
-            Do.SHUT_DOWN: self._shut_down,
-            Do.ALLOW_START: self._start,
-        }
         for each, event in told:
-            if isinstance(each, Action) and each.do in does:
-                does[each.do](self.racks_in(each.scope), event)
+            if isinstance(each, Action) and each.do in self.hands.does:
+                self.hands.does[each.do](self.hands.racks_in(each.scope), event)
             elif isinstance(each, Change) and each.by.is_person and self._drains(each):
-                self._empty(each.scope, event)  # the ladder has an action for it, people only the flag
+                self.hands.empty(each.scope, event)  # the ladder has an action for it, people only the flag
 
     def _heed(self) -> Steps:
         """Let flags take effect whose rules say something else, once software has taken it in."""
@@ -309,46 +296,10 @@ class Response:
         leaving = self.degrade()
         if leaving:
             words = f"rules of flags drain {len(leaving)} {'job' if len(leaving) == 1 else 'jobs'}"
-            self._let_go(leaving, self._log(EventKind.RESPONSE, Scope(Level.HALL, "hall"), words))
+            self.hands.let_go(leaving, self._log(EventKind.RESPONSE, Scope(Level.HALL, "hall"), words))
 
     def _drains(self, change: Change) -> bool:
         return change.new is not None and self.settings.flags.flags[change.flag].degradation(change.new).drain
-
-    def _empty(self, scope: Scope, event: int) -> None:
-        """Let all go that can: replicas one by one, jobs once they are saved. What cannot be saved runs to its end.
-
-        Of a service its own replicas go, wherever they are, and nothing else.
-        """
-        of_service = scope.level is Level.SERVICE
-        self._let_go(self.of_services.running(scope.name) if of_service else self._runs_in(self.racks_in(scope)), event)
-
-    def _let_go(self, runs: Sequence[JobRun], event: int) -> None:
-        """Replicas leave one by one while a flag drains them, and what can be saved is saved and moves."""
-        self.world.env.process(self._leave([run for run in runs if run.endless], event, flagged=True))
-        for run in runs:
-            if not run.endless and run.job.checkpoint is not None:
-                self.world.env.process(self._move(run, event))
-
-    def racks_in(self, scope: Scope) -> Bools:
-        """Racks of a place, shape (R,); of a service those that its replicas run on."""
-        topology = self.world.topology
-        if scope.level is Level.RACK:
-            return np.arange(len(topology.rack_names)) == self.world.rack_index[scope.name]
-        if scope.level is Level.ROW:
-            return np.asarray(topology.rack_row == topology.row_names.index(scope.name))
-        if scope.level is Level.LOOP:
-            return np.asarray(topology.rack_loop == topology.loop_names.index(scope.name))
-        if scope.level is Level.SERVICE:
-            found = np.zeros(len(topology.rack_names), dtype=bool)
-            for run in self.of_services.running(scope.name):
-                found[topology.tray_rack[run.trays]] = True
-            return found
-        return np.ones(len(topology.rack_names), dtype=bool)
-
-    def _runs_in(self, racks: Bools) -> list[JobRun]:
-        """Running work with a tray in some racks, in the order of its numbers."""
-        rack_of = self.world.topology.tray_rack
-        return [run for _, run in sorted(self.world.running.items()) if racks[rack_of[run.trays]].any()]
 
     def degrade(self) -> list[JobRun]:
         """Let the flags that are set now take effect on admissions and on running work; returns, in the order of its
@@ -391,17 +342,6 @@ class Response:
                 found[rack]["loop"] = topology.loop_names[loop]
         return found
 
-    def _freeze(self, racks: Bools, event: int) -> None:
-        """Let nothing be deployed in a place: rollouts that go there are held."""
-        self.world.frozen[self._place(event)] = racks
-
-    def _allow(self, racks: Bools, event: int) -> None:
-        self.world.frozen.pop(self._place(event), None)
-
-    def _place(self, event: int) -> str:
-        who = f"{self.asked[event].role} {self.asked[event].identity}" if event in self.asked else "response ladder"
-        return f"{who} for {self.world.log[event]['name']}"
-
     def _switch_experiments(self) -> None:
         """Note where experimental releases are switched off by their flags."""
         flags, now = self.settings.flags, self.world.env.now
@@ -414,99 +354,6 @@ class Response:
         ]
         of_work = {f"flag {each.flag} on {each.scope}": each.scope for each in off}
         self.world.experiments_off = {
-            why: self.racks_in(scope) for why, scope in of_work.items() if scope.level is not Level.SERVICE
+            why: self.hands.racks_in(scope) for why, scope in of_work.items() if scope.level is not Level.SERVICE
         }
         self.world.services_off = {why: scope.name for why, scope in of_work.items() if scope.level is Level.SERVICE}
-
-    def _shed(self, racks: Bools, event: int) -> None:
-        """Put waiting batch and backup work off for a while."""
-        until = self.world.env.now + self.settings.defer_seconds
-        for run in self.world.runs:
-            if run.status == "queued" and run.job.preemptible:
-                run.not_before = max(run.not_before, until)
-        self.world.env.process(self._wake_at(until))
-
-    def _wake_at(self, time: float) -> Steps:
-        yield self.world.env.timeout(time - self.world.env.now)
-        self.world.wake()
-
-    def _drain(self, racks: Bools, event: int) -> None:
-        """Let replicas leave one by one; batch work may end, and nothing new comes in."""
-        leaving = [run for run in self._runs_in(racks) if run.endless]
-        self.world.env.process(self._leave(leaving, event))
-
-    def _leave(self, runs: list[JobRun], event: int, *, flagged: bool = False) -> Steps:
-        """``flagged`` ones only while a flag is set that drains them."""
-        for run in runs:
-            if flagged and not run.degradation().drain:
-                continue
-            run.interrupt(event, preempted=True)
-            yield self.world.env.timeout(self.settings.drain_seconds)
-
-    def _save(self, racks: Bools, event: int) -> None:
-        for run in self._runs_in(racks):
-            self.world.env.process(run.save())
-
-    def _migrate(self, racks: Bools, event: int) -> None:
-        """Save what can be saved, then let it be placed elsewhere; what cannot be saved stays and runs on."""
-        for run in self._runs_in(racks):
-            if run.endless or run.job.checkpoint is not None:
-                self.world.env.process(self._move(run, event))
-
-    def _move(self, run: JobRun, event: int) -> Steps:
-        starts = run.starts
-        yield from run.save()
-        if run.status == "running" and run.starts == starts:
-            run.interrupt(event, preempted=True)
-
-    def _shift(self, racks: Bools, event: int) -> None:
-        """Send preemptible work to the backup cluster: here it waits until no place that it left sends it away."""
-        rack_of, self.away[self._place(event)] = self.world.topology.tray_rack, racks
-        for run in self._runs_in(racks):
-            if run.job.preemptible and not run.endless:
-                run.not_before = math.inf
-                left = np.zeros_like(racks)
-                left[rack_of[run.trays]] = True
-                self.shifted.append((run, left))
-                self.world.env.process(self._move(run, event))
-
-    def _give_back(self, racks: Bools, event: int) -> None:
-        """Let work come back that left a place, unless another place that it left still sends it away. A person lets
-        it back whoever sent it."""
-        if event in self.asked:
-            self.away = {place: sent for place, sent in self.away.items() if (sent & ~racks).any()}
-        else:
-            self.away.pop(self._place(event), None)
-        kept = np.logical_or.reduce(list(self.away.values()) or [np.zeros_like(racks)])
-        for run, left in self.shifted:
-            if not (left & kept).any():
-                run.not_before = 0.0
-        self.shifted = [(run, left) for run, left in self.shifted if (left & kept).any()]
-        self.world.wake()
-
-    def _shut_down(self, racks: Bools, event: int) -> None:
-        world = self.world
-        for rack in np.flatnonzero(racks & world.in_service).tolist():
-            world.in_service[rack] = False
-            self.off[rack] = event
-            world.kept_off.add(rack)
-            self.protection.lose_jobs(world.trays_of(rack), event)
-            world.plant.set_on(world.trays_of(rack), False)
-            world.log.add(world.env.now, EventKind.RACK_SHUT_DOWN, "rack", world.topology.rack_names[rack], cause=event)
-
-    def _start(self, racks: Bools, event: int) -> None:
-        for rack in np.flatnonzero(racks).tolist():
-            if rack in self.off:
-                self.world.kept_off.discard(rack)
-                self.world.env.process(self._boot(rack, self.off.pop(rack)))
-
-    def _boot(self, rack: int, event: int) -> Steps:
-        world = self.world
-        if world.plant.dark[rack]:
-            return  # it has no power: bringing that back brings back the rack
-        world.plant.set_on(world.trays_of(rack), True)
-        yield world.env.timeout(world.settings.boot_seconds)
-        if not world.plant.dark[rack] and rack not in self.off:
-            world.in_service[rack] = True
-            world.log.add(world.env.now, EventKind.RACK_RESTORED, "rack", world.topology.rack_names[rack], cause=event)
-            world.wake()
