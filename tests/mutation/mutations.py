@@ -248,6 +248,20 @@ MUTATIONS = (
         (f"{POLICY}/test_shipped_ladder.py::test_means_of_coolant_leave_out_racks_that_have_none",),
     ),
     Mutation(
+        "let a ladder rest however hot it gets",
+        "sim/transducer.py",
+        r" and lowest\[n\] <= shown <= highest\[n\]",
+        "",
+        ("tests/sim/test_response.py::test_a_ladder_that_is_only_glanced_at_is_as_one_that_is_stepped",),
+    ),
+    Mutation(
+        "glance at devices as if all slowed down when frozen",
+        "policy/resting.py",
+        r", plus=facility\.rack_slowdown_celsius",
+        "",
+        (f"{POLICY}/test_resting.py::test_nothing_within_the_bounds_is_past_a_limit",),
+    ),
+    Mutation(
         "turn the sign of the judge's margin",
         "policy/judge.py",
         r"c\.p_above\(metric\.margin\)",
