@@ -20,6 +20,7 @@ from twin.results.rundir import RunError, plain, write_whole
 from twin.setup.naming import RESULTS
 from twin.setup.refusals import REFUSALS, sentences
 from twin.studies.canary import no_effect
+from twin.studies.canary.pooled import pooled
 from twin.studies.canary.settings import CanaryStudy, read_settings, shipped
 from twin.studies.canary.study import (
     candidates_of,
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     """The words of the command."""
     made = argparse.ArgumentParser(
         prog="twin canary",
-        usage="twin canary [KEY=VALUE ...] [--quick] [--json]",
+        usage="twin canary [KEY=VALUE ...] [--quick] [--json]\n       twin canary --pool DIR ... [out=DIR]",
         description="Try builds whose harm is known on the canaries that each strategy places, judged by the rollout "
         "pipeline.\nWhat a build does to the fleet is told by the same world with it everywhere and without it.",
         epilog="keys:\n"
@@ -54,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
         f"  settings=FILE           in place of {shipped()}\n"
         "  runs=1000 harmed=200    with --aa: releases without effect, and with more power\n"
         "  out=DIR                 the study's directory; what is there of it already is not run again\n\n"
-        "example: twin canary --quick; twin canary builds=60 strategies=random,stress out=results/canary\n\n"
+        "example: twin canary --quick; twin canary builds=60 strategies=random,stress out=results/canary\n"
+        "twin canary out=A; twin canary seed=1 out=B; twin canary --pool A B\n\n"
         "exit codes: 0 done, 1 an episode failed or a check of --aa misses, 2 too few builds to tell,\n"
         "3 input refused, 4 internal error, 130 interrupted: call it again with the same out=DIR and it goes on",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -64,6 +66,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--aa", action="store_true", help="V14 instead: how often the judge fails releases that change nothing"
     )
+    made.add_argument(
+        "--pool", nargs="+", metavar="DIR", default=[],
+        help="no runs: tell studies of other seeds, which stand in these directories, as one",
+    )  # fmt: skip
     made.add_argument("--json", action="store_true", help="print the table of strategies as JSON")
     return made
 
@@ -71,9 +77,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Carry the study out, print its table, and say where it is."""
     words = parser().parse_args(list(argv))
-    given, faults = read_words(words.words)
+    given, faults = read_words([*words.words, *(each for each in words.pool if "=" in each)])
     if faults:
         return refuse(faults)
+    if words.pool:
+        return pool([Path(each) for each in words.pool if "=" not in each], given, words)
     workers = given.pop("workers", min(2, os.cpu_count() or 1))
     out = given.pop("out", None)
     path = Path(given.pop("settings", shipped()))
@@ -125,6 +133,27 @@ def main(argv: Sequence[str]) -> int:
         show(strategies, folder)
     if found.failed:
         return Exit.FINDING
+    return Exit.FINE if strategies["balanced_accuracy"].notna().all() else Exit.UNTOLD
+
+
+def pool(folders: list[Path], given: dict[str, Any], words: argparse.Namespace) -> int:
+    """Tell finished studies as one."""
+    out = given.pop("out", None)
+    if given or words.aa or words.quick:
+        return refuse(["--pool: makes no runs, so that out=DIR alone goes with it. Leave the other words out"])
+    folder = Path(out) if out else Path(RESULTS) / "canary-pooled"
+    try:
+        study, found, manifest = pooled(folders)
+        folder.mkdir(parents=True, exist_ok=True)
+        strategies = write(folder, study, found, manifest)
+    except HallError as error:
+        return refuse(map(str, error.faults))
+    except (RunError, OSError) as error:
+        return refuse([str(error)])
+    if words.json:
+        print(json.dumps(plain(strategies.to_dict("records")), indent=2, ensure_ascii=False))
+    else:
+        show(strategies, folder)
     return Exit.FINE if strategies["balanced_accuracy"].notna().all() else Exit.UNTOLD
 
 

@@ -68,6 +68,58 @@ def test_truth_is_the_error_rate_and_verdicts_are_the_judges(tiny, carried):
     ).all()
 
 
+@pytest.fixture
+def two_seeds(tiny, carried, tmp_path):
+    """A study in two directories, the second as if it were of another seed."""
+    candidates, _, done, _ = carried
+    folders = [tmp_path / name for name in ("first", "second")]
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        write(folder, replace(tiny, seed=seed), gathered(tiny, candidates, done))
+    return folders
+
+
+def test_studies_of_two_seeds_are_told_as_one(two_seeds, tmp_path, capsys):
+    """Every count is twice that of one of them, every build stands under its seed, and rates are what they were."""
+    assert main(["--pool", *map(str, two_seeds[::-1]), f"out={tmp_path / 'both'}", "--json"]) in (0, 2)
+    told = json.loads(capsys.readouterr().out)
+    for both, one in zip(told, pd.read_csv(two_seeds[0] / "strategies.csv").to_dict("records"), strict=True):
+        for count in ("true_positives", "false_positives", "true_negatives", "false_negatives"):
+            assert both[count] == 2 * one[count]
+        assert both["balanced_accuracy"] == one["balanced_accuracy"] or pd.isna(one["balanced_accuracy"])
+    builds = pd.read_csv(tmp_path / "both" / "builds.csv")["build"]
+    assert builds.is_unique and [name.split()[1] for name in builds] == ["0"] * 3 + ["1"] * 3
+    verdicts = [pd.read_csv(folder / "verdicts.csv") for folder in (*two_seeds, tmp_path / "both")]
+    whole = pd.concat(verdicts[:2], ignore_index=True)
+    pd.testing.assert_frame_equal(whole.drop(columns="build"), verdicts[2].drop(columns="build"))
+    manifest = json.loads((tmp_path / "both" / "manifest.json").read_text())
+    assert manifest["seeds"] == [0, 1] and list(manifest["commits"]) == ["0", "1"]
+
+
+def test_what_is_no_study_of_other_seeds_is_not_pooled(two_seeds, tmp_path, capsys):
+    first, second = map(str, two_seeds)
+    path = two_seeds[1] / "manifest.json"
+    kept = json.loads(path.read_text())
+    out = f"out={tmp_path / 'both'}"
+
+    def refused(*words):
+        assert main(["--pool", *words, out]) == 3
+        return capsys.readouterr().err
+
+    assert "seed = 0: is counted already" in refused(first, first)
+    assert "no runs" in refused(first, second, "builds=3") and "leave" in refused(first, second, "seed=3").lower()
+    path.write_text(json.dumps({**kept, "settings": {**kept["settings"], "near": 0.5}}))
+    assert "near = 0.5: differs from that of" in refused(first, second)
+    path.write_text(json.dumps({**kept, "format": "another"}))
+    assert "is not that of a canary study of one seed" in refused(first, second)
+    path.unlink()
+    assert "manifest.json: cannot be read" in refused(first, second)
+    path.write_text(json.dumps(kept))
+    (two_seeds[1] / "verdicts.csv").write_text("")
+    assert "verdicts.csv: cannot be read" in refused(first, second)
+    assert not (tmp_path / "both").exists()  # nothing half-written
+
+
 def test_neither_order_nor_workers_nor_a_break_changes_a_byte(tiny, carried, tmp_path):
     candidates, episodes, done, _ = carried
     first, second = tmp_path / "first", tmp_path / "second"

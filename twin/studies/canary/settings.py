@@ -79,15 +79,17 @@ def shipped() -> Path:
 
 def read_settings(path: Path, given: Mapping[str, Any]) -> CanaryStudy:
     """Settings from a file, some of its keys replaced. Raises :class:`~twin.hall.errors.HallError` with every fault."""
-    mapping = read_yaml(path)
-    source = str(path)
+    return settings_of({**read_yaml(path), **given}, str(path))
+
+
+def settings_of(whole: Mapping[str, Any], source: str) -> CanaryStudy:
+    """Settings from plain values that stand in ``source``. Raises :class:`~twin.hall.errors.HallError` with all faults."""
     faults: list[Fault] = []
 
     def fault(key: str, value: object, problem: str, remedy: str) -> None:
         faults.append(Fault(source, key, value, problem, remedy))
 
     names = [each.name for each in fields(CanaryStudy)]
-    whole = {**mapping, **given}
     for key in whole:
         if key not in names:
             fault(str(key), whole[key], "there is no such setting", did_you_mean(str(key), names))
@@ -161,4 +163,4 @@ def _words(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
-__all__ = ["MEASURES", "CanaryStudy", "TrialTimes", "read_settings", "shipped"]
+__all__ = ["MEASURES", "CanaryStudy", "TrialTimes", "read_settings", "settings_of", "shipped"]

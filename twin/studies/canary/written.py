@@ -1,5 +1,6 @@
 """The directory of a study: tables, summary and figures, each written whole."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -21,8 +22,8 @@ def manifest_of(study: CanaryStudy) -> dict[str, object]:
     return {"format": FORMAT, "settings": study.plain(), "commit": commit(), "versions": versions()}
 
 
-def write(folder: Path, study: CanaryStudy, found: Found) -> pd.DataFrame:
-    """Write everything that a study found; returns the table of strategies."""
+def write(folder: Path, study: CanaryStudy, found: Found, manifest: Mapping[str, object] | None = None) -> pd.DataFrame:
+    """Write everything that a study found, by default with its own manifest; returns the table of strategies."""
     strategies = strategies_table(found.verdicts, study.seed)
     sizes = by_size(found.verdicts)
     tables = {
@@ -32,7 +33,7 @@ def write(folder: Path, study: CanaryStudy, found: Found) -> pd.DataFrame:
     for name, table in tables.items():
         write_whole(folder / f"{name}.csv", table.to_csv(index=False).encode())
     write_whole(folder / "summary.md", summary(study, found, strategies).encode())
-    write_whole(folder / "manifest.json", canonical_json(manifest_of(study)))
+    write_whole(folder / "manifest.json", canonical_json(dict(manifest_of(study) if manifest is None else manifest)))
     (folder / "figures").mkdir(exist_ok=True)
     for name, figure in figures(strategies, sizes).items():
         png(figure, folder / "figures" / f"{name}.png")
