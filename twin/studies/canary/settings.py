@@ -83,7 +83,7 @@ def read_settings(path: Path, given: Mapping[str, Any]) -> CanaryStudy:
 
 
 def settings_of(whole: Mapping[str, Any], source: str) -> CanaryStudy:
-    """Settings from plain values that stand in ``source``. Raises :class:`~twin.hall.errors.HallError` with all faults."""
+    """Settings from plain values that stand in ``source``. Raises :class:`HallError` with every fault."""
     faults: list[Fault] = []
 
     def fault(key: str, value: object, problem: str, remedy: str) -> None:
