@@ -1,6 +1,7 @@
 """Rules of a site as expressions: what they allow, what never does, and what is refused at the door."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_a_document_with_a_site_rule_holds_for_its_class_of_work_and_passes_the_
     assert waits.reason is Reason.WAIT_FOR_RULE
     assert waits.detail == "warm: inlet_celsius < 39.0 does not hold with inlet_celsius 40 on A-01"
     assert isinstance(policy(example(), replace(ONE, kind="inference"), None)[0], Placement)
-    assert check_policy(lambda: thermal_aware(document(WARM), compiled)) == []
+    assert check_policy(partial(thermal_aware, document(WARM), compiled)) == []
     assert policy.digest != thermal_aware(shipped()).digest
 
 
