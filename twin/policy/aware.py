@@ -418,11 +418,10 @@ class _View:
 
 def _turns(groups: Ints) -> Ints:
     """How often each one's group has come before it."""
-    together = np.argsort(groups, kind="stable")
-    in_order = groups[together]
-    begins = np.flatnonzero(np.diff(in_order, prepend=-2))
-    turns = np.empty(len(groups), dtype=np.int64)
-    turns[together] = np.arange(len(groups)) - np.repeat(begins, np.diff(begins, append=len(groups)))
+    turns, before = np.zeros(len(groups), dtype=np.int64), dict.fromkeys(groups.tolist(), 0)
+    for place, group in enumerate(groups.tolist()):
+        turns[place] = before[group]
+        before[group] += 1
     return turns
 
 

@@ -267,11 +267,19 @@ class Scheduler:
 
     # ------------------------------------------------------------------ making room
 
+    def _free(self) -> int:
+        """Free trays of production racks at this look: also where nobody has been asked, and there is no snapshot."""
+        if self._seen is not None:
+            free = self._seen.rack_free_trays
+        else:
+            self.world.take_readings()
+            free = self.world.open_trays()
+        return int(free[self.world.topology.rack_production].sum())
+
     def _reservation(self, head: JobRun) -> tuple[float, int]:
         """When enough trays will be free for ``head`` by declared ends, and how many will be over at that time."""
         world = self.world
-        snapshot = self._snapshot()
-        free = int(snapshot.rack_free_trays[snapshot.rack_production].sum())
+        free = self._free()
         ends = [(run.declared_end, run.number, run.job.trays) for run in world.running.values() if not run.endless]
         ends.sort()
         for end, _, trays in ends:
@@ -288,9 +296,7 @@ class Scheduler:
                 self._impatient = (head.number, head.queued_since)
                 world.env.process(self._later(PATIENCE - (world.env.now - head.queued_since)))
             return False
-        snapshot = self._snapshot()
-        free = int(snapshot.rack_free_trays[snapshot.rack_production].sum())
-        missing = head.job.trays - free
+        missing = head.job.trays - self._free()
         if missing <= 0:
             return False
         victims = [

@@ -360,19 +360,27 @@ class World:
         """Names of the phases that are metered."""
         return phase_names(self.topology)
 
+    def take_readings(self) -> None:
+        """Let sensors take the readings that are due now, before anything else of this instant moves what they read."""
+        self.env.read()
+        self.sensors.catch_up(self.env.now, self.telemetry_outages)
+
+    def open_trays(self) -> Ints:
+        """Free trays of racks in service, by rack: those that are on."""
+        return np.where(self.in_service, self.free_trays(), 0)
+
     def snapshot(self) -> FacilitySnapshot:
         """The hall as a policy sees it now: allocation and health as software knows them, the rest through sensors."""
         self.env.read()
         topology = self.topology
         self.looks += 1
         sensed = self.sensors.look(self.env.now, self.telemetry_outages)
-        counts = self.free_trays()
         declared, ahead = self.declared.watts(self.env.now)
         readings: dict[str, Any] = {
             **sensed.values,
             "breaker_closed": sensed.values["breaker_closed"] > 0.5,
             "time_seconds": self.env.now,
-            "rack_free_trays": np.where(self.in_service, counts, 0),
+            "rack_free_trays": self.open_trays(),
             "rack_healthy": self.in_service.copy(),
             "rack_admitting": self.admitting.copy(),
             "rack_kind_trays": self.kind_trays.copy(),
