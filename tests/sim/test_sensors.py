@@ -552,3 +552,33 @@ def test_a_telemetry_outage_of_the_world_reaches_the_snapshot(bench):
     stage.run(300.0)
     assert [each.ages["rack_power_watts"].tolist() for each in seen] == [[5.0, 5.0, 115.0, 5.0], [5.0] * 4]
     assert seen[0].qualities["rack_power_watts"].tolist() == [0, 0, Quality.STALE, 0]
+
+
+# ---------------------------------------------------------------- a glance
+
+
+@pytest.mark.parametrize(
+    ("power", "highest", "outages", "until", "calm"),
+    [
+        (50_000.0, 50_000.0, (), 10.0, True),
+        (50_001.0, 50_000.0, (), 10.0, False),  # a watt beyond
+        (50_001.0, np.nan, (), 10.0, True),  # may read anything
+        (900_000.0, np.inf, (), 10.0, False),  # at the end of its sensor's range: no reading, however wide the bound
+        (50_000.0, 60_000.0, (TelemetryOutage("rack", "A-01"),), 30.0, True),  # the last one still counts …
+        (50_000.0, 60_000.0, (TelemetryOutage("rack", "A-01"),), 40.0, False),  # … until it is stale, after 35 s
+    ],
+)
+def test_a_glance_sees_what_a_look_shows(hall, power, highest, outages, until, calm):
+    """Of one rack's power; all others have no bounds. Held to what a look says of the same reading."""
+    hall.rack_power[:] = power
+    sensors = sensors_of(hall, changed(ideal(), "rack_power", highest=800_000.0, stale_seconds=35.0))
+    seen = sensors.look(until, outages)
+    (bank,) = sensors.banks
+    lowest, highest_of_all = np.full((2, len(bank.value)), np.nan)
+    place = bank.fields["rack_power_watts"].start
+    lowest[place], highest_of_all[place] = 0.0, highest
+    assert bank.is_calm(until, until - 60.0, lowest, highest_of_all) == calm
+    shown, quality = seen.values["rack_power_watts"][0], seen.qualities["rack_power_watts"][0]
+    assert calm == bool(np.isnan(highest) or (quality == Quality.GOOD and shown <= highest))
+    too_new = bank.is_calm(until, until + 1.0, lowest, highest_of_all)
+    assert too_new == np.isnan(highest)

@@ -6,7 +6,7 @@ holds its digest in its place; whoever reads the state gets it whole.
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -53,7 +53,7 @@ def _with(state: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def _is_value(value: Any) -> bool:
-    return hasattr(value, "__dataclass_fields__") and not isinstance(value, type)
+    return is_dataclass(value) and not isinstance(value, type)
 
 
 @lru_cache(maxsize=64)

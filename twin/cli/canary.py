@@ -127,10 +127,7 @@ def main(argv: Sequence[str]) -> int:
         return Exit.INTERRUPTED
     except (RunError, OSError) as error:
         return refuse([f"out: {error}"])
-    if words.json:
-        print(json.dumps(plain(strategies.to_dict("records")), indent=2, ensure_ascii=False))
-    else:
-        show(strategies, folder)
+    show(strategies, folder, words.json)
     if found.failed:
         return Exit.FINDING
     return Exit.FINE if strategies["balanced_accuracy"].notna().all() else Exit.UNTOLD
@@ -141,7 +138,11 @@ def pool(folders: list[Path], given: dict[str, Any], words: argparse.Namespace) 
     out = given.pop("out", None)
     if given or words.aa or words.quick:
         return refuse(["--pool: makes no runs, so that out=DIR alone goes with it. Leave the other words out"])
+    if not folders:
+        return refuse(["--pool: no directory. Give those of finished studies, such as --pool A B"])
     folder = Path(out) if out else Path(RESULTS) / "canary-pooled"
+    if folder.resolve() in [each.resolve() for each in folders]:
+        return refuse([f"out: {folder} is one of the studies, which would be lost. Choose another directory"])
     try:
         study, found, manifest = pooled(folders)
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,10 +151,7 @@ def pool(folders: list[Path], given: dict[str, Any], words: argparse.Namespace) 
         return refuse(map(str, error.faults))
     except (RunError, OSError) as error:
         return refuse([str(error)])
-    if words.json:
-        print(json.dumps(plain(strategies.to_dict("records")), indent=2, ensure_ascii=False))
-    else:
-        show(strategies, folder)
+    show(strategies, folder, words.json)
     return Exit.FINE if strategies["balanced_accuracy"].notna().all() else Exit.UNTOLD
 
 
@@ -208,8 +206,11 @@ def read_words(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     return given, faults
 
 
-def show(strategies: Any, folder: Path) -> None:
-    """Print the table and the finding."""
+def show(strategies: Any, folder: Path, as_json: bool) -> None:
+    """Print the table and the finding, or the table alone as JSON."""
+    if as_json:
+        print(json.dumps(plain(strategies.to_dict("records")), indent=2, ensure_ascii=False))
+        return
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(150, console.width)

@@ -108,6 +108,9 @@ def test_what_is_no_study_of_other_seeds_is_not_pooled(two_seeds, tmp_path, caps
 
     assert "seed = 0: is counted already" in refused(first, first)
     assert "no runs" in refused(first, second, "builds=3") and "leave" in refused(first, second, "seed=3").lower()
+    assert main(["--pool", out]) == 3 and "no directory" in capsys.readouterr().err
+    assert main(["--pool", first, second, f"out={first}"]) == 3
+    assert "is one of the studies" in capsys.readouterr().err
     path.write_text(json.dumps({**kept, "settings": {**kept["settings"], "near": 0.5}}))
     assert "near = 0.5: differs from that of" in refused(first, second)
     path.write_text(json.dumps({**kept, "format": "another"}))
