@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from twin.results import pictures as drawn
 from twin.results import report, wording
 from twin.results.drawing import new_figure
 from twin.results.figures import _currents, _time_axis, breaker_margins, losses_by_cause, throttling
@@ -115,8 +116,8 @@ def test_forecasts_are_told_in_per_cent_and_minutes_and_claims_with_what_held(st
 
 def test_the_share_of_ratings_that_a_policy_may_use_is_drawn_where_it_has_one() -> None:
     policy = {"name": "thermal_aware", "permitted": {"limit_utilisation": 0.85}}
-    assert report.permitted_of({"configuration": {"policy": policy}}) == 0.85
-    assert report.permitted_of({"configuration": {"policy": {"name": "first_fit"}}}) is None
+    assert drawn.permitted_of({"configuration": {"policy": policy}}) == 0.85
+    assert drawn.permitted_of({"configuration": {"policy": {"name": "first_fit"}}}) is None
     phases = Grid(np.array([0.0, 60.0]), ("f/L1",), {"current_amperes_max": np.array([[50.0], [80.0]])})
     breakers = pd.DataFrame({"name": ["f"], "rating_amperes": [100.0]})
     for permitted, levels in ((0.85, [100.0, 85.0]), (None, [100.0])):
@@ -404,5 +405,5 @@ def test_the_time_axis_has_a_tick_at_its_end_and_few_between(hours: float, unit:
 
 
 def test_the_day_ends_at_24_hours_though_its_last_interval_begins_before(story_run: Path) -> None:
-    axes = report.figures(read_run(story_run))["timeline"].axes[-1]
+    axes = drawn.timeline(read_run(story_run)).axes[-1]
     assert axes.get_xlim() == (0.0, 86_400.0) and axes.get_xlabel().startswith("hours since the start")

@@ -12,6 +12,7 @@ from twin.cli.scorecard import print_scorecard
 from twin.cli.summary import print_summary
 from twin.plant.warm import ensure_compiled
 from twin.policy.protocol import Policy
+from twin.results.drawers import Draw, draw_here, drawers
 from twin.results.read import read_run
 from twin.results.report import traces_of, write_report
 from twin.results.rundir import unwritable
@@ -68,6 +69,12 @@ def place_of(configuration: Configuration, name: str, parent: Path, folder: str 
 
 def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
     """Simulate, write and, for a run that is ``alone``, tell."""
+    # runs of a sweep have a process each already
+    with drawers() if alone else nullcontext(draw_here) as draw:
+        return _carry_out(parts, directory, draw, name=name, alone=alone)
+
+
+def _carry_out(parts: Parts, directory: Path, draw: Draw, *, name: str, alone: bool) -> Exit:
     started = datetime.now(UTC)
     seconds = parts.configuration.hours * SECONDS_PER_HOUR
     before = time.perf_counter()
@@ -100,7 +107,7 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
         metrics = {**result.metrics, "wall_seconds": time.perf_counter() - before}
         kept = {name: table for name, table in result.tables.items() if name != "events"}  # events were streamed
         store.finish(manifest, metrics, kept, result.complete)
-    page = write_report(directory)
+    page = write_report(directory, draw)
     if alone:
         lines = [trace.text for trace in traces_of(read_run(directory))]
         print_summary(name, metrics, result.expectations, lines, result.complete, page)

@@ -103,8 +103,8 @@ def _show(hall: Hall, as_json: bool, out: str | None) -> int:
 def _headroom(directory: str, as_json: bool, out: str | None) -> int:
     from twin.results.drawing import png, settle
     from twin.results.headroom import PERMITTED, headroom_map, headroom_of, weakest
+    from twin.results.pictures import permitted_of
     from twin.results.read import read_run
-    from twin.results.report import permitted_of
     from twin.results.rundir import RunError
 
     path = Path(directory) / "headroom.png" if out is None else Path(out)

@@ -5,20 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from twin.results import rundir, scorecard, wording
 from twin.results.balance import TOLERANCE
-from twin.results.drawing import png, settle, svg
-from twin.results.figures import SERIES, breaker_margins, day_timeline, losses_by_cause, throttling
-from twin.results.floor import hall_map
-from twin.results.grid import read_grids
+from twin.results.drawers import Draw, draw_here
 from twin.results.lessons import QUESTIONS, lessons
-from twin.results.measures import METRICS, NEAR_MISS_FRACTION, looked_up
+from twin.results.measures import METRICS, NEAR_MISS_FRACTION
 from twin.results.narrative import expectations, overloaded, stories, verdict
 from twin.results.read import Run, read_run
 from twin.results.rundir import RunError
@@ -26,7 +21,6 @@ from twin.results.traces import Trace, traces
 
 MOST_JOBS = 15  # of the jobs hit, in the table
 MOST_FINDINGS = 8  # of a post-mortem, for each of its questions
-LOWEST_FLOW = "flow_litres_per_minute_min"
 
 #: measures that the footnotes define
 DEFINED = (
@@ -46,56 +40,21 @@ class Card:
     bad: bool = False
 
 
-def write_report(run_dir: Path | str) -> Path:
+def write_report(run_dir: Path | str, draw: Draw = draw_here) -> Path:
     """Write ``report.html`` and ``figures/*.png`` of a run, reading nothing but its directory; returns the page.
 
-    Raises RunError when the directory is no run, has no measures, or cannot be written.
+    ``draw`` says who draws the figures. Raises RunError when the directory is no run, has no measures, or cannot be
+    written.
     """
     run = read_run(run_dir)
     if not run.metrics:
         raise RunError(
             f"{run.directory}: the run failed before it was measured, there is nothing to report; run it again"
         )
-    pictures = figures(run)
-    for figure in pictures.values():
-        settle(figure)
-    _write_pictures(run.directory / rundir.FIGURES, pictures)
+    _make_room(run.directory / rundir.FIGURES)
     page = run.directory / rundir.REPORT
-    rundir.write_whole(page, render(run, {name: svg(figure) for name, figure in pictures.items()}).encode())
+    rundir.write_whole(page, render(run, draw(run.directory)).encode())
     return page
-
-
-def figures(run: Run) -> dict[str, Figure]:
-    """The figures of a run by name; those with nothing to show are left out."""
-    racks, breakers, events, losses = (run.table(name) for name in ("racks", "breakers", "events", "losses"))
-    warmup = float(run.metrics.get("warmup_seconds") or 0.0)
-    series = read_grids(run.directory, {**SERIES, "rack": (*SERIES["rack"], LOWEST_FLOW)})
-    rack = series["rack"]
-    flow = np.fmin.reduce(rack.values[LOWEST_FLOW][rack.times >= warmup], axis=0, initial=np.nan)
-    slowdown = racks["slowdown_celsius"].min() if len(racks) else None
-    found = {
-        "hall_map": hall_map(racks, pd.Series(flow, index=list(rack.names))),
-        "timeline": day_timeline(
-            series,
-            events,
-            breakers,
-            warmup_seconds=warmup,
-            slowdown_celsius=None if slowdown is None or pd.isna(slowdown) else float(slowdown),
-            permitted=permitted_of(run.manifest),
-        ),
-        "breaker_margins": breaker_margins(breakers),
-    }
-    if (racks["throttled_gpu_seconds"] > 0.0).any():
-        found["throttling"] = throttling(racks)
-    if (losses["amount"] > 0.0).any():
-        found["losses"] = losses_by_cause(losses)
-    return found
-
-
-def permitted_of(manifest: Mapping[str, Any]) -> float | None:
-    """Share of breakers' ratings [1] that the run's policy may use; None for a policy that knows no such share."""
-    found = looked_up(manifest, "configuration.policy.permitted.limit_utilisation")
-    return float(found) if isinstance(found, int | float) else None
 
 
 def render(run: Run, pictures: Mapping[str, str]) -> str:
@@ -312,12 +271,11 @@ def loss_sentences(metrics: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _write_pictures(directory: Path, pictures: Mapping[str, Figure]) -> None:
+def _make_room(directory: Path) -> None:
+    """A directory for figures without those of an earlier report, some of which may have nothing to show now."""
     try:
         directory.mkdir(exist_ok=True)
         for old in sorted(directory.glob("*.png")):
             old.unlink()
     except OSError as fault:
         raise rundir.unwritable(directory, fault) from fault
-    for name, figure in pictures.items():
-        png(figure, directory / f"{name}.png")

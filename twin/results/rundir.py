@@ -17,6 +17,7 @@ SUMMARY = "summary.csv"
 SCORECARD = "scorecard.csv"  # of a rehearsal
 REPORT = "report.html"
 FIGURES = "figures"
+PICTURES = ("timeline", "hall_map", "breaker_margins", "losses", "throttling")  # the longest to draw first
 PARTIAL = ".partial"  # suffix of a file that is being written
 
 #: manifest keys that say when and how a run went rather than what it was: they stay out of its digest
