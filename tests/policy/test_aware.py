@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from tests.policy.documents import shipped
 from twin.policy import JobRequest, Placement, Reason, Refusal, Wait, first_fit, random_healthy
-from twin.policy.aware import _View, thermal_aware
+from twin.policy.aware import thermal_aware
 from twin.policy.check import NAMEPLATE, check_policy, example
 from twin.policy.decisions import Threshold
 from twin.policy.documents import DocumentError
+from twin.policy.fit import Asked
 from twin.policy.snapshot import History, Quality
 
 POLICY = thermal_aware(shipped())
@@ -95,11 +96,50 @@ def test_what_racks_bear_one_by_one_is_never_less_than_what_they_take_together(t
     request, look = replace(GANG, trays=trays, power_watts_per_tray=watts), power(example(), loaded, 30_000.0)
     quick, _ = POLICY(look, request, None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            _View, "most", lambda view, racks: np.full(len(racks), float(trays))
-        )  # nothing is turned away by it
+        patch.setattr(Asked, "most", lambda asked, room: np.full(16, float(trays)))  # nothing is turned away by it
         patient, _ = POLICY(look, request, None)
     assert quick == patient
+
+
+@given(
+    trays=st.integers(1, 80),
+    watts=st.floats(0.0, 20_000.0),
+    peak=st.floats(0.0, 20_000.0),
+    one_rack=st.booleans(),
+    loaded=st.lists(st.integers(0, 15), max_size=12),
+    free=st.lists(st.integers(0, 9), min_size=16, max_size=16),
+    promised=st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_who_is_told_to_be_short_of_something_would_wait_for_it(trays, watts, peak, one_rack, loaded, free, promised):
+    request = replace(GANG, trays=trays, power_watts_per_tray=watts, peak_watts_per_tray=peak, one_rack=one_rack)
+    look = power(example(), loaded, 25_000.0).with_free_trays(np.array(free))
+    state = POLICY(look, replace(ONE, trays=1), None)[1] if promised else None
+    short = POLICY.short_of(look, request, state)
+    decision, _ = POLICY(look, request, state)
+    for_trays = isinstance(decision, Wait) and decision.reason is Reason.WAIT_FOR_TRAYS
+    assert (short is Reason.WAIT_FOR_TRAYS) == for_trays or isinstance(decision, Refusal)
+    assert short is None or not isinstance(decision, Placement)
+
+
+def test_what_a_gang_is_short_of_is_told_by_rows_and_loops_not_rack_by_rack():
+    """Each rack alone could have all that its row's breaker, or its loop, has left."""
+    full = power(example(), np.arange(16), 0.3 * NAMEPLATE)  # 0.8 of the rating; 0.85 is permitted
+    bears = 4 * int(0.05 * 4 * NAMEPLATE / ((5_000.0 - 1_500.0) * 1.03))
+    assert POLICY.short_of(full, replace(GANG, trays=bears)) is None
+    assert POLICY.short_of(full, replace(GANG, trays=bears + 5)) is Reason.WAIT_FOR_HEADROOM
+    calm = example()
+    small = replace(calm.facility, loop_capacity_watts=np.full(4, 4 * 0.5 * NAMEPLATE + 20_000.0))
+    assert POLICY.short_of(replace(calm, facility=small), replace(GANG, trays=4 * 5)) is None
+    assert POLICY.short_of(replace(calm, facility=small), replace(GANG, trays=4 * 6)) is Reason.WAIT_FOR_HEADROOM
+
+
+def test_what_only_rules_keep_waiting_is_short_of_nothing_that_could_be_told_beforehand():
+    hot = hotter(example(), np.arange(16), 20.0)
+    assert isinstance(POLICY(hot, ONE, None)[0], Wait)
+    assert POLICY.short_of(hot, ONE) is None
+    paused = replace(example(), rack_admitting=np.zeros(16, dtype=bool))
+    assert POLICY.short_of(paused, ONE) is Reason.WAIT_PAUSED
 
 
 def test_a_gang_without_power_takes_every_free_tray():
@@ -242,6 +282,16 @@ def test_shipped_policies_pass_the_check(make):
     assert check_policy(make) == []
 
 
+class Pessimist:
+    """Says of everything that there are no trays for it, and places it all the same."""
+
+    def __call__(self, snapshot, request, state=None):
+        return first_fit(snapshot, request, state)
+
+    def short_of(self, snapshot, request, state=None):
+        return Reason.WAIT_FOR_TRAYS
+
+
 def test_the_check_finds_what_is_wrong():
     def greedy(snapshot, request, state=None):
         snapshot.rack_free_trays[:] = 0
@@ -259,6 +309,7 @@ def test_the_check_finds_what_is_wrong():
     }
     assert any(finding.what.startswith("decided Wait") for finding in check_policy(lambda: moody))
     assert {finding.what for finding in check_policy(lambda: fragile)} == {"raised KeyError: 'telemetry'"}
+    assert {"placed what it said was short of WAIT_FOR_TRAYS"} == {f.what for f in check_policy(Pessimist)}
     slow = check_policy(lambda: first_fit, timer=iter(range(10_000)).__next__, greatest_seconds=0.5)
     assert {finding.what for finding in slow} == {"took longer than 0.5 s"}
 

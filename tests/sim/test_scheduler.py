@@ -106,6 +106,31 @@ def test_who_was_told_to_wait_is_asked_for_every_two_minutes_and_a_head_that_lac
     ]  # fmt: skip
 
 
+def test_who_was_told_to_wait_is_not_asked_about_again_while_the_policy_says_that_it_would_be_told_so_again(
+    bench, a_job
+):
+    """There is no power until 200 s; trays are free all the time."""
+    asked, looked = [], []
+
+    class Policy:
+        def __call__(self, snapshot, request, state=None):
+            asked.append((snapshot.time_seconds, request.id))
+            if snapshot.time_seconds < 200.0:
+                return Wait(request.id, Reason.WAIT_FOR_HEADROOM, "1 kW missing"), None
+            return first_fit(snapshot, request, None)
+
+        def short_of(self, snapshot, request, state=None):
+            looked.append((snapshot.time_seconds, request.id))
+            return Reason.WAIT_FOR_HEADROOM if snapshot.time_seconds < 200.0 else None
+
+    stage = bench(policy=Policy())
+    first, second = stage.submit(a_job("first", 5, submit=5.0), a_job("no less", 6, submit=15.0))
+    stage.run(300.0)
+    assert asked == [(10.0, "first"), (20.0, "no less"), (250.0, "first"), (250.0, "no less")]
+    assert looked == [(130.0, "first"), (250.0, "first"), (250.0, "no less")]  # at 130 s it asks for no less
+    assert (first.first_start, second.first_start) == (250.0, 250.0)
+
+
 def test_nobody_is_asked_about_a_job_that_asks_for_no_less_than_one_that_was_just_told_to_wait(bench, a_job):
     """Once nine trays wait: not the same again, nor a larger one; a smaller, a cooler and one of another class are."""
     asked = []

@@ -30,25 +30,35 @@ def audited(
     that a record refers to is handed to the operating system before the record.
     Raises :class:`twin.audit.errors.AuditError` for what cannot be recorded: no decision goes unrecorded.
     """
-    form = policy_form(stamp, store.put_value(dict(stamp.parameters)))
+    return _Audited(policy, log, store, policy_form(stamp, store.put_value(dict(stamp.parameters))), around)
 
-    def place(snapshot: FacilitySnapshot, request: JobRequest, state: Any) -> tuple[Decision, Any]:
+
+class _Audited:
+    """Records what a policy decides. What else the policy can tell is no decision, and goes through as it is."""
+
+    def __init__(
+        self, policy: Policy, log: AuditLog, store: SnapshotStore, form: dict[str, Any], around: Around | None
+    ) -> None:
+        self._policy, self._log, self._store, self._form, self._around = policy, log, store, form, around
+        if hasattr(policy, "short_of"):
+            self.short_of = policy.short_of
+
+    def __call__(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
+        store = self._store
         with store.entry():
             seen = store.put(snapshot)
             before = store.put_state(state)
-            decision, after = policy(snapshot, request, state)
+            decision, after = self._policy(snapshot, request, state)
             left = store.put_state(after)
         data = decision_data(
             decision,
             request,
             snapshot=seen,
             snapshot_seconds=snapshot.time_seconds,
-            policy=form,
+            policy=self._form,
             before=before,
             after=left,
-            context=context_of(decision) if around is None else around(snapshot, request, decision),
+            context=context_of(decision) if self._around is None else self._around(snapshot, request, decision),
         )
-        log.append(DECISION, request.id, snapshot.time_seconds, data)
+        self._log.append(DECISION, request.id, snapshot.time_seconds, data)
         return decision, after
-
-    return place

@@ -25,6 +25,7 @@ from twin.policy.exclusion import Exclusion, Out, read_exclusions
 from twin.policy.expressions import Compiler, no_compiler
 from twin.policy.facility import LOOP, RACK, Facility
 from twin.policy.factors import FACTORS, Sensed, sense, with_headroom
+from twin.policy.fit import Asked, free_trays
 from twin.policy.forecast import Forecast, forecast
 from twin.policy.headroom import Ground, Headroom, Permitted, Readings, ground, headroom, read_permitted
 from twin.policy.names import by_name
@@ -78,6 +79,7 @@ class _Memo:
     def __init__(self) -> None:
         self.inputs: tuple[Any, ...] = ()
         self.profiled: tuple[Profiles, Mapping[str, Floats]] | None = None
+        self.read: Readings | None = None
         self.sensed: Sensed | None = None
         self.ground: Ground | None = None
         self.promised_watts: Floats | None = None
@@ -109,21 +111,54 @@ class ThermalAware:
         if facility is None:
             return Wait(request.id, Reason.WAIT_UNKNOWN, "the snapshot has no description of the facility"), state
         looked = self.look(snapshot, facility, state)
+        few = self._too_few(snapshot, request)
+        if few is not None:
+            return few, looked
         room = self.room(snapshot, facility, looked.promised_watts, looked.profiles, request.declared_seconds)
         view = _View.of(self, snapshot, facility, looked, room, request)
-        if not view.roomy.any() or (not request.one_rack and int(view.free.sum()) < request.trays):
-            most = int(view.free.max(initial=0)) if request.one_rack else int(view.free.sum())
-            paused = int((~snapshot.rack_admitting & snapshot.rack_production).sum())
-            detail = f"{request.trays} asked, {most} free" + (f", {paused} racks admit nothing" if paused else "")
-            return Wait(request.id, Reason.WAIT_PAUSED if paused else Reason.WAIT_FOR_TRAYS, detail), looked
         chosen = view.one() if request.one_rack else view.several()
         if chosen is None:
             return view.wait(), looked
         promised = looked.promised_watts.copy()
         for rack, trays in chosen:
-            promised[rack] += trays * view.steady_watts[rack]
+            promised[rack] += trays * view.asked.steady_watts[rack]
         promised.setflags(write=False)  # a state is a value
         return view.placement(chosen), replace(looked, promised_watts=promised)
+
+    def short_of(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> Reason | None:
+        """What a request is certain to wait for: trays, or power on racks that have them; None where only asking tells.
+
+        It looks at neither rules nor scores nor what is out, which can but take more away. Who has told somebody to
+        wait finds out here, at a third of a decision's cost, whether it is time to ask again.
+        """
+        facility = snapshot.facility
+        if facility is None:
+            return None
+        few = self._too_few(snapshot, request)
+        if few is not None:
+            return few.reason
+        promised = np.zeros(len(snapshot.rack_names))
+        if state is not None and state.serial == snapshot.serial:
+            promised = state.promised_watts
+        base = self._grounded(snapshot, facility)
+        found = headroom(base, promised, base.horizon(request.declared_seconds))
+        asked = Asked.of(request, snapshot, facility)
+        if request.one_rack:
+            enough = bool((asked.roomy & asked.fitting(found, request.trays)).any())
+        else:
+            enough = asked.together(request.trays, found, snapshot, facility)
+        return None if enough else Reason.WAIT_FOR_HEADROOM
+
+    @staticmethod
+    def _too_few(snapshot: FacilitySnapshot, request: JobRequest) -> Wait | None:
+        """That no rack, or not all of them together, have so many trays free."""
+        free = free_trays(snapshot)
+        most = int(np.maximum.reduce(free, initial=0) if request.one_rack else np.add.reduce(free))
+        if most >= request.trays:
+            return None
+        paused = int((~snapshot.rack_admitting & snapshot.rack_production).sum())
+        detail = f"{request.trays} asked, {most} free" + (f", {paused} racks admit nothing" if paused else "")
+        return Wait(request.id, Reason.WAIT_PAUSED if paused else Reason.WAIT_FOR_TRAYS, detail)
 
     def look(self, snapshot: FacilitySnapshot, facility: Facility, state: State | None) -> State:
         """The state at this look: a new one has promised nothing, and brings racks back or takes them out."""
@@ -132,22 +167,34 @@ class ThermalAware:
         nothing = np.zeros(len(snapshot.rack_names))
         nothing.setflags(write=False)
         profiles = profile.step(None if state is None else state.profiles, snapshot)
-        values = self._find(snapshot, facility)[0].values
+        values = self._sensed(snapshot, facility).values
         if not all(each.factor in values for each in self.exclusions):
             values = self.room(snapshot, facility, nothing, profiles).values
         out = exclusion.step(self.exclusions, None if state is None else state.out, values, snapshot.time_seconds)
         return State(snapshot.serial, out, nothing, profiles)
 
-    def _find(self, snapshot: FacilitySnapshot, facility: Facility) -> tuple[Sensed, Ground]:
-        """What a look tells before anybody asks: found once."""
+    def _read(self, snapshot: FacilitySnapshot) -> Readings:
+        """The readings of a look, looked through once."""
         memo = self._memo
         inputs = _inputs(snapshot)
-        if len(inputs) != len(memo.inputs) or not all(map(is_, inputs, memo.inputs)):
-            memo.inputs, memo.promised_watts = inputs, None
-            read = Readings(snapshot)
-            memo.sensed, memo.ground = sense(snapshot, facility, read), ground(snapshot, facility, self.permitted, read)
-        assert memo.sensed is not None and memo.ground is not None
-        return memo.sensed, memo.ground
+        if memo.read is None or len(inputs) != len(memo.inputs) or not all(map(is_, inputs, memo.inputs)):
+            memo.inputs, memo.read = inputs, Readings(snapshot)
+            memo.sensed = memo.ground = memo.promised_watts = None
+        return memo.read
+
+    def _sensed(self, snapshot: FacilitySnapshot, facility: Facility) -> Sensed:
+        """What readings and their histories tell before anybody asks: found once."""
+        memo, read = self._memo, self._read(snapshot)
+        if memo.sensed is None:
+            memo.sensed = sense(snapshot, facility, read)
+        return memo.sensed
+
+    def _grounded(self, snapshot: FacilitySnapshot, facility: Facility) -> Ground:
+        """What headroom stands on before anybody asks: found once."""
+        memo, read = self._memo, self._read(snapshot)
+        if memo.ground is None:
+            memo.ground = ground(snapshot, facility, self.permitted, read)
+        return memo.ground
 
     def room(
         self,
@@ -160,7 +207,7 @@ class ThermalAware:
         """Headroom and factors of all racks after these promises [W], with what their heat profiles say, for work that
         lasts so long [s]; 0 for endless."""
         memo = self._memo
-        sensed, base = self._find(snapshot, facility)
+        sensed, base = self._sensed(snapshot, facility), self._grounded(snapshot, facility)
         if memo.promised_watts is not promised_watts:
             memo.promised_watts, memo.rooms = promised_watts, {}
         horizon = base.horizon(seconds)
@@ -220,10 +267,7 @@ class _View:
     first_rule: Ints
     excluded: Out
     out: Bools
-    free: Ints  # trays of healthy production racks
-    roomy: Bools  # racks with enough of them
-    steady_watts: Floats  # at the inlet for one more tray at work, R
-    peak_watts: Floats
+    asked: Asked
 
     @classmethod
     def of(
@@ -236,11 +280,6 @@ class _View:
         request: JobRequest,
     ) -> "_View":
         judged = policy.judge(room, request.kind, request.role)
-        open_racks = snapshot.rack_healthy & snapshot.rack_production & snapshot.rack_admitting
-        free = np.where(open_racks, snapshot.rack_free_trays, 0)
-        per_watt, idle = facility.rack_watts_per_tray_watt, facility.rack_tray_idle_watts
-        steady = np.maximum(request.power_watts_per_tray - idle, 0.0) * per_watt
-        peak = np.maximum(max(request.peak_watts_per_tray, request.power_watts_per_tray) - idle, 0.0) * per_watt
         return cls(
             policy,
             snapshot,
@@ -254,22 +293,13 @@ class _View:
             judged.first_rule,
             state.out,
             np.logical_or.reduce(state.out.out, axis=0),
-            free,
-            np.asarray(free >= (request.trays if request.one_rack else 1)),
-            steady,
-            peak,
+            Asked.of(request, snapshot, facility),
         )
 
     @property
     def usable(self) -> Bools:
         """Racks with room that rules allow, that are not out, and of which enough is known."""
-        return self.roomy & self.allowed & ~self.out & (self.scores.confidence >= self.policy.least_confidence)
-
-    def fitting(self, trays: int) -> Bools:
-        """Racks that bear so many more trays: their peak at once, their steady power for long. Unknown is no."""
-        with np.errstate(invalid="ignore"):
-            at_once = self.room.immediate_watts >= trays * self.peak_watts
-            return np.asarray(at_once & (self.room.sustained_watts >= trays * self.steady_watts))
+        return self.asked.roomy & self.allowed & ~self.out & (self.scores.confidence >= self.policy.least_confidence)
 
     def ranked(self, racks: Bools) -> Ints:
         """Racks in the order of their scores, ties by name."""
@@ -280,7 +310,8 @@ class _View:
     @cached_property
     def order(self) -> Ints:
         """Usable racks that bear all of the request, or one tray of what may be spread, the best first."""
-        return self.ranked(self.usable & self.fitting(self.request.trays if self.request.one_rack else 1))
+        trays = self.request.trays if self.request.one_rack else 1
+        return self.ranked(self.usable & self.asked.fitting(self.room, trays))
 
     def one(self) -> list[tuple[int, int]] | None:
         """The best rack for all of the request."""
@@ -290,12 +321,13 @@ class _View:
         """Racks that take the request together, the best of every loop before the second best of any."""
         order = self.order
         order = order[np.argsort(_turns(self.snapshot.rack_loop[order]), kind="stable")]
-        rest = np.cumsum(self.most(order)[::-1])[::-1].tolist()  # trays that the racks from here on take at most
+        most = self.asked.most(self.room)[order]
+        rest = np.cumsum(most[::-1])[::-1].tolist()  # trays that the racks from here on take at most
         left, heat = self.room.limit_left_amperes.tolist(), self.room.loop_left_watts.tolist()
         own = self.snapshot.rack_max_power_watts * self.policy.permitted.rack_utilisation
         within = np.fmin(self.room.sustained_watts, own)[order].tolist()
-        once, peak = self.room.immediate_watts[order].tolist(), self.peak_watts[order].tolist()
-        steady, free = self.steady_watts[order].tolist(), self.free[order].tolist()
+        once, peak = self.room.immediate_watts[order].tolist(), self.asked.peak_watts[order].tolist()
+        steady, free = self.asked.steady_watts[order].tolist(), self.asked.free[order].tolist()
         limits, shares = self.facility.rack_limits[order].tolist(), self.room.amperes_per_watt[order].tolist()
         loops = self.snapshot.rack_loop[order].tolist()
         chosen: list[tuple[int, int]] = []
@@ -324,18 +356,6 @@ class _View:
                 return chosen
         return None
 
-    def most(self, racks: Ints) -> Floats:
-        """Trays that each rack would take if none took from what another has: never fewer than it takes beside them."""
-        fit = self.free[racks].astype(np.float64)
-        for left, each in (
-            (self.room.sustained_watts, self.steady_watts),
-            (self.room.immediate_watts, self.peak_watts),
-        ):
-            bears = np.full(len(racks), np.inf)
-            np.divide(left[racks], each[racks], out=bears, where=each[racks] > 0.0)
-            np.minimum(fit, np.floor(bears), out=fit)
-        return fit
-
     # ------------------------------------------------------------------ sentences
 
     def placement(self, chosen: list[tuple[int, int]]) -> Placement:
@@ -343,7 +363,7 @@ class _View:
         names, scores, confidences = self.snapshot.rack_names, self.scores.score, self.scores.confidence
         racks = [rack for rack, _ in chosen]
         worst, trays = min(chosen, key=lambda each: (float(scores[each[0]]), names[each[0]]))
-        left, asked = float(self.room.sustained_watts[worst]), trays * float(self.steady_watts[worst])
+        left, asked = float(self.room.sustained_watts[worst]), trays * float(self.asked.steady_watts[worst])
         next_best = [rack for rack in self.order[: len(racks) + 1].tolist() if rack not in racks][:1]
         confidence, least = float(confidences[racks].min()), self.policy.least_confidence
         production = self.snapshot.rack_production
@@ -367,7 +387,7 @@ class _View:
 
     def wait(self) -> Wait:
         """Why nothing takes it, told of the best-scored rack that has trays for it."""
-        rack = int(self.ranked(self.roomy)[0])
+        rack = int(self.ranked(self.asked.roomy)[0])
         name, trays = self.snapshot.rack_names[rack], self.request.trays if self.request.one_rack else 1
         request = self.request.id
         if self.out[rack]:
@@ -387,7 +407,7 @@ class _View:
             return Wait(request, Reason.WAIT_UNKNOWN, f"headroom of {name} is not known")
         if long == -math.inf:
             return Wait(request, Reason.WAIT_FOR_HEADROOM, f"{name} has no feed that lives")
-        asked, peak = trays * float(self.steady_watts[rack]), trays * float(self.peak_watts[rack])
+        asked, peak = trays * float(self.asked.steady_watts[rack]), trays * float(self.asked.peak_watts[rack])
         sentence = f"{long / KILO:.1f} kW for long, {at_once / KILO:.1f} kW at once, {asked / KILO:.1f} kW asked"
         reason = Reason.WAIT_TRANSIENT_ONLY if at_once >= peak and long < asked else Reason.WAIT_FOR_HEADROOM
         missing = tuple(

@@ -47,6 +47,9 @@ class Policy(Protocol):
 
     Asking for more does not help: at one look, a scheduler need not ask about work that asks for no less than other
     work (:meth:`JobRequest.asks_no_less_than`) which was just told to wait.
+
+    A policy may have a method ``short_of(snapshot, request, state) -> Reason | None`` besides: what a request would
+    certainly be told to wait for, and None where only asking tells. Who told it to wait before need not ask again then.
     """
 
     def __call__(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any) -> tuple[Decision, Any]: ...

@@ -11,12 +11,13 @@ default, ``sched_interval``, and the first ones when a job ends; Kubernetes trie
 minutes, or when something has changed that may help.)
 
 At one look nobody is asked about a job that asks for no less than one of its class that was just told to wait: a queue
-of equals is told once.
+of equals is told once. And nobody who was told to wait is asked about again while the policy can tell, short of a
+decision, that it would say so again (``short_of``, :class:`twin.policy.protocol.Policy`).
 """
 
 import itertools
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from operator import attrgetter
 from typing import Any
 
@@ -69,6 +70,8 @@ class Scheduler:
         self._asked_all = -AGAIN  # s, when all that wait were asked for
         self._told: set[int] = set()  # numbers of jobs that were told to wait since
         self._for_trays: set[int] = set()  # those of them that trays alone may help
+        self._waits: set[int] = set()  # numbers of jobs that were told to wait ever, and have no place yet
+        self._short_of: Callable[..., Reason | None] | None = getattr(policy, "short_of", None)
         self._no_room: list[tuple[JobRequest, Reason]] = []  # what was told to wait at this look, and why
         world.wake = self.wake
 
@@ -211,11 +214,17 @@ class Scheduler:
                 self._tell(run, why)
                 run.reason = f"{why.value}: as {other.id}, which asks for no more"
                 return False
+        if run.number in self._waits and self._short_of is not None:
+            lacking = self._short_of(snapshot, request, self.state)
+            if lacking is not None:
+                self._tell(run, lacking)
+                self._no_room.append((request, lacking))
+                return False
         decision, self.state = self.policy(snapshot, request, self.state)
         if isinstance(decision, Placement):
             self._place(run, decision.racks)
-            self._told.discard(run.number)  # should it come back, it is new
-            self._for_trays.discard(run.number)
+            for told in (self._told, self._for_trays, self._waits):
+                told.discard(run.number)  # should it come back, it is new
             return True
         run.reason = f"{decision.reason.value}: {decision.detail}" if decision.detail else decision.reason.value
         if isinstance(decision, Refusal):
@@ -226,6 +235,7 @@ class Scheduler:
                 world.env.now, EventKind.JOB_REFUSED, "job", job.id, root=decision.reason.value, detail=decision.detail
             )
             return True
+        self._waits.add(run.number)
         self._tell(run, decision.reason)
         self._no_room.append((request, decision.reason))
         return False
