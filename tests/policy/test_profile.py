@@ -17,8 +17,8 @@ DEVICE, POWER = "rack_device_temperature_celsius", "rack_power_watts"
 SAMPLES, PERIOD = 90, 10.0
 
 
-def looks(device, power=None, trays=None, every=6, quality=None):
-    """Snapshots at every minute of a record (samples × 16) of device temperatures, with 15 minutes of history each."""
+def looks(device, power=None, trays=None, every=30, quality=None):
+    """Snapshots every five minutes of a record (samples × 16) of device temperatures, with the 15 minutes before."""
     times = PERIOD * np.arange(1.0, len(device) + 1.0)
     power = np.full_like(device, 0.5 * NAMEPLATE) if power is None else power
     quality = np.zeros(device.shape, dtype=np.int8) if quality is None else quality
@@ -63,8 +63,8 @@ def test_readings_that_are_not_good_teach_nothing():
     assert found.samples[5] == 0.0 and np.isnan(found.mean_celsius[5])
 
 
-def test_a_look_within_a_minute_of_the_last_step_teaches_nothing_yet():
-    one, other = list(looks(np.full((95, 16), 70.0), every=5))
+def test_a_look_within_five_minutes_of_the_last_step_teaches_nothing_yet():
+    one, other = list(looks(np.full((119, 16), 70.0), every=29))
     first = profile.step(None, one)
     assert profile.step(first, one) is first
     assert profile.step(first, other) is first
@@ -121,8 +121,8 @@ def test_a_fall_through_a_sensor_is_found_within_its_noise():
 
 def test_the_correlation_of_work_and_rise_is_that_of_all_pairs():
     rng = np.random.default_rng(5)
-    minutes, every = 100, 6
-    trays = np.repeat(rng.integers(0, 9, (minutes + 15, 16, 4)), every, axis=0)
+    steps, every = 100, 30
+    trays = np.repeat(rng.integers(0, 9, (steps + 3, 16, 4)), every, axis=0)
     device = 45.0 + 2.0 * trays[:, :, 0] + 0.5 * trays[:, :, 2] + rng.normal(0.0, 1.0, trays.shape[:2])
     seen = list(looks(device, trays=trays))
     found = None
@@ -184,13 +184,13 @@ def test_profiles_are_factors_that_a_formula_may_weigh():
 
 def test_a_state_carries_its_profiles_from_look_to_look_unchanged_in_between():
     policy, request = thermal_aware(shipped()), JobRequest("job-1", "batch", 2, True, 10, 5_000.0)
-    device = 70.0 + np.random.default_rng(2).normal(0.0, 1.0, (SAMPLES + 12, 16))
+    device = 70.0 + np.random.default_rng(2).normal(0.0, 1.0, (SAMPLES + 60, 16))
     state, states = None, []
     for snapshot in looks(device):
         for number in range(2):
             _, state = policy(snapshot, replace(request, id=f"job-{number}"), state)
             states.append(state)
     assert states[0].profiles is states[1].profiles
-    assert [each.profiles.samples[0] for each in states[::2]] == [90.0, 96.0, 102.0]
+    assert [each.profiles.samples[0] for each in states[::2]] == [90.0, 120.0, 150.0]
     assert not states[0].profiles.mean_celsius.flags.writeable
     assert math.isclose(states[-1].profiles.mean_celsius[4], device[:, 4].mean(), rel_tol=1e-12)

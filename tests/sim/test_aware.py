@@ -99,8 +99,8 @@ def test_a_run_leaves_the_heat_profiles_that_its_policy_learnt():
     jobs = [
         batch(f"job-{n:02d}-{turn}", 61.0 + 2_400.0 * turn, 18, 0.9, 1_200.0) for n in range(4) for turn in range(3)
     ]
-    looks = [batch(f"look-{n:03d}", 65.0 + 60.0 * n, 1, 0.0, 5.0) for n in range(118)]
-    result = told(POLICY, [*jobs, *looks], until=2 * HOUR)
+    looks = [batch(f"look-{n:03d}", 65.0 + 60.0 * n, 1, 0.0, 5.0) for n in range(178)]
+    result = told(POLICY, [*jobs, *looks], until=3 * HOUR)
     table = result.tables["heat_profiles"].set_index("name")
     racks = result.tables["racks"].set_index("name")
     assert list(table.index) == list(racks.index)

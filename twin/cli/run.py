@@ -86,9 +86,27 @@ def main(argv: list[str]) -> int:
     strange = [word for word in given if word.startswith("-") and word not in FLAGS]
     if strange:
         return refuse([f"command line: {word}: no such option. See 'twin run --help'." for word in strange])
+    if all("=" in word and not word.lstrip("+~").startswith(("hydra.", "hydra/")) for word in given):
+        return single(given, configuration, scenarios)
     if folder is not None and configuration != conf_dir():
         given.append(f"hydra.searchpath=[file://{conf_dir()}]")  # what the copy leaves out
     return compose(given, configuration, scenarios)
+
+
+def single(given: list[str], configuration: Path, scenarios: Path) -> int:
+    """Make the one run of ``given``; returns its exit code. Hydra as an application would compose it twice."""
+    from twin.cli.complaints import FAULTS, complaint
+    from twin.cli.execute import execute
+    from twin.setup.compose import compose_run
+    from twin.setup.refusals import REFUSALS, sentences
+
+    try:
+        found = compose_run(given, configuration, scenarios)
+        return execute(found.configuration, found.sources, name=found.name, parent=Path(RESULTS))
+    except FAULTS as error:
+        return refuse([str(complaint(error, top_keys(configuration), given))])
+    except REFUSALS as error:
+        return refuse(sentences(error))
 
 
 def taken(words: list[str], *flags: str) -> str | None:
@@ -114,7 +132,7 @@ def beside(configuration: Path) -> Path:
 
 
 def compose(given: list[str], configuration: Path, scenarios: Path) -> int:
-    """Let Hydra compose the configuration of ``given`` and run its jobs; returns the worst exit code."""
+    """Let Hydra compose the configuration of ``given`` and run its jobs, or show it; returns the worst exit code."""
     # Hydra and all that a run needs load here, so that help does not wait for them
     import hydra
     from omegaconf import DictConfig

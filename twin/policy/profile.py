@@ -29,9 +29,9 @@ FACTORS = (
     *(f"profile_{kind}_correlation" for kind in KINDS),
 )
 
-STEP_SECONDS = 60.0  # between two steps
+STEP_SECONDS = 300.0  # between two steps, each of which is a new state to record; work comes and goes no faster
 MEMORY_SAMPLES = 60_480.0  # of temperature: a week of readings of 10 s
-MEMORY_PAIRS = 10_080.0  # of work and rise: a week of steps
+MEMORY_PAIRS = 2_016.0  # of work and rise: a week of steps
 MEMORY_FALLS = 20.0  # of recoveries
 LEAST_PAIRS = 30.0  # without which nothing is said of work and rise
 DROP_RATIO = 0.15  # of nameplate, between two readings: a load drop
@@ -66,7 +66,7 @@ def unknown(racks: int) -> Profiles:
 
 
 def step(before: Profiles | None, snapshot: FacilitySnapshot) -> Profiles:
-    """The profiles after this look: those before, unless a minute of new readings has come."""
+    """The profiles after this look: those before, unless five minutes of new readings have come."""
     profiles = unknown(len(snapshot.rack_names)) if before is None else before
     past = snapshot.histories.get("rack_device_temperature_celsius")
     if past is None or not len(past.time_seconds):
