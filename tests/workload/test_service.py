@@ -14,6 +14,7 @@ from twin.workload.service import (
     Part,
     Queue,
     advance,
+    machine_of,
     rates,
     served_shares,
     utilisation_to_power,
@@ -90,7 +91,9 @@ def test_splitting_an_interval_changes_nothing():
 )
 def test_tokens_are_conserved_exactly(seconds, live, speed):
     load = service(*(list(column) for column in zip(*seconds, strict=True)))
-    queue, served = advance(load, Queue(7.0, 5.0, 1.0), 0, len(seconds), live=live, speed=speed)
+    queue, served = advance(
+        load, Queue(7.0, 5.0, 1.0), 0, len(seconds), live=live, machine=machine_of(load, speed=speed)
+    )
     assert served.arrived_prompt_tokens + 7.0 == served.served_prompt_tokens + queue.prompt_tokens
     assert served.arrived_output_tokens + 5.0 == served.served_output_tokens + queue.output_tokens
     assert served.arrived_requests + 1.0 == served.served_requests + queue.requests
@@ -107,7 +110,8 @@ def test_without_replicas_all_wait_and_are_late():
 
 
 def test_a_slower_clock_takes_its_share_of_the_capacity():
-    _, served = advance(service([500] * 4, [50] * 4, [5] * 4), Queue(), 0, 4, live=2, speed=0.5)
+    load = service([500] * 4, [50] * 4, [5] * 4)
+    _, served = advance(load, Queue(), 0, 4, live=2, machine=machine_of(load, speed=0.5))
     assert served.utilisation == pytest.approx(1.0)
 
 
@@ -245,15 +249,15 @@ def test_requests_and_tokens_are_conserved_whatever_is_turned_away(seconds, boun
 def test_parts_of_one_build_are_that_build():
     load = service([900] * 30, [90] * 30, [9] * 30)
     build = Build("new", memory_bandwidth=1.3, latency=1.2, error_rate=0.1)
-    whole = advance(load, Queue(), 0, 30, live=2, build=build)
-    assert advance(load, Queue(), 0, 30, live=2, parts=(Part(build, 1.0),)) == whole
+    whole = advance(load, Queue(), 0, 30, live=2, machine=machine_of(load, build=build))
+    assert advance(load, Queue(), 0, 30, live=2, machine=machine_of(load, parts=(Part(build, 1.0),))) == whole
 
 
 def test_failures_go_by_who_served():
     """Three of four replicas on a build that fails 8 %: 6 % of all that is served, whatever is served."""
     load = service([500] * 10, [50] * 10, [5] * 10)
     parts = (Part(Build(), 0.25), Part(Build("new", error_rate=0.08), 0.75))
-    _, served = advance(load, Queue(), 0, 10, live=4, parts=parts)
+    _, served = advance(load, Queue(), 0, 10, live=4, machine=machine_of(load, parts=parts))
     assert served.failed_requests == pytest.approx(served.served_requests * 0.06, rel=1e-12)
 
 
@@ -263,7 +267,7 @@ def test_a_slower_build_serves_its_share_and_the_queue_goes_by_the_mean_rate():
     slow = Build("slow", memory_bandwidth=2.0, error_rate=0.3)
     parts = (Part(Build(), 0.5), Part(slow, 0.5))
     assert served_shares(load, parts, Knobs()) == pytest.approx((2 / 3, 1 / 3))
-    _, served = advance(load, Queue(), 0, 10, live=2, parts=parts)
+    _, served = advance(load, Queue(), 0, 10, live=2, machine=machine_of(load, parts=parts))
     # 100 tokens each second against 2 × (100 + 50)/2
     assert served.utilisation == pytest.approx(100 / 150)
     assert served.failed_requests == pytest.approx(40 * 0.3 / 3)
@@ -273,5 +277,5 @@ def test_each_build_is_late_by_its_own_latency():
     """First token 0.5 s + 0.02 s; at a latency of 4 it is 2.08 s, past the target of 1.5 s: that half is late."""
     load = service([2500] * 10, [0] * 10, [5] * 10)
     parts = (Part(Build(), 0.5), Part(Build("slow", latency=4.0), 0.5))
-    _, served = advance(load, Queue(), 0, 10, live=4, parts=parts)
+    _, served = advance(load, Queue(), 0, 10, live=4, machine=machine_of(load, parts=parts))
     assert served.late_requests == pytest.approx(25.0)

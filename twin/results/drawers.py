@@ -5,6 +5,7 @@ begin by importing whatever script the run was started from. It is told a direct
 figures as JSON.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -79,6 +80,7 @@ def _serve() -> None:
     else:
         drawn = [draw(directory, name) for name in PICTURES]
     json.dump(_shown(drawn), sys.stdout)
+    gc.freeze()  # nothing is to be tidied up: the run waits for this process to end
 
 
 if __name__ == "__main__":

@@ -13,7 +13,17 @@ from twin.sim.runner import JobRun, paces
 from twin.sim.shares import STEP_SECONDS, Shares, busy_replicas
 from twin.sim.world import Ints, World
 from twin.workload.jobs import Build, Knobs, Service
-from twin.workload.service import Part, Queue, Served, advance, rates, served_shares, utilisation_to_power
+from twin.workload.service import (
+    Machine,
+    Part,
+    Queue,
+    Served,
+    advance,
+    machine_of,
+    rates,
+    served_shares,
+    utilisation_to_power,
+)
 
 Floats = NDArray[np.float64]
 
@@ -61,6 +71,7 @@ class ServiceRun:
     _builds: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # of each tray: place among the parts
     _even: Floats = field(default_factory=lambda: np.zeros(0))  # of each tray: its part of its build's requests
     _waits: dict[int, float] = field(default_factory=dict)  # replica that may not start → s, put off until then anyway
+    _machine: tuple[tuple[float, Build, tuple[Part, ...]], Machine] | None = None  # the last, and what it was made of
     # where shares are uneven
     _shares: Shares | None = None
     _step: int = -1  # of the shares
@@ -131,9 +142,8 @@ class ServiceRun:
         speed = self._pace(world) if slow else 1.0
         able, bounds = self._able(live) if world.scaled_back else (float(len(live)), ())
         self.queue, served = advance(
-            self.service, self.queue, self.second, stop, live=able, speed=speed, build=self.build, parts=self.parts,
-            bounds=bounds,
-        )  # fmt: skip
+            self.service, self.queue, self.second, stop, live=able, machine=self._machine_at(speed), bounds=bounds
+        )
         self.add(served, float(len(live)))
         if self.answered is not None and live:
             self._answer(world, live, served)
@@ -142,6 +152,13 @@ class ServiceRun:
         if live and (far or moved or self._unset):
             self.utilisation = served.utilisation
             self.put(world, live)
+
+    def _machine_at(self, speed: float) -> Machine:
+        """What its live replicas are to its queue at a mean relative speed; found anew when that or a build changes."""
+        key = (speed, self.build, self.parts)
+        if self._machine is None or self._machine[0] != key:
+            self._machine = key, machine_of(self.service, speed=speed, build=self.build, parts=self.parts)
+        return self._machine[1]
 
     def begin(self, world: World) -> None:
         """Set the load of the replicas that a run starts with; none may be there."""

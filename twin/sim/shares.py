@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 STEP_SECONDS = 60  # between two changes; the request rate's own noise changes as often
+AHEAD = 64  # steps that are drawn together
 
 
 class Shares:
@@ -36,16 +37,22 @@ class Shares:
         self._keys = np.zeros((2, 0), dtype=np.uint64)
         self._step = -1
         self._levels: Floats = np.zeros(0)
+        self._drawn: Floats = np.zeros((0, 0))  # σ ε of so many steps from _first on, by replica
+        self._first = 0
 
     def levels(self, step: int, replicas: int) -> Floats:
         """x [1] of the first so many replicas at step ``step``, shape (``replicas``,)."""
         if replicas > self._keys.shape[1]:  # who comes later has a past of its own, too
             names = [(*self._names, str(number)) for number in range(replicas)]
-            self._keys, self._step = keys(self._seed, names, 2), -1
+            self._keys, self._step, self._drawn = keys(self._seed, names, 2), -1, np.zeros((0, 0))
         fresh = math.sqrt(1.0 - self._keep**2)
         while self._step < step:
             self._step += 1
-            drawn = self._sigma * normal(self._keys[0], self._keys[1], self._step)
+            if not 0 <= self._step - self._first < len(self._drawn):
+                self._first = self._step
+                ahead = np.arange(self._step, self._step + AHEAD)[:, None]
+                self._drawn = self._sigma * normal(self._keys[0], self._keys[1], ahead)
+            drawn = self._drawn[self._step - self._first]
             self._levels = self._keep * self._levels + fresh * drawn if self._step else drawn
         return self._levels[:replicas]
 

@@ -56,6 +56,7 @@ LOW_PRECISION_PREFILL = 1.6  # q_p: 8-bit arithmetic is up to twice as fast, les
 LOW_PRECISION_DECODE = 1.4  # q_o: half the bytes of weights, the same cache traffic
 LOW_PRECISION_POWER = 0.92
 AUXILIARY_SHARE = 0.05  # a, of the time of a replica and of its power range
+_NO_BOUNDS: NDArray[np.float64] = np.zeros((0, 2))
 BATCH_POWER = 0.5  # γ: part of busy power that follows the batch
 
 
@@ -141,6 +142,47 @@ def rates(service: Service, speed: float, knobs: Knobs, build: Build) -> Rates:
     )
 
 
+@dataclass(frozen=True)
+class Machine:
+    """Live replicas as the queue sees them: the mean of their rates, and arrays with an entry per build."""
+
+    prefill_tokens_per_second: float  # of one replica, in the mean
+    decode_tokens_per_second: float
+    shares: NDArray[np.float64]  # of the served requests
+    prefill_rates: NDArray[np.float64]
+    token_latency_seconds: NDArray[np.float64]
+    latency_factor: NDArray[np.float64]
+    error_rate: float  # of the served requests
+
+
+def machine_of(
+    service: Service,
+    *,
+    speed: float = 1.0,
+    knobs: Knobs | None = None,
+    build: Build | None = None,
+    parts: Sequence[Part] = (),
+) -> Machine:
+    """The machine of replicas at mean relative ``speed``.
+
+    ``knobs`` and ``build`` default to the service's own; ``parts`` are the builds of the live replicas where they are
+    not all of one.
+    """
+    knobs = service.knobs if knobs is None else knobs
+    parts = parts or (Part(service.build if build is None else build, 1.0),)
+    each = [rates(service, speed, knobs, part.build) for part in parts]
+    shares = served_shares(service, parts, knobs)
+    return Machine(
+        math.fsum(p.share * rate.prefill_tokens_per_second for p, rate in zip(parts, each, strict=True)),
+        math.fsum(p.share * rate.decode_tokens_per_second for p, rate in zip(parts, each, strict=True)),
+        np.array(shares),
+        np.array([rate.prefill_tokens_per_second for rate in each]),
+        np.array([rate.token_latency_seconds for rate in each]),
+        np.array([part.build.latency for part in parts]),
+        math.fsum(w * p.build.error_rate for w, p in zip(shares, parts, strict=True)),
+    )
+
+
 def advance(
     service: Service,
     queue: Queue,
@@ -148,30 +190,21 @@ def advance(
     stop: int,
     *,
     live: float,
-    speed: float = 1.0,
-    knobs: Knobs | None = None,
-    build: Build | None = None,
-    parts: Sequence[Part] = (),
+    machine: Machine | None = None,
     bounds: Sequence[tuple[float, float]] = (),
 ) -> tuple[Queue, Served]:
-    """Serve seconds ``start`` to ``stop`` (exclusive) with ``live`` replicas at mean relative ``speed``.
+    """Serve seconds ``start`` to ``stop`` (exclusive) with ``live`` replicas, by default as the service has them.
 
-    ``knobs`` and ``build`` default to the service's own; ``parts`` are the builds of the live replicas where they are
-    not all of one; ``bounds`` are waits [s] past which replicas turn away, and their shares of the rate [1]. Returns
-    the queue that is left and what happened. Raises ValueError when the seconds are not inside the service's arrays.
+    ``bounds`` are waits [s] past which replicas turn away, and their shares of the rate [1]. Returns the queue that is
+    left and what happened. Raises ValueError when the seconds are not inside the service's arrays.
     """
     if not 0 <= start <= stop <= len(service.requests):
         raise ValueError(
             f"service {service.name} has requests for seconds 0 to {len(service.requests)}; asked for {start} to {stop}"
         )
-    knobs = service.knobs if knobs is None else knobs
-    parts = parts or (Part(service.build if build is None else build, 1.0),)
-    each = [rates(service, speed, knobs, part.build) for part in parts]
-    shares = served_shares(service, parts, knobs)
-    prefill = math.fsum(p.share * rate.prefill_tokens_per_second for p, rate in zip(parts, each, strict=True))
-    decode = math.fsum(p.share * rate.decode_tokens_per_second for p, rate in zip(parts, each, strict=True))
-    able = live > 0.0 and prefill > 0.0
-    late = np.zeros(len(parts))
+    of = machine_of(service) if machine is None else machine
+    able = live > 0.0 and of.prefill_tokens_per_second > 0.0
+    late = np.zeros(len(of.shares))
     out = _advance(
         service.prompt_tokens,
         service.output_tokens,
@@ -182,15 +215,15 @@ def advance(
         queue.output_tokens,
         queue.requests,
         live if able else 0.0,
-        prefill if able else 1.0,
-        decode if able else 1.0,
-        np.array(shares),
-        np.array([rate.prefill_tokens_per_second if able else 1.0 for rate in each]),
-        np.array([rate.token_latency_seconds if able else 0.0 for rate in each]),
-        np.array([part.build.latency for part in parts]),
+        of.prefill_tokens_per_second if able else 1.0,
+        of.decode_tokens_per_second if able else 1.0,
+        of.shares,
+        of.prefill_rates if able else np.ones(len(late)),
+        of.token_latency_seconds if able else np.zeros(len(late)),
+        of.latency_factor,
         service.latency_target_seconds,
         late,
-        np.array(bounds, dtype=np.float64).reshape(-1, 2),
+        np.array(bounds, dtype=np.float64).reshape(-1, 2) if bounds else _NO_BOUNDS,
         queue.left_over,
     )
     served = Served(
@@ -202,7 +235,7 @@ def advance(
         served_output_tokens=out[7],
         served_requests=out[8],
         late_requests=out[9],
-        failed_requests=out[8] * math.fsum(w * p.build.error_rate for w, p in zip(shares, parts, strict=True)),
+        failed_requests=out[8] * of.error_rate,
         queued_request_seconds=out[10],
         utilisation=out[11],
         wait_seconds=out[12],
