@@ -11,6 +11,7 @@ from dataclasses import dataclass
 KIBIBYTES = 1.0 if sys.platform != "darwin" else 1.0 / 1024.0  # of one unit of ru_maxrss
 MEBIBYTE = 1024.0
 QUOTED = 2_000  # characters of its last words that a failure is told with
+UNUSUAL = "PYTHONDONTWRITEBYTECODE"  # where it is set, each process reads all sources anew: nobody's runs are like that
 
 
 class ProcessError(RuntimeError):
@@ -27,11 +28,10 @@ class Spent:
 
 def spent(command: Sequence[str], environment: Mapping[str, str] | None = None, *, fine: Sequence[int] = (0,)) -> Spent:
     """Run a command to its end. Raises :class:`ProcessError` for an exit code that is not among ``fine``."""
+    asked = {name: value for name, value in {**os.environ, **(environment or {})}.items() if name != UNUSUAL}
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
-        process = subprocess.Popen(
-            list(command), stdout=output, stderr=output, env={**os.environ, **(environment or {})}
-        )
+        process = subprocess.Popen(list(command), stdout=output, stderr=output, env=asked)
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
