@@ -222,9 +222,16 @@ MUTATIONS = (
     Mutation(
         "forget what was promised",
         "policy/aware.py",
-        r"promised\[rack\] \+= trays \* view\.steady_watts\[rack\]",
+        r"promised\[rack\] \+= trays \* view\.asked\.steady_watts\[rack\]",
         "promised[rack] += 0.0",
         (f"{POLICY}/test_aware.py::test_a_burst_within_one_look_does_not_herd",),
+    ),
+    Mutation(
+        "tell a gang to be short of power that it could have",
+        "policy/fit.py",
+        r"bound = min\(bound, float\(np\.add\.reduce\(bears\)\) \+ ROUNDING\)",
+        "bound = min(bound, 0.9 * float(np.add.reduce(bears)))",
+        (f"{POLICY}/test_aware.py::test_what_a_gang_is_short_of_is_told_by_rows_and_loops_not_rack_by_rack",),
     ),
     Mutation(
         "bring a rack back as soon as it is cool",

@@ -158,8 +158,16 @@ def test_a_gang_takes_from_a_row_no_more_than_its_breaker_bears():
         by_row[name[0]] += trays
     left = 0.05 * 4 * NAMEPLATE
     assert all(trays * steady <= left * 1.002 for trays in by_row.values())
-    refused, _ = POLICY(full, replace(GANG, trays=4 * int(left / steady) + 4), None)
-    assert isinstance(refused, Wait) and refused.reason in (Reason.WAIT_FOR_HEADROOM, Reason.WAIT_TRANSIENT_ONLY)
+    asked = 4 * int(left / steady) + 4
+    refused, _ = POLICY(full, replace(GANG, trays=asked), None)
+    assert isinstance(refused, Wait) and refused.reason is Reason.WAIT_FOR_HEADROOM
+    assert refused.detail == f"{asked} trays asked, 16 racks have power for {int(4 * left / steady)} together, " + (
+        "the best of them A-01 (row A)"
+    )
+    (short,) = refused.thresholds
+    assert (short.rule, short.value, short.limit, short.passed) == (
+        "trays together", int(4 * left / steady), asked, False,
+    )  # fmt: skip
 
 
 def test_a_burst_within_one_look_does_not_herd():

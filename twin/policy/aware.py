@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-VERSION = "3"  # of this code's decisions: raised when equal inputs and parameters decide otherwise
+VERSION = "4"  # of this code's decisions: raised when equal inputs and parameters decide otherwise
 KILO = 1e3
 
 
@@ -146,7 +146,8 @@ class ThermalAware:
         if request.one_rack:
             enough = bool((asked.roomy & asked.fitting(found, request.trays)).any())
         else:
-            enough = asked.together(request.trays, found, snapshot, facility)
+            everybody = np.ones(len(promised), dtype=np.bool_)
+            enough = asked.together(found, snapshot, facility, everybody, request.trays) >= request.trays
         return None if enough else Reason.WAIT_FOR_HEADROOM
 
     @staticmethod
@@ -408,6 +409,8 @@ class _View:
         if long == -math.inf:
             return Wait(request, Reason.WAIT_FOR_HEADROOM, f"{name} has no feed that lives")
         asked, peak = trays * float(self.asked.steady_watts[rack]), trays * float(self.asked.peak_watts[rack])
+        if long >= asked and at_once >= peak:  # of a gang: for a tray of it there is room
+            return self._gang_waits(rack)
         sentence = f"{long / KILO:.1f} kW for long, {at_once / KILO:.1f} kW at once, {asked / KILO:.1f} kW asked"
         reason = Reason.WAIT_TRANSIENT_ONLY if at_once >= peak and long < asked else Reason.WAIT_FOR_HEADROOM
         missing = tuple(
@@ -415,7 +418,23 @@ class _View:
             for which, left, need in (("sustained", long, asked), ("immediate", at_once, peak))
             if left < need
         )
-        return Wait(request, reason, f"{sentence} on {name} ({self._limit(rack)})", missing)
+        return Wait(request, reason, f"{sentence} on {self._named(rack)}", missing)
+
+    def _gang_waits(self, rack: int) -> Wait:
+        """Why a gang finds no place, though its best rack would take a part of it: what all take together at most."""
+        wanted, racks = self.request.trays, int(np.count_nonzero(self.usable))
+        most = math.floor(self.asked.together(self.room, self.snapshot, self.facility, self.usable))
+        few = most < wanted
+        short = (Threshold("trays together", float(most), float(wanted), "at least", "trays", False),) if few else ()
+        detail = (
+            f"{wanted} trays asked, {racks} racks have power for {most if few else 'fewer'} together, "
+            f"the best of them {self._named(rack)}"
+        )
+        return Wait(self.request.id, Reason.WAIT_FOR_HEADROOM, detail, short)
+
+    def _named(self, rack: int) -> str:
+        """A rack and the limit that leaves it least."""
+        return f"{self.snapshot.rack_names[rack]} ({self._limit(rack)})"
 
     def _keeping_out(self, rack: int) -> tuple[Threshold, ...]:
         """Levels below which a rack that is out has to stay, or to come."""

@@ -1,5 +1,6 @@
 """What a request asks of each rack, and how much of it racks bear by the headroom that they have."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,16 +57,17 @@ class Asked:
             np.minimum(fit, np.floor(bears), out=fit)
         return fit
 
-    def together(self, trays: int, room: Headroom, snapshot: FacilitySnapshot, facility: Facility) -> bool:
-        """Whether all racks may take so many trays together, by what their loops and each level of limits have left.
+    def together(
+        self, room: Headroom, snapshot: FacilitySnapshot, facility: Facility, among: Bools, enough: float = -math.inf
+    ) -> float:
+        """Trays that racks ``among`` all take together at most, by what their loops and each level of limits have left.
 
         A level's limits are apart from one another, so that what each bears adds up: no level may bear less. Within a
-        limit all trays are taken to be like the ones that burden it least.
+        limit all trays are taken to be like the ones that burden it least. The search ends below ``enough``.
         """
-        racks = np.flatnonzero(self.roomy & self.fitting(room, 1))
+        racks = np.flatnonzero(among & self.roomy & self.fitting(room, 1))
         most = self.most(room)[racks]
-        if float(np.add.reduce(most)) < trays:
-            return False
+        bound = float(np.add.reduce(most))
         steady, limits = self.steady_watts[racks], facility.rack_limits[racks].T
         levels = [(snapshot.rack_loop[racks], steady, room.loop_left_watts)]
         levels += [
@@ -73,6 +75,8 @@ class Asked:
             for above, shares in zip(limits, room.amperes_per_watt[racks].T, strict=True)
         ]
         for above, burden, left in levels:
+            if bound < enough:
+                break
             free = (above < 0) | (burden <= 0.0)
             least = np.full(len(left) + 1, np.inf)  # the last stands for no limit
             place = np.where(free, len(left), above)
@@ -81,6 +85,5 @@ class Asked:
             used = np.flatnonzero(alone)
             with np.errstate(divide="ignore"):
                 bears = np.minimum(alone[used], np.maximum(np.append(left, np.inf)[used], 0.0) / least[used])
-            if float(np.add.reduce(bears)) < trays - ROUNDING:
-                return False
-        return True
+            bound = min(bound, float(np.add.reduce(bears)) + ROUNDING)
+        return bound
