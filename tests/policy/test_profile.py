@@ -178,6 +178,11 @@ def test_profiles_are_factors_that_a_formula_may_weigh():
     seconds = np.where(np.arange(16) == 9, 40.0, 80.0)
     taught = replace(state, promised_watts=np.zeros(16), profiles=replace(state.profiles, recovery_seconds=seconds))
     assert policy(snapshot, request, taught)[0].racks == (("C-02", 2),)
+    # at one look, whatever was asked before and with no other promises: by the profiles that it is given
+    other = replace(
+        taught, profiles=replace(taught.profiles, recovery_seconds=np.where(np.arange(16) == 5, 40.0, 80.0))
+    )
+    assert policy(snapshot, request, other)[0].racks == (("B-02", 2),)
     assert plain(snapshot, request, taught)[0].racks == (("A-01", 2),)
     assert set(profile.FACTORS) <= set(FACTORS)
 

@@ -9,7 +9,7 @@ stale never helps: a rack of which something that decides is not known takes not
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from operator import attrgetter, is_
 from typing import Any
 
@@ -83,7 +83,9 @@ class _Memo:
         self.sensed: Sensed | None = None
         self.ground: Ground | None = None
         self.promised_watts: Floats | None = None
-        self.rooms: dict[int, Room] = {}  # after these promises, by the horizon for which headroom has to last
+        self.left: dict[int, Headroom] = {}  # after these promises, by the horizon for which it has to last
+        self.profiles: Profiles | None = None
+        self.rooms: dict[int, Room] = {}  # likewise, with what these profiles say
 
 
 @dataclass(frozen=True)
@@ -137,17 +139,15 @@ class ThermalAware:
         few = self._too_few(snapshot, request)
         if few is not None:
             return few.reason
-        promised = np.zeros(len(snapshot.rack_names))
-        if state is not None and state.serial == snapshot.serial:
-            promised = state.promised_watts
-        base = self._grounded(snapshot, facility)
-        found = headroom(base, promised, base.horizon(request.declared_seconds))
+        of_look = state is not None and state.serial == snapshot.serial
+        promised = state.promised_watts if of_look else _nothing(len(snapshot.rack_names))
+        horizon = self._grounded(snapshot, facility).horizon(request.declared_seconds)
+        found = self._left(snapshot, facility, promised, horizon)
         asked = Asked.of(request, snapshot, facility)
         if request.one_rack:
             enough = bool((asked.roomy & asked.fitting(found, request.trays)).any())
         else:
-            everybody = np.ones(len(promised), dtype=np.bool_)
-            enough = asked.together(found, snapshot, facility, everybody, request.trays) >= request.trays
+            enough = asked.together(found, snapshot, facility, asked.roomy, request.trays) >= request.trays
         return None if enough else Reason.WAIT_FOR_HEADROOM
 
     @staticmethod
@@ -165,8 +165,7 @@ class ThermalAware:
         """The state at this look: a new one has promised nothing, and brings racks back or takes them out."""
         if state is not None and state.serial == snapshot.serial:
             return state
-        nothing = np.zeros(len(snapshot.rack_names))
-        nothing.setflags(write=False)
+        nothing = _nothing(len(snapshot.rack_names))
         profiles = profile.step(None if state is None else state.profiles, snapshot)
         values = self._sensed(snapshot, facility).values
         if not all(each.factor in values for each in self.exclusions):
@@ -209,18 +208,28 @@ class ThermalAware:
         lasts so long [s]; 0 for endless."""
         memo = self._memo
         sensed, base = self._sensed(snapshot, facility), self._grounded(snapshot, facility)
-        if memo.promised_watts is not promised_watts:
-            memo.promised_watts, memo.rooms = promised_watts, {}
         horizon = base.horizon(seconds)
+        found = self._left(snapshot, facility, promised_watts, horizon)
+        if memo.profiles is not profiles:
+            memo.profiles, memo.rooms = profiles, {}
         room = memo.rooms.get(horizon)
         if room is None:
-            found = headroom(base, promised_watts, horizon)
             values, ages = with_headroom(sensed, snapshot, base, found, promised_watts)
             values |= self._profiled(profiles, len(promised_watts))
             since = np.full(len(promised_watts), profile.age_seconds(profiles, snapshot.time_seconds))
             ages |= dict.fromkeys(profile.FACTORS, since)
             room = memo.rooms[horizon] = Room(found, values, ages, {})
         return room
+
+    def _left(self, snapshot: FacilitySnapshot, facility: Facility, promised_watts: Floats, horizon: int) -> Headroom:
+        """Headroom after these promises, found once for each horizon."""
+        memo, base = self._memo, self._grounded(snapshot, facility)
+        if memo.promised_watts is not promised_watts:
+            memo.promised_watts, memo.left, memo.rooms = promised_watts, {}, {}
+        found = memo.left.get(horizon)
+        if found is None:
+            found = memo.left[horizon] = headroom(base, promised_watts, horizon)
+        return found
 
     def _profiled(self, profiles: Profiles | None, racks: int) -> Mapping[str, Floats]:
         """Factors of heat profiles, which stay for some looks."""
@@ -244,6 +253,14 @@ class ThermalAware:
             found = Judged(allowed, first, self.formula.rate(kind, room.values, room.ages))
             room.judged[kind, role] = found
         return found
+
+
+@cache
+def _nothing(racks: int) -> Floats:
+    """No promise to any of so many racks; one array for all looks, that nobody can write to."""
+    nothing = np.zeros(racks)
+    nothing.setflags(write=False)
+    return nothing
 
 
 #: all of a snapshot but its free trays, which decisions change

@@ -21,7 +21,8 @@ from twin.results.rundir import PICTURES
 #: draws the figures of a run directory: SVG elements by name, without those that have nothing to show
 Draw = Callable[[Path], dict[str, str]]
 
-ABREAST = 2  # two figures take longer than all others together
+CORES = 2  # with fewer there is nothing to be won
+ABREAST = 3  # figures that take long: on two cores the processes share them evenly
 
 
 def draw_here(directory: Path) -> dict[str, str]:
@@ -37,7 +38,7 @@ def drawers() -> Iterator[Draw]:
 
     Enter it before a run.
     """
-    if (os.cpu_count() or 1) < ABREAST:
+    if (os.cpu_count() or 1) < CORES:
         yield draw_here
         return
     with subprocess.Popen(
