@@ -62,7 +62,7 @@ def dispatch(argv: list[str]) -> int:
         print(f"twin {__version__}")
         return Exit.FINE
     # a run keeps most of what it makes, so that looking for cycles often is a tenth of its time for nothing
-    gc.set_threshold(100_000, 20, 50)
+    gc.set_threshold(400_000, 20, 50)
     # Arrow's own allocator keeps what it once had: 80 MB of a day's run
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     for command in COMMANDS:

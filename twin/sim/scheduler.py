@@ -18,6 +18,7 @@ decision, that it would say so again (``short_of``, :class:`twin.policy.protocol
 import itertools
 import math
 from collections.abc import Callable, Generator
+from heapq import heapify, heappop
 from operator import attrgetter
 from typing import Any
 
@@ -291,8 +292,9 @@ class Scheduler:
         world = self.world
         free = self._free()
         ends = [(run.declared_end, run.number, run.job.trays) for run in world.running.values() if not run.endless]
-        ends.sort()
-        for end, _, trays in ends:
+        heapify(ends)  # the first few will do
+        while ends:
+            end, _, trays = heappop(ends)
             free += trays
             if free >= head.job.trays:
                 return max(end, world.env.now), free - head.job.trays

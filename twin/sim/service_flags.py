@@ -60,6 +60,8 @@ class ServiceFlags:
             return []
         here, told = {"hall": "hall", "time_seconds": self.world.env.now}, []
         for name, service in self.world.services.items():
+            if service.wait == 0.0 and self.longest(name) == 0.0 and name not in self.said:
+                continue  # nobody waits, nobody did, and no rule has spoken
             # that nobody lives to serve is no queue: how long that is will show in who comes up
             self._remember(name, service.wait if np.isfinite(service.wait) else 0.0)
             wait, found = self.longest(name), {}
