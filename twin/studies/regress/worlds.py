@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twin.policy.aware import ThermalAware
-from twin.policy.decisions import Decision
+from twin.policy.decisions import Decision, Reason
 from twin.policy.protocol import JobRequest
 from twin.policy.snapshot import FacilitySnapshot
 from twin.results.rundir import canonical_json, plain, unwritable, write_whole
@@ -106,6 +106,10 @@ class _Shadow:
                 minutes = snapshot.time_seconds / 60.0
                 self.first = f"{request.id} after {minutes:.0f} min: {_told(decision)}, by the baseline {_told(theirs)}"
         return decision, after
+
+    def short_of(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> Reason | None:
+        """The same of both: no formula has to do with it."""
+        return self.policy.short_of(snapshot, request, state)
 
 
 def _told(decision: Decision) -> str:
