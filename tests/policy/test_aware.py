@@ -118,8 +118,8 @@ def test_who_is_told_to_be_short_of_something_would_wait_for_it(trays, watts, pe
     short = POLICY.short_of(look, request, state)
     decision, _ = POLICY(look, request, state)
     for_trays = isinstance(decision, Wait) and decision.reason is Reason.WAIT_FOR_TRAYS
-    assert (short is Reason.WAIT_FOR_TRAYS) == for_trays or isinstance(decision, Refusal)
-    assert short is None or not isinstance(decision, Placement)
+    assert (short is Reason.WAIT_FOR_TRAYS) == for_trays
+    assert short is None or isinstance(decision, Wait)
 
 
 def test_what_a_gang_is_short_of_is_told_by_rows_and_loops_not_rack_by_rack():
@@ -138,6 +138,7 @@ def test_what_only_rules_keep_waiting_is_short_of_nothing_that_could_be_told_bef
     hot = hotter(example(), np.arange(16), 20.0)
     assert isinstance(POLICY(hot, ONE, None)[0], Wait)
     assert POLICY.short_of(hot, ONE) is None
+    assert POLICY.short_of(hot, replace(GANG, trays=10_000)) is None  # it is refused
     paused = replace(example(), rack_admitting=np.zeros(16, dtype=bool))
     assert POLICY.short_of(paused, ONE) is Reason.WAIT_PAUSED
 
@@ -317,7 +318,8 @@ def test_the_check_finds_what_is_wrong():
     }
     assert any(finding.what.startswith("decided Wait") for finding in check_policy(lambda: moody))
     assert {finding.what for finding in check_policy(lambda: fragile)} == {"raised KeyError: 'telemetry'"}
-    assert {"placed what it said was short of WAIT_FOR_TRAYS"} == {f.what for f in check_policy(Pessimist)}
+    said = "what it said would wait: WAIT_FOR_TRAYS"
+    assert {f.what for f in check_policy(Pessimist)} == {f"placed {said}", f"refused {said}"}
     slow = check_policy(lambda: first_fit, timer=iter(range(10_000)).__next__, greatest_seconds=0.5)
     assert {finding.what for finding in slow} == {"took longer than 0.5 s"}
 

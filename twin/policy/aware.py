@@ -134,7 +134,7 @@ class ThermalAware:
         wait finds out here, at a third of a decision's cost, whether it is time to ask again.
         """
         facility = snapshot.facility
-        if facility is None:
+        if facility is None or larger_than_hall(snapshot, request) is not None:
             return None
         few = self._too_few(snapshot, request)
         if few is not None:

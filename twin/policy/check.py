@@ -64,8 +64,9 @@ def check_policy(
             decision, following = answer
             findings += [Finding(name, fault) for fault in faults_of(decision, before[0], before[1])]
             short = getattr(policy, "short_of", lambda *_: None)(*before)
-            if short is not None and isinstance(decision, Placement):
-                findings.append(Finding(name, f"placed what it said was short of {short.name}"))
+            if short is not None and not isinstance(decision, Wait):
+                done = "placed" if isinstance(decision, Placement) else "refused"
+                findings.append(Finding(name, f"{done} what it said would wait: {short.name}"))
             again, _ = make()(*before)
             if not same(again, decision):
                 findings.append(Finding(name, f"decided {decision} once and {again} the next time"))
