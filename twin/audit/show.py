@@ -112,7 +112,7 @@ def _scored(data: Mapping[str, Any]) -> str:
 
 def _limit(each: Mapping[str, Any]) -> str:
     where = f" at {each['where']}" if each.get("where") else ""
-    unit = f" {each['unit']}" if each.get("unit") else ""
+    unit = f" {each['unit']}" if each.get("unit") not in (None, "", "1") else ""  # a number without one says enough
     word = "held" if each["passed"] else "did not hold"
     value = "not known" if each["value"] is None else f"{_real(each['value'])}{unit}"
     held = f"{value}, {each['bound']} {_real(each['limit'])}{unit}"
