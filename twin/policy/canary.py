@@ -171,7 +171,7 @@ def _able(rule: CanaryRule, candidates: Candidates) -> tuple[Bools, tuple[tuple[
         with np.errstate(invalid="ignore"):
             keep(values["inlet_celsius"] <= safe.inlet_celsius, f"inlet above {safe.inlet_celsius:g} °C")
             over = safe.device_over_slowdown_kelvin
-            keep(values["device_over_slowdown_kelvin"] <= over, f"device above {over:g} K over its slowdown")
+            keep(values["device_over_slowdown_kelvin"] <= over, f"device less than {-over:g} K below its slowdown")
             keep(values["headroom_ratio"] >= safe.headroom_ratio, f"headroom below {safe.headroom_ratio:g}")
     names = candidates.names
     return able, tuple((names[rack], against[rack]) for rack in sorted(against, key=lambda rack: names[rack]))
