@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from twin.results.drawers import draw_here, drawers
+from twin.results.drawers import Draw, draw_here, drawers
 from twin.results.rundir import FIGURES, RunError
 
 
@@ -20,10 +20,10 @@ def run(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory)
     return made
 
 
-def drawn(run: Path, draw: Callable[[Path], dict[str, str]]) -> tuple[dict[str, str], dict[str, bytes]]:
+def drawn(run: Path, draw: Draw) -> tuple[dict[str, str], dict[str, bytes]]:
     for old in (run / FIGURES).iterdir():
         old.unlink()
-    return draw(run), {path.name: path.read_bytes() for path in (run / FIGURES).iterdir()}
+    return draw(run)(), {path.name: path.read_bytes() for path in (run / FIGURES).iterdir()}
 
 
 def test_another_process_draws_the_same_figures(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_where_the_other_process_fails_or_there_is_no_second_core_figures_are_dr
         with drawers() as draw:
             assert drawn(run, draw) == here
     with drawers() as draw, pytest.raises(RunError, match="is not the directory of a run"):
-        draw(tmp_path)
+        draw(tmp_path)()
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     with drawers() as draw:
         assert draw is draw_here

@@ -106,12 +106,11 @@ def test_forecasts_are_told_in_per_cent_and_minutes_and_claims_with_what_held(st
                      "absolute_error_seconds_p90": 300.0},
         "sustained": {"claims": 11086, "held_ratio": 0.8},
     }  # fmt: skip
-    pictures = dict.fromkeys(("hall_map", "timeline", "breaker_margins"), "<svg></svg>")
-    told = report.render(type(run)(run.directory, run.manifest, {**run.metrics, "forecast": found}), pictures)
+    told = report.render(type(run)(run.directory, run.manifest, {**run.metrics, "forecast": found}), no_pictures)
     for said in ("11,086 times", "80 % held", "12,474", "-0.16 %", "3.5 %", "9.1 %", "1.5 min", "2 min", "5 min"):
         assert said in told.replace("−", "-")
     assert "power of a row" not in told  # nothing was forecast of rows
-    assert "What the policy forecast" not in report.render(run, pictures)
+    assert "What the policy forecast" not in report.render(run, no_pictures)
 
 
 def test_the_share_of_ratings_that_a_policy_may_use_is_drawn_where_it_has_one() -> None:
@@ -130,16 +129,14 @@ def test_the_share_of_ratings_that_a_policy_may_use_is_drawn_where_it_has_one() 
 def test_books_that_do_not_balance_are_called_out(story_run: Path) -> None:
     run = read_run(story_run)
     metrics = {**run.metrics, "balance": {**run.metrics["balance"], "heat": -0.02}}
-    pictures = dict.fromkeys(("hall_map", "timeline", "breaker_margins"), "<svg></svg>")
-    page = report.render(type(run)(run.directory, run.manifest, metrics), pictures)
+    page = report.render(type(run)(run.directory, run.manifest, metrics), no_pictures)
     assert "The books do not balance (largest residual 2.0e-02): do not rely on this run." in page
 
 
 def test_names_from_outside_cannot_write_the_page(story_run: Path) -> None:
     run = read_run(story_run)
     manifest = {**run.manifest, "name": "<script>alert(1)</script>"}
-    pictures = dict.fromkeys(("hall_map", "timeline", "breaker_margins"), "<svg></svg>")
-    page = report.render(type(run)(run.directory, manifest, run.metrics), pictures)
+    page = report.render(type(run)(run.directory, manifest, run.metrics), no_pictures)
     assert "<script>" not in page
 
 
@@ -313,6 +310,10 @@ def test_throttling_and_losses_are_ranked_in_hours() -> None:
     figure = losses_by_cause(losses)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["GPU-hours lost, by cause", "jobs lost, by cause"]
     assert [[t.get_text() for t in axes.texts] for axes in figure.axes] == [["2", "1"], ["4"]]
+
+
+def no_pictures() -> dict[str, str]:
+    return dict.fromkeys(("hall_map", "timeline", "breaker_margins"), "<svg></svg>")
 
 
 @pytest.mark.parametrize(

@@ -12,24 +12,32 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from twin.results.rundir import PICTURES
 
-#: draws the figures of a run directory: SVG elements by name, without those that have nothing to show
-Draw = Callable[[Path], dict[str, str]]
+#: has the figures of a run directory drawn, and returns what gives them once they are: SVG elements by name, without
+#: those that have nothing to show
+Draw = Callable[[Path], Callable[[], dict[str, str]]]
 
 CORES = 2  # with fewer there is nothing to be won
 ABREAST = 3  # figures that take long: on two cores the processes share them evenly
 
 
-def draw_here(directory: Path) -> dict[str, str]:
-    """Draw the figures one after another in this process. Raises RunError when they cannot be read or written."""
-    from twin.results.pictures import draw  # Matplotlib takes a while to load, and the other process has it already
+def draw_here(directory: Path) -> Callable[[], dict[str, str]]:
+    """Draw the figures one after another in this process, when they are asked for.
 
-    return _shown([draw(directory, name) for name in PICTURES])
+    To ask raises RunError when the directory is no run, or figures cannot be written.
+    """
+
+    def drawn() -> dict[str, str]:
+        from twin.results.pictures import draw  # Matplotlib takes a while to load, and the other process has it already
+
+        return _shown([draw(directory, name) for name in PICTURES])
+
+    return drawn
 
 
 @contextmanager
@@ -50,11 +58,19 @@ def drawers() -> Iterator[Draw]:
         start_new_session=True,  # Ctrl-C is for the run alone
     ) as other:
 
-        def draw_there(directory: Path) -> dict[str, str]:
-            answer, _ = other.communicate(os.fsencode(directory.resolve()))
-            if other.returncode != 0:
-                return draw_here(directory)  # which tells what is wrong
-            drawn: dict[str, str] = json.loads(answer)
+        def draw_there(directory: Path) -> Callable[[], dict[str, str]]:
+            assert other.stdin is not None and other.stdout is not None
+            answers = other.stdout
+            with suppress(BrokenPipeError), other.stdin as told:  # one that ended says so when it is asked
+                told.write(os.fsencode(directory.resolve()))
+
+            def drawn() -> dict[str, str]:
+                answer = answers.read()
+                if other.wait() != 0:
+                    return draw_here(directory)()  # which tells what is wrong
+                found: dict[str, str] = json.loads(answer)
+                return found
+
             return drawn
 
         try:

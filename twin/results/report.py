@@ -1,6 +1,6 @@
 """``report.html``: one page that opens anywhere, made from a run directory alone, in a capacity planner's words."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ class Card:
 def write_report(run_dir: Path | str, draw: Draw = draw_here) -> Path:
     """Write ``report.html`` and ``figures/*.png`` of a run, reading nothing but its directory; returns the page.
 
-    ``draw`` says who draws the figures. Raises RunError when the directory is no run, has no measures, or cannot be
-    written.
+    ``draw`` says who draws the figures, while the page is put together. Raises RunError when the directory is no run,
+    has no measures, or cannot be written.
     """
     run = read_run(run_dir)
     if not run.metrics:
@@ -57,15 +57,16 @@ def write_report(run_dir: Path | str, draw: Draw = draw_here) -> Path:
     return page
 
 
-def render(run: Run, pictures: Mapping[str, str]) -> str:
-    """The page as text; ``pictures`` are SVG elements by figure name."""
+def render(run: Run, pictures: Callable[[], Mapping[str, str]]) -> str:
+    """The page as text; ``pictures`` gives SVG elements by figure name, and is asked last."""
     environment = Environment(
         loader=PackageLoader("twin.results"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     told, untold = stories(run.table("events"), traces_of(run))
     residual = max((abs(v) for v in run.metrics["balance"].values() if v is not None), default=None)
-    return environment.get_template("report.html.jinja").render(
+    template = environment.get_template("report.html.jinja")
+    words = dict(
         about=about(run.manifest),
         trace=trace(run.manifest),
         complete=run.complete,
@@ -77,7 +78,6 @@ def render(run: Run, pictures: Mapping[str, str]) -> str:
         most_findings=MOST_FINDINGS,
         forecasts=forecasts(run.metrics.get("forecast") or {}),
         claims=(run.metrics.get("forecast") or {}).get("sustained"),
-        pictures={name: Markup(picture) for name, picture in pictures.items()},
         stories=told,
         stories_left_out=untold,
         jobs=jobs_hit(run.table("jobs")),
@@ -93,6 +93,7 @@ def render(run: Run, pictures: Mapping[str, str]) -> str:
         digest=run.manifest.get("digest", ""),
         say=wording,
     )
+    return template.render(words, pictures={name: Markup(picture) for name, picture in pictures().items()})
 
 
 def traces_of(run: Run) -> list[Trace]:
