@@ -222,9 +222,16 @@ MUTATIONS = (
     Mutation(
         "forget what was promised",
         "policy/aware.py",
-        r"promised\[rack\] \+= trays \* view\.asked\.steady_watts\[rack\]",
+        r"promised\[rack\] \+= trays \* asked\.steady_watts\[rack\]",
         "promised[rack] += 0.0",
         (f"{POLICY}/test_aware.py::test_a_burst_within_one_look_does_not_herd",),
+    ),
+    Mutation(
+        "turn gangs away by half of what each rack bears",
+        "policy/fit.py",
+        r"np\.minimum\(fit, np\.floor\(bears\), out=fit\)",
+        "np.minimum(fit, np.floor(0.5 * bears), out=fit)",
+        (f"{POLICY}/test_aware.py::test_the_largest_gang_that_racks_take_together_is_taken",),
     ),
     Mutation(
         "tell a gang to be short of power that it could have",

@@ -11,6 +11,7 @@ from tests.policy.documents import shipped
 from twin.policy import JobRequest, Placement, Reason, Refusal, Wait, first_fit, random_healthy
 from twin.policy.aware import thermal_aware
 from twin.policy.check import NAMEPLATE, check_policy, example
+from twin.policy.choice import Choice
 from twin.policy.decisions import Threshold
 from twin.policy.documents import DocumentError
 from twin.policy.fit import Asked
@@ -90,14 +91,38 @@ def test_a_gang_is_spread_over_loops_before_any_takes_a_second_rack():
     assert decision.racks == (("A-01", 9), ("B-01", 9), ("C-01", 9), ("D-01", 3))
 
 
+def patiently(look, request):
+    """A decision that no estimate of what racks bear turns away beforehand."""
+    several = Choice.several
+
+    def all_of_them(choice):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Asked, "most", lambda asked, room: np.full(16, float(request.trays)))
+            return several(choice)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Choice, "several", all_of_them)  # and not the sentence, which tells what they bear
+        return POLICY(look, request, None)[0]
+
+
+@pytest.mark.parametrize("watts", [4_000.0, 9_000.0, 14_000.0, 20_000.0])
+@pytest.mark.parametrize("loaded", [[], [0, 1, 5, 5], [*range(16)]])
+def test_the_largest_gang_that_racks_take_together_is_taken(watts, loaded):
+    look, most = power(example(), loaded, 30_000.0), 0
+    for trays in range(1, 145):
+        request = replace(GANG, trays=trays, power_watts_per_tray=watts)
+        quick, _ = POLICY(look, request, None)
+        assert quick == patiently(look, request)
+        most = trays if isinstance(quick, Placement) else most
+    assert most > 0 and (most < 144 or watts < 9_000.0)
+
+
 @given(trays=st.integers(1, 400), watts=st.floats(0.0, 20_000.0), loaded=st.lists(st.integers(0, 15), max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_what_racks_bear_one_by_one_is_never_less_than_what_they_take_together(trays, watts, loaded):
     request, look = replace(GANG, trays=trays, power_watts_per_tray=watts), power(example(), loaded, 30_000.0)
     quick, _ = POLICY(look, request, None)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Asked, "most", lambda asked, room: np.full(16, float(trays)))  # nothing is turned away by it
-        patient, _ = POLICY(look, request, None)
+    patient = patiently(look, request)
     assert quick == patient
 
 

@@ -26,7 +26,7 @@ from twin.policy.exclusion import Exclusion, Out, read_exclusions
 from twin.policy.expressions import Compiler, no_compiler
 from twin.policy.facility import Facility
 from twin.policy.factors import Sensed, sense, with_headroom
-from twin.policy.fit import Asked, free_trays
+from twin.policy.fit import Asked
 from twin.policy.forecast import Forecast, forecast
 from twin.policy.headroom import Ground, Headroom, Permitted, Readings, ground, headroom, read_permitted
 from twin.policy.profile import Profiles
@@ -92,17 +92,19 @@ class ThermalAware:
         if facility is None:
             return Wait(request.id, Reason.WAIT_UNKNOWN, "the snapshot has no description of the facility"), state
         looked = self.look(snapshot, facility, state)
-        few = self._too_few(snapshot, request)
+        asked = Asked.of(request, snapshot, facility)
+        few = self._too_few(snapshot, request, asked.free)
         if few is not None:
             return few, looked
         room = self.room(snapshot, facility, looked.promised_watts, looked.profiles, request.declared_seconds)
-        view = Choice.of(self, snapshot, facility, looked, room, request)
+        judged = self.judge(room, request.kind, request.role)
+        view = Choice(self, snapshot, facility, request, asked, room, judged, looked.out)
         chosen = view.one() if request.one_rack else view.several()
         if chosen is None:
             return view.wait(), looked
         promised = looked.promised_watts.copy()
         for rack, trays in chosen:
-            promised[rack] += trays * view.asked.steady_watts[rack]
+            promised[rack] += trays * asked.steady_watts[rack]
         promised.setflags(write=False)  # a state is a value
         return view.placement(chosen), replace(looked, promised_watts=promised)
 
@@ -115,14 +117,14 @@ class ThermalAware:
         facility = snapshot.facility
         if facility is None or larger_than_hall(snapshot, request) is not None:
             return None
-        few = self._too_few(snapshot, request)
+        asked = Asked.of(request, snapshot, facility)
+        few = self._too_few(snapshot, request, asked.free)
         if few is not None:
             return few.reason
         of_look = state is not None and state.serial == snapshot.serial
         promised = state.promised_watts if of_look else _nothing(len(snapshot.rack_names))
         horizon = self._grounded(snapshot, facility).horizon(request.declared_seconds)
         found = self._left(snapshot, facility, promised, horizon)
-        asked = Asked.of(request, snapshot, facility)
         if request.one_rack:
             enough = bool((asked.roomy & asked.fitting(found, request.trays)).any())
         else:
@@ -130,9 +132,8 @@ class ThermalAware:
         return None if enough else Reason.WAIT_FOR_HEADROOM
 
     @staticmethod
-    def _too_few(snapshot: FacilitySnapshot, request: JobRequest) -> Wait | None:
+    def _too_few(snapshot: FacilitySnapshot, request: JobRequest, free: Ints) -> Wait | None:
         """That no rack, or not all of them together, have so many trays free."""
-        free = free_trays(snapshot)
         most = int(np.maximum.reduce(free, initial=0) if request.one_rack else np.add.reduce(free))
         if most >= request.trays:
             return None

@@ -21,7 +21,7 @@ from twin.policy.score import Scores
 from twin.policy.snapshot import FacilitySnapshot
 
 if TYPE_CHECKING:
-    from twin.policy.aware import State, ThermalAware
+    from twin.policy.aware import ThermalAware
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -58,59 +58,37 @@ class Choice:
     snapshot: FacilitySnapshot
     facility: Facility
     request: JobRequest
-    room: Headroom
-    values: Mapping[str, Floats]
-    ages: Mapping[str, Floats]
-    scores: Scores
-    allowed: Bools
-    first_rule: Ints
-    excluded: Out
-    out: Bools
     asked: Asked
+    seen: Room
+    judged: Judged
+    excluded: Out
 
-    @classmethod
-    def of(
-        cls,
-        policy: "ThermalAware",
-        snapshot: FacilitySnapshot,
-        facility: Facility,
-        state: "State",
-        room: Room,
-        request: JobRequest,
-    ) -> "Choice":
-        judged = policy.judge(room, request.kind, request.role)
-        return cls(
-            policy,
-            snapshot,
-            facility,
-            request,
-            room.room,
-            room.values,
-            room.ages,
-            judged.scores,
-            judged.allowed,
-            judged.first_rule,
-            state.out,
-            np.logical_or.reduce(state.out.out, axis=0),
-            Asked.of(request, snapshot, facility),
-        )
+    @cached_property
+    def out(self) -> Bools:
+        """Racks that some criterion keeps out."""
+        return np.asarray(np.logical_or.reduce(self.excluded.out, axis=0))
 
     @property
     def usable(self) -> Bools:
         """Racks with room that rules allow, that are not out, and of which enough is known."""
-        return self.asked.roomy & self.allowed & ~self.out & (self.scores.confidence >= self.policy.least_confidence)
+        return (
+            self.asked.roomy
+            & self.judged.allowed
+            & ~self.out
+            & (self.judged.scores.confidence >= self.policy.least_confidence)
+        )
 
     def ranked(self, racks: Bools) -> Ints:
         """Racks in the order of their scores, ties by name."""
         names = by_name(self.snapshot.rack_names)
         wanted = names[racks[names]]
-        return wanted[np.argsort(-self.scores.score[wanted], kind="stable")]
+        return wanted[np.argsort(-self.judged.scores.score[wanted], kind="stable")]
 
     @cached_property
     def order(self) -> Ints:
         """Usable racks that bear all of the request, or one tray of what may be spread, the best first."""
         trays = self.request.trays if self.request.one_rack else 1
-        return self.ranked(self.usable & self.asked.fitting(self.room, trays))
+        return self.ranked(self.usable & self.asked.fitting(self.seen.room, trays))
 
     def one(self) -> list[tuple[int, int]] | None:
         """The best rack for all of the request."""
@@ -120,14 +98,14 @@ class Choice:
         """Racks that take the request together, the best of every loop before the second best of any."""
         order = self.order
         order = order[np.argsort(_turns(self.snapshot.rack_loop[order]), kind="stable")]
-        most = self.asked.most(self.room)[order]
+        most = self.asked.most(self.seen.room)[order]
         rest = np.cumsum(most[::-1])[::-1].tolist()  # trays that the racks from here on take at most
-        left, heat = self.room.limit_left_amperes.tolist(), self.room.loop_left_watts.tolist()
+        left, heat = self.seen.room.limit_left_amperes.tolist(), self.seen.room.loop_left_watts.tolist()
         own = self.snapshot.rack_max_power_watts * self.policy.permitted.rack_utilisation
-        within = np.fmin(self.room.sustained_watts, own)[order].tolist()
-        once, peak = self.room.immediate_watts[order].tolist(), self.asked.peak_watts[order].tolist()
+        within = np.fmin(self.seen.room.sustained_watts, own)[order].tolist()
+        once, peak = self.seen.room.immediate_watts[order].tolist(), self.asked.peak_watts[order].tolist()
         steady, free = self.asked.steady_watts[order].tolist(), self.asked.free[order].tolist()
-        limits, shares = self.facility.rack_limits[order].tolist(), self.room.amperes_per_watt[order].tolist()
+        limits, shares = self.facility.rack_limits[order].tolist(), self.seen.room.amperes_per_watt[order].tolist()
         loops = self.snapshot.rack_loop[order].tolist()
         chosen: list[tuple[int, int]] = []
         wanted = self.request.trays
@@ -159,10 +137,10 @@ class Choice:
 
     def placement(self, chosen: list[tuple[int, int]]) -> Placement:
         """The decision, and what it rests on: score, confidence, headroom and rank of its worst rack."""
-        names, scores, confidences = self.snapshot.rack_names, self.scores.score, self.scores.confidence
+        names, scores, confidences = self.snapshot.rack_names, self.judged.scores.score, self.judged.scores.confidence
         racks = [rack for rack, _ in chosen]
         worst, trays = min(chosen, key=lambda each: (float(scores[each[0]]), names[each[0]]))
-        left, asked = float(self.room.sustained_watts[worst]), trays * float(self.asked.steady_watts[worst])
+        left, asked = float(self.seen.room.sustained_watts[worst]), trays * float(self.asked.steady_watts[worst])
         next_best = [rack for rack in self.order[: len(racks) + 1].tolist() if rack not in racks][:1]
         confidence, least = float(confidences[racks].min()), self.policy.least_confidence
         production = self.snapshot.rack_production
@@ -192,16 +170,19 @@ class Choice:
         if self.out[rack]:
             detail = f"{name} is out until it has recovered"
             return Wait(request, Reason.WAIT_EXCLUDED, detail, self._keeping_out(rack))
-        if not self.allowed[rack]:
-            rule = self.policy.rules.of(self.request.kind, self.request.role)[int(self.first_rule[rack])]
-            told, held = rule.told(self.values, self.ages, rack), rule.held(self.values, self.ages, rack, name)
+        if not self.judged.allowed[rack]:
+            rule = self.policy.rules.of(self.request.kind, self.request.role)[int(self.judged.first_rule[rack])]
+            told, held = (
+                rule.told(self.seen.values, self.seen.ages, rack),
+                rule.held(self.seen.values, self.seen.ages, rack, name),
+            )
             return Wait(request, Reason.WAIT_FOR_RULE, f"{told} on {name}", held)
-        if self.scores.confidence[rack] < self.policy.least_confidence:
-            known, least = float(self.scores.confidence[rack]), self.policy.least_confidence
+        if self.judged.scores.confidence[rack] < self.policy.least_confidence:
+            known, least = float(self.judged.scores.confidence[rack]), self.policy.least_confidence
             short = (Threshold("confidence", known, least, "at least", "1", False, name),)
             detail = f"confidence {known:.2f} on {name}, at least {least:g} asked"
             return Wait(request, Reason.WAIT_UNKNOWN, detail, short)
-        at_once, long = float(self.room.immediate_watts[rack]), float(self.room.sustained_watts[rack])
+        at_once, long = float(self.seen.room.immediate_watts[rack]), float(self.seen.room.sustained_watts[rack])
         if np.isnan(long + at_once):
             return Wait(request, Reason.WAIT_UNKNOWN, f"headroom of {name} is not known")
         if long == -math.inf:
@@ -221,7 +202,7 @@ class Choice:
     def _gang_waits(self, rack: int) -> Wait:
         """Why a gang finds no place, though its best rack would take a part of it: what all take together at most."""
         wanted, racks = self.request.trays, int(np.count_nonzero(self.usable))
-        most = math.floor(self.asked.together(self.room, self.snapshot, self.facility, self.usable))
+        most = math.floor(self.asked.together(self.seen.room, self.snapshot, self.facility, self.usable))
         few = most < wanted
         short = (Threshold("trays together", float(most), float(wanted), "at least", "trays", False),) if few else ()
         detail = (
@@ -239,7 +220,7 @@ class Choice:
         found = []
         for each, out in zip(self.policy.exclusions, self.excluded.out[:, rack].tolist(), strict=True):
             if out:
-                value, unit, name = float(self.values[each.factor][rack]), FACTORS[each.factor].unit, each.name
+                value, unit, name = float(self.seen.values[each.factor][rack]), FACTORS[each.factor].unit, each.name
                 known = value if math.isfinite(value) else None
                 passed, where = value <= each.back_below, self.snapshot.rack_names[rack]
                 found.append(Threshold(name, known, each.back_below, "at most", unit, passed, where))
@@ -247,7 +228,7 @@ class Choice:
 
     def _limit(self, rack: int) -> str:
         """The limit that leaves a rack least."""
-        binding = int(self.room.binding[rack])
+        binding = int(self.seen.room.binding[rack])
         if binding == LOOP:
             return self.snapshot.loop_names[int(self.snapshot.rack_loop[rack])]
         return "its nameplate" if binding == RACK else self.facility.limit_names[binding]

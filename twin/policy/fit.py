@@ -18,17 +18,11 @@ Bools = NDArray[np.bool_]
 ROUNDING = 1e-6  # trays, of sums that depend on the order of racks in their last digits
 
 
-def free_trays(snapshot: FacilitySnapshot) -> Ints:
-    """Free trays of healthy production racks that admit work, shape (R,)."""
-    open_racks = snapshot.rack_healthy & snapshot.rack_production & snapshot.rack_admitting
-    return np.where(open_racks, snapshot.rack_free_trays, 0)
-
-
 @dataclass(frozen=True)
 class Asked:
     """A request against the racks of one look, arrays over racks."""
 
-    free: Ints  # trays, as :func:`free_trays` has them
+    free: Ints  # trays of healthy production racks that admit work
     roomy: Bools  # enough of them for all of the request, or for one tray of what may be spread
     steady_watts: Floats  # at the inlet for one more tray at work
     peak_watts: Floats
@@ -36,7 +30,8 @@ class Asked:
     @classmethod
     def of(cls, request: JobRequest, snapshot: FacilitySnapshot, facility: Facility) -> "Asked":
         """A tray's power above what it draws idle, at the inlet of each rack."""
-        free = free_trays(snapshot)
+        open_racks = snapshot.rack_healthy & snapshot.rack_production & snapshot.rack_admitting
+        free = np.where(open_racks, snapshot.rack_free_trays, 0)
         per_watt, idle = facility.rack_watts_per_tray_watt, facility.rack_tray_idle_watts
         steady = np.maximum(request.power_watts_per_tray - idle, 0.0) * per_watt
         peak = np.maximum(max(request.peak_watts_per_tray, request.power_watts_per_tray) - idle, 0.0) * per_watt
