@@ -315,6 +315,17 @@ def test_the_longest_wait_of_the_last_ten_minutes_is_that_also_when_a_longer_one
     assert look(1_200.0, 10.0, none) == ([], 60.0)
 
 
+def test_a_wait_is_forgotten_ten_minutes_after_the_last_one_though_nobody_waits_any_more():
+    look, none = looking(), FlagState()
+    assert look(0.0, 0.0, none) == ([], 0.0)
+    assert look(10.0, 700.0, none) == (["shed_load = mild"], 700.0)
+    assert look(20.0, 0.0, none) == ([], 700.0)
+    assert look(600.0, 0.0, none) == ([], 700.0)
+    assert look(610.0, 0.0, none) == (["shed_load = as before"], 0.0)
+    assert look(620.0, 0.0, none) == ([], 0.0)
+    assert look(630.0, 700.0, none) == (["shed_load = mild"], 700.0)
+
+
 def test_a_rule_by_the_wait_does_not_speak_where_a_setting_of_the_hall_stands():
     """The setting comes first, for every service: that the rule would choose another variant changes nothing."""
     read = flags_from_mapping(document())

@@ -9,7 +9,7 @@ from scipy.signal import lfilter
 from twin.policy import first_fit, random_healthy
 from twin.sim.noise import keys, normal
 from twin.sim.services import ServiceRun, serve
-from twin.sim.shares import STEP_SECONDS, Shares, busy_replicas
+from twin.sim.shares import AHEAD, STEP_SECONDS, Shares, busy_replicas
 from twin.workload.jobs import JobKind, Service
 from twin.workload.service import utilisation_to_power
 
@@ -49,12 +49,12 @@ def test_levels_are_a_stationary_autoregression():
 
 def test_levels_follow_the_recursion_of_their_own_innovations():
     a, sigma = np.exp(-STEP_SECONDS / TAU), np.sqrt(np.log1p(V**2))
-    found = Shares(service(), seed=3)
+    found, steps = Shares(service(), seed=3), 3 * AHEAD  # beyond what is drawn at a time
     key = keys(3, [("replica shares", "chat", str(number)) for number in range(3)], 2)
-    drawn = np.array([normal(key[0], key[1], step) for step in range(40)])
+    drawn = np.array([normal(key[0], key[1], step) for step in range(steps)])
     drawn[1:] *= np.sqrt(1.0 - a**2)
     expected = lfilter([sigma], [1.0, -a], drawn, axis=0)
-    assert [found.levels(step, 3) for step in range(40)] == pytest.approx(expected, rel=1e-12, abs=1e-15)
+    assert [found.levels(step, 3) for step in range(steps)] == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
 def test_a_replica_has_its_levels_whoever_else_lives_and_however_often_they_are_asked_for():
