@@ -1,30 +1,27 @@
 """The one spelling of a JSON value (RFC 8785, JSON Canonicalization Scheme) and its SHA-256.
 
-Most values of a record are spelt by Python's own JSON encoder, which is compiled, exactly as the scheme spells them:
-strings (the same escapes), integers up to 2⁵³ − 1, reals from 1e-4 to 1e16 (both write the shortest digits that read
-back, ECMA-262 and David Gay's repr), and objects with ASCII keys (the order of UTF-16 is that of ASCII). Any other
-value goes to ``rfc8785``, which spells or refuses it. That the two agree is a property test.
+Most values of a record are spelt by ``orjson``, which is compiled, exactly as the scheme spells them: strings (the same
+escapes), integers up to 2⁵³ − 1, reals from 1e-4 to 1e16 (both write the shortest digits that read back), and objects
+with ASCII keys (the order of UTF-16 is that of ASCII). Any other value goes to ``rfc8785``, which spells or refuses it.
+That the two agree is a property test.
 """
 
 import hashlib
 import json
 from typing import Any
 
+import orjson
 import rfc8785
 
 from twin.audit.errors import AuditError
 
 LARGEST = 2**53 - 1  # integer that a JSON number holds exactly
-LEAST_REAL, GREATEST_REAL = 1e-4, 1e16  # between which Python and ECMA-262 write reals alike
+LEAST_REAL, GREATEST_REAL = 1e-4, 1e16  # between which both write reals alike
 PREFIX = "sha256:"
-
-_spell = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-).encode
 
 
 class _OddValue(Exception):
-    """A value that Python's encoder does not spell as RFC 8785 does."""
+    """A value that orjson may not spell as RFC 8785 does."""
 
 
 def canonical(value: Any) -> bytes:
@@ -33,21 +30,24 @@ def canonical(value: Any) -> bytes:
     Raises :class:`AuditError` for what has no JSON: NaN, infinities, integers past 2⁵³ − 1, lone surrogates, others.
     """
     try:
-        return _spell(_plain(value)).encode()
-    except (_OddValue, UnicodeEncodeError):
-        pass
-    try:
-        return rfc8785.dumps(value)
-    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
-        raise AuditError(f"a value has no canonical JSON: {error}; encode it with twin.audit.encode first") from error
+        return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)
+    except (_OddValue, orjson.JSONEncodeError):
+        return _odd(value)
 
 
 def spelt(form: Any) -> bytes:
     """The canonical JSON of what :func:`twin.audit.values.encode` made, in which nothing is left to look for."""
     try:
-        return _spell(form).encode()
-    except UnicodeEncodeError as error:
-        raise AuditError(f"a value has no canonical JSON: {error}; use text without lone surrogates") from error
+        return orjson.dumps(form, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # text that is none, or 254 values inside one another
+        return _odd(form)
+
+
+def _odd(value: Any) -> bytes:
+    try:
+        return rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise AuditError(f"a value has no canonical JSON: {error}; encode it with twin.audit.encode first") from error
 
 
 def parse(text: bytes | str) -> Any:

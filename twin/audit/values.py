@@ -55,7 +55,7 @@ def register(cls: AnyClass) -> AnyClass:
 
 
 def encode(value: Any) -> Any:
-    """The JSON form of a value, of which Python's encoder makes canonical JSON as it is (:func:`canonical.spelt`).
+    """The JSON form of a value, of which a JSON encoder makes canonical JSON as it is (:func:`canonical.spelt`).
 
     Raises :class:`AuditError` that names the place and type of what has none.
     """

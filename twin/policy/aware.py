@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-VERSION = "4"  # of this code's decisions: raised when equal inputs and parameters decide otherwise
+VERSION = "5"  # of this code's decisions: raised when equal inputs and parameters decide otherwise
 
 
 @dataclass(frozen=True)

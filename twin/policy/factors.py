@@ -88,6 +88,10 @@ _BY_FIELDS = {
     fields: tuple(name for name in SENSED if FACTORS[name].fields == fields)
     for fields in dict.fromkeys(FACTORS[name].fields for name in SENSED)
 }
+#: fields whose past is looked at
+_PAST = _POWER, _INLET, _FLOW, _PUMPS = (
+    "rack_power_watts", "rack_supply_temperature_celsius", "rack_flow_litres_per_minute", "loop_pump_speed_ratio",
+)  # fmt: skip
 _CURRENTS = ("breaker_current_amperes", "phase_current_amperes")
 
 
@@ -111,21 +115,15 @@ def sense(snapshot: FacilitySnapshot, facility: Facility, read: Readings | None 
             return np.full(racks, np.nan)
         return np.where(cooled, values[loop], np.nan)
 
-    def trend(name: str, measure: Callable[..., Floats], count: int) -> Floats:
-        past = snapshot.histories.get(name)
-        if past is None or not len(past.time_seconds):
-            return np.full(count, np.nan)
-        return measure(past.time_seconds, past.values, past.quality)
+    def steady(name: str) -> Floats:
+        # steady until it was last heard of is not steady
+        return np.where(np.isnan(read[name]), np.nan, past[name].stability)
 
-    inlet = read["rack_supply_temperature_celsius"]
-    slope = trend("rack_supply_temperature_celsius", signals.slope, racks) * PER_MINUTE
-    # steady until it was last heard of is not steady
-    steady = trend("loop_pump_speed_ratio", signals.stability, len(snapshot.loop_names))
-    pumps = of_loop(np.where(np.isnan(read["loop_pump_speed_ratio"]), np.nan, steady))
-    flow = trend("rack_flow_litres_per_minute", signals.stability, racks)
-    flow = np.where(np.isnan(read["rack_flow_litres_per_minute"]), np.nan, flow)
-    power, nameplate = read["rack_power_watts"], read["rack_max_power_watts"]
-    ratio = power / nameplate
+    past = _look_back(snapshot)
+    inlet, slope = read[_INLET], past[_INLET].slope * PER_MINUTE
+    pumps, flow = of_loop(steady(_PUMPS)), steady(_FLOW)
+    power, nameplate = read[_POWER], read["rack_max_power_watts"]
+    ratio, mean = power / nameplate, past[_POWER].mean
     has, beside, neighbours = facility.beside
     values = {
         "inlet_celsius": inlet,
@@ -140,11 +138,45 @@ def sense(snapshot: FacilitySnapshot, facility: Facility, read: Readings | None 
         "cooling_stability": np.where(cooled, np.minimum(pumps, flow), 1.0),
         "cooling_reserve": np.where(cooled, 1.0 - of_loop(read["loop_valve_ratio"]), 1.0),
         "power_ratio": ratio,
-        "duty_cycle": _mean_of_late(snapshot.histories.get("rack_power_watts"), power) / nameplate,
+        "duty_cycle": (power if mean is None else mean) / nameplate,
         "neighbour_intensity": np.where(has, ratio[beside], 0.0).sum(axis=1) / neighbours,
-        "power_rise_watts": rise_watts(snapshot, read),
+        "power_rise_watts": rise_watts(snapshot, read, past[_POWER].slope),
     }
     return Sensed(values, _ages(snapshot, racks, of_loop), nameplate)
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What the history of one field tells, arrays over its things."""
+
+    slope: Floats  # unit/s, over the last 10 minutes
+    stability: Floats  # likewise
+    mean: Floats | None  # of the last 15 minutes; None without a history
+
+
+def _look_back(snapshot: FacilitySnapshot) -> dict[str, _Past]:
+    """The pasts of the fields above: those that were sampled together are looked through together, since most of the
+    time goes into calls."""
+    found: dict[str, _Past] = {}
+    together: dict[int, dict[str, History]] = {}
+    for name in _PAST:
+        past = snapshot.histories.get(name)
+        if past is None or not len(past.time_seconds):
+            unknown = np.full(len(getattr(snapshot, name)), np.nan)
+            found[name] = _Past(unknown, unknown, None)
+        else:
+            together.setdefault(id(past.time_seconds), {})[name] = past
+    for members in together.values():
+        pasts = list(members.values())
+        values = np.concatenate([past.values for past in pasts], axis=1)
+        quality = np.concatenate([past.quality for past in pasts], axis=1)
+        long = signals.window(pasts[0].time_seconds, values, quality, DUTY_SECONDS)
+        late, end = long.within(signals.WINDOW), 0
+        slope, stability, mean = late.slope(), late.stability(), long.mean()
+        for name, past in members.items():
+            part = slice(end, end := end + past.values.shape[1])
+            found[name] = _Past(slope[part], stability[part], mean[part])
+    return found
 
 
 def with_headroom(
@@ -181,10 +213,3 @@ def _ages(snapshot: FacilitySnapshot, racks: int, of_loop: Callable[[Floats], Fl
     ages["utilisation_now"] = ages["utilisation_projected"] = np.full(racks, currents)
     ages["queue_depth"] = np.zeros(racks)
     return ages
-
-
-def _mean_of_late(past: History | None, now: Floats) -> Floats:
-    """Mean of the good readings of the last 15 minutes; what is read now where there is no history."""
-    if past is None or not len(past.time_seconds):
-        return now
-    return signals.mean(past.time_seconds, past.values, past.quality, DUTY_SECONDS)

@@ -58,27 +58,28 @@ class Asked:
         """Trays that racks ``among`` all take together at most, by what their loops and each level of limits have left.
 
         A level's limits are apart from one another, so that what each bears adds up: no level may bear less. Within a
-        limit all trays are taken to be like the ones that burden it least. The search ends below ``enough``.
+        limit all trays are taken to be like the ones that burden it least. Where what racks take by themselves is below
+        ``enough``, that is the answer.
         """
         racks = np.flatnonzero(among & self.roomy & self.fitting(room, 1))
         most = self.most(room)[racks]
         bound = float(np.add.reduce(most))
-        steady, limits = self.steady_watts[racks], facility.rack_limits[racks].T
-        levels = [(snapshot.rack_loop[racks], steady, room.loop_left_watts)]
-        levels += [
-            (above, steady * shares, room.limit_left_amperes)
-            for above, shares in zip(limits, room.amperes_per_watt[racks].T, strict=True)
-        ]
-        for above, burden, left in levels:
-            if bound < enough:
-                break
-            free = (above < 0) | (burden <= 0.0)
-            least = np.full(len(left) + 1, np.inf)  # the last stands for no limit
-            place = np.where(free, len(left), above)
-            np.minimum.at(least, place, np.where(free, 0.0, burden))
-            alone = np.bincount(place, most, len(least))
-            used = np.flatnonzero(alone)
-            with np.errstate(divide="ignore"):
-                bears = np.minimum(alone[used], np.maximum(np.append(left, np.inf)[used], 0.0) / least[used])
-            bound = min(bound, float(np.add.reduce(bears)) + ROUNDING)
-        return bound
+        if bound < enough:
+            return bound
+        # loops are one level, then come those of limits; one place more on each for racks that nothing limits there
+        width = max(len(room.loop_left_watts), len(room.limit_left_amperes)) + 1
+        above = np.vstack((snapshot.rack_loop[racks], facility.rack_limits[racks].T))
+        steady = self.steady_watts[racks]
+        burden = np.vstack((steady, steady * room.amperes_per_watt[racks].T))
+        left = np.full((len(above), width), np.inf)
+        left[0, : len(room.loop_left_watts)] = room.loop_left_watts
+        left[1:, : len(room.limit_left_amperes)] = room.limit_left_amperes
+        free = (above < 0) | (burden <= 0.0)
+        place = (np.where(free, width - 1, above) + width * np.arange(len(above))[:, None]).ravel()
+        least = np.full(left.size, np.inf)
+        np.minimum.at(least, place, np.where(free, 0.0, burden).ravel())
+        alone = np.bincount(place, np.tile(most, len(above)), left.size).reshape(left.shape)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            bears = np.maximum(left, 0.0) / least.reshape(left.shape)
+        bears = np.where(alone > 0.0, np.minimum(alone, bears), 0.0)
+        return min(bound, float(np.fmin.reduce(np.add.reduce(bears, axis=1))) + ROUNDING)

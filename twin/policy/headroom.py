@@ -14,7 +14,7 @@ limits, and no more than its nameplate and its loop have left.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -138,12 +138,25 @@ class Ground:
     loop: Ints  # R, 0 for none
     cooled: Bools  # R, has a loop
     members: tuple[Ints, Ints]  # racks that have, and the loop of each
-    heat_watts: Floats  # L, now
     capacity_watts: Floats  # L
     nameplate_watts: Floats  # R
-    immediate_watts: Floats  # R
     limit_used: Floats  # K, current over rating now
-    utilisation_now: Floats  # R
+
+    @cached_property
+    def heat_watts(self) -> Floats:
+        """Heat on every loop now [W], shape (L,)."""
+        return self.heat_of(self.power_watts)
+
+    @cached_property
+    def immediate_watts(self) -> Floats:
+        """Headroom at once [W], shape (R,)."""
+        own = self.nameplate_watts - self.power_watts
+        return _least(self, self.allowed_amperes - self.amperes, self.capacity_watts - self.heat_watts, own)[0]
+
+    @cached_property
+    def utilisation_now(self) -> Floats:
+        """Of the limit above each rack that is used most now, shape (R,)."""
+        return _most(self.facility, self.limit_used)
 
     @cached_property
     def within_watts(self) -> Floats:
@@ -201,7 +214,7 @@ def ground(
         used = now / facility.limit_rating_amperes
     racks = np.flatnonzero(cooled)
     capacity = permitted.loop_utilisation * facility.loop_capacity_watts
-    found = Ground(
+    return Ground(
         facility=facility,
         power_watts=power,
         declared_watts=declared,
@@ -215,16 +228,10 @@ def ground(
         loop=loop,
         cooled=cooled,
         members=(racks, loop[racks]),
-        heat_watts=np.zeros(len(capacity)),
         capacity_watts=capacity,
         nameplate_watts=permitted.rack_utilisation * read["rack_max_power_watts"],
-        immediate_watts=np.zeros(len(power)),
         limit_used=used,
-        utilisation_now=_most(facility, used),
     )
-    heat = found.heat_of(power)
-    left = found.allowed_amperes - now, capacity - heat, found.nameplate_watts - power
-    return replace(found, heat_watts=heat, immediate_watts=_least(found, *left)[0])
 
 
 def _least(base: Ground, amperes: Floats, heat: Floats, own: Floats) -> tuple[Floats, Ints]:

@@ -7,6 +7,7 @@ readings of quality GOOD alone, never raise on missing data, and say NaN where t
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,30 +38,12 @@ def slope(time: Floats, values: Floats, quality: Codes, window_seconds: float = 
 
     ``Σ (t − t̄)(y − ȳ) / Σ (t − t̄)²``. NaN with fewer than 5 good readings, or all at one instant.
     """
-    seen = _seen(time, values, quality, window_seconds)
-    late = seen.time - seen.time[-1:]  # small numbers, whatever the hour
-    if len(late) and not len(seen.gaps):
-        dt = late - np.add.reduce(late) / len(late)
-        off = seen.values - np.add.reduce(seen.values, axis=0) / seen.count
-        off *= dt[:, None]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            # added one after another, as rows are below: a gap of one thing leaves the others' slopes as they are
-            return seen.said(np.add.reduce(off, axis=0) / np.add.accumulate(dt * dt)[-1:])
-    rows, things = np.divmod(seen.gaps, max(len(seen.count), 1))
-    missed = np.bincount(things, late[rows], len(seen.count))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        dt = seen.without_gaps(late[:, None] - (late.sum() - missed) / seen.count)
-        off = seen.values - seen.values.sum(axis=0) / seen.count
-        off *= dt
-        dt *= dt
-        return seen.said(off.sum(axis=0) / dt.sum(axis=0))
+    return window(time, values, quality, window_seconds).slope()
 
 
 def mean(time: Floats, values: Floats, quality: Codes, window_seconds: float = WINDOW) -> Floats:
     """Mean of the good readings of the last window, in the unit of the values; NaN without one."""
-    seen = _seen(time, values, quality, window_seconds)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.add.reduce(seen.values, axis=0) / seen.count).reshape(seen.shape)
+    return window(time, values, quality, window_seconds).mean()
 
 
 def delta_t(supply_celsius: Floats, return_celsius: Floats) -> Floats:
@@ -76,14 +59,7 @@ def stability(
     ``1 − min(1, σ / (unstable_fraction · |mean|))`` with σ the standard deviation of the good readings. What stands
     still at 0 is steady. NaN with fewer than 5 good readings.
     """
-    seen = _seen(time, values, quality, window_seconds)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        middle = np.add.reduce(seen.values, axis=0) / seen.count
-        off = seen.without_gaps(seen.values - middle)
-        off *= off
-        deviation = np.sqrt(np.add.reduce(off, axis=0) / seen.count)
-        share = np.where(deviation > 0.0, deviation / (unstable_fraction * np.abs(middle)), 0.0)
-    return seen.said(1.0 - np.minimum(1.0, share))
+    return window(time, values, quality, window_seconds).stability(unstable_fraction)
 
 
 def unchanged_seconds(time: Floats, values: Floats, quality: Codes) -> Floats:
@@ -228,22 +204,68 @@ def _recent(
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A window of readings for sums over time: few of them do not count, and those are 0."""
+class Window:
+    """A window of readings for sums over time, made by :func:`window`: few of them do not count, and those are 0.
+
+    It answers what :func:`slope`, :func:`mean` and :func:`stability` do; who asks several of them looks for what does
+    not count once.
+    """
 
     time: Floats  # K
     values: Floats  # K×N, not to be written to
-    gaps: Ints  # places among all K·N of what does not count
+    gaps: Ints  # places among all K·N of what does not count, in their order
     count: Floats  # N, how many count
     shape: tuple[int, ...]  # of an answer
 
-    def without_gaps(self, values: Floats) -> Floats:
+    def within(self, window_seconds: float) -> "Window":
+        """The later part of it, as long as this [s]."""
+        first = int(self.time.searchsorted(self.time[-1:] - window_seconds)[0]) if len(self.time) else 0
+        before = first * self.values.shape[1]
+        gaps = self.gaps[self.gaps.searchsorted(before) :] - before
+        return Window(self.time[first:], self.values[first:], gaps, _counted(self.values[first:], gaps), self.shape)
+
+    @cached_property
+    def _middle(self) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(np.add.reduce(self.values, axis=0) / self.count)
+
+    @cached_property
+    def _off(self) -> Floats:
+        """Distances from the mean, shape (K, N); something where nothing counts."""
+        return self.values - self._middle
+
+    def mean(self) -> Floats:
+        return self._middle.reshape(self.shape)
+
+    def slope(self) -> Floats:
+        late = self.time - self.time[-1:]  # small numbers, whatever the hour
+        if len(late) and not len(self.gaps):
+            dt = late - np.add.reduce(late) / len(late)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                # added one after another, as rows are below: a gap of one thing leaves the others' slopes as they are
+                return self._said(np.add.reduce(self._off * dt[:, None], axis=0) / np.add.accumulate(dt * dt)[-1:])
+        rows, things = np.divmod(self.gaps, max(len(self.count), 1))
+        missed = np.bincount(things, late[rows], len(self.count))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            dt = self._without_gaps(late[:, None] - (late.sum() - missed) / self.count)
+            rise = np.add.reduce(self._off * dt, axis=0)
+            dt *= dt
+            return self._said(rise / np.add.reduce(dt, axis=0))
+
+    def stability(self, unstable_fraction: float = 0.1) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            squares = self._without_gaps(self._off * self._off)
+            deviation = np.sqrt(np.add.reduce(squares, axis=0) / self.count)
+            share = np.where(deviation > 0.0, deviation / (unstable_fraction * np.abs(self._middle)), 0.0)
+        return self._said(1.0 - np.minimum(1.0, share))
+
+    def _without_gaps(self, values: Floats) -> Floats:
         """The same array, shape (K, N), now with 0 for what does not count."""
         if len(self.gaps):
             values.put(self.gaps, 0.0)
         return values
 
-    def said(self, found: Floats) -> Floats:
+    def _said(self, found: Floats) -> Floats:
         """An answer, shape (N,), in its shape: NaN with fewer than 5 good readings."""
         return np.where(self.count >= LEAST, found, np.nan).reshape(self.shape)
 
@@ -262,18 +284,25 @@ def _no_gaps(y: Floats, q: Codes) -> bool:
         return math.isfinite(float(np.add.reduce(y, axis=None)))
 
 
-def _seen(time: Floats, values: Floats, quality: Codes, window_seconds: float) -> _Seen:
+def window(time: Floats, values: Floats, quality: Codes, window_seconds: float = WINDOW) -> Window:
+    """The readings of the last window [s]."""
     t, y, q, shape = _window(time, values, quality, window_seconds)
     if len(t) and _no_gaps(y, q):
-        return _Seen(t, y, _NONE, np.full(y.shape[1], float(len(t))), shape)
+        return Window(t, y, _NONE, _counted(y, _NONE), shape)
     y = np.array(y)  # of its own, and in one piece
     bad = ~np.isfinite(y)
     bad |= np.ascontiguousarray(q) != GOOD
     gaps = bad.ravel().nonzero()[0]
     y.put(gaps, 0.0)
+    return Window(t, y, gaps, _counted(y, gaps), shape)
+
+
+def _counted(y: Floats, gaps: Ints) -> Floats:
+    """How many of each column count, shape (N,)."""
     things = y.shape[1]
-    count = len(t) - np.bincount(gaps % max(things, 1), minlength=things).astype(np.float64)
-    return _Seen(t, y, gaps, count, shape)
+    if not len(gaps):
+        return np.full(things, float(len(y)))
+    return len(y) - np.bincount(gaps % things, minlength=things).astype(np.float64)
 
 
 def _window(

@@ -33,14 +33,18 @@ class Utilisation:
     limit: Floats  # K, current over rating
 
 
-def rise_watts(snapshot: FacilitySnapshot, read: Readings | None = None) -> Floats:
-    """What each rack's power will have risen by in 15 minutes [W], shape (R,); NaN where its trend is not known."""
+def rise_watts(snapshot: FacilitySnapshot, read: Readings | None = None, slope: Floats | None = None) -> Floats:
+    """What each rack's power will have risen by in 15 minutes [W], shape (R,); NaN where its trend is not known.
+
+    ``read`` may have the readings already, and ``slope`` is the trend of power [W/s], shape (R,), if that is known.
+    """
     read = Readings(snapshot) if read is None else read
     power, declared = read["rack_power_watts"], read["rack_declared_power_watts"]
-    past = snapshot.histories.get("rack_power_watts")
-    if past is None or not len(past.time_seconds):
-        return np.full(len(power), np.nan)
-    slope = signals.slope(past.time_seconds, past.values, past.quality)
+    if slope is None:
+        past = snapshot.histories.get("rack_power_watts")
+        if past is None or not len(past.time_seconds):
+            return np.full(len(power), np.nan)
+        slope = signals.slope(past.time_seconds, past.values, past.quality)
     return np.minimum(np.maximum(slope, 0.0) * AHEAD_SECONDS, np.maximum(declared - power, 0.0))
 
 

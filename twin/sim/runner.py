@@ -77,7 +77,6 @@ class JobRun:
         "began",
         "build",
         "changed",
-        "declared_end",
         "end",
         "endless",
         "first_start",
@@ -135,7 +134,6 @@ class JobRun:
         self._queue(max(0.0, job.submit_seconds))
         self.first_start: float | None = None
         self.started = 0.0
-        self.declared_end = math.inf  # s, while it runs
         self.end: float | None = None
         self.wait = 0.0
         self.starts = 0
@@ -176,6 +174,7 @@ class JobRun:
             world.running[self.number] = self
         else:
             world.running.pop(self.number, None)
+            world.ends.pop(self.number, None)
 
     def _queue(self, since: float) -> None:
         """Note since when it waits, and what a queue is sorted by: priority, age, number."""
@@ -217,8 +216,9 @@ class JobRun:
         if world.scaled_back or self.build is not None:
             self.degrade()
         self.starts += 1
-        # by its owner's word; what was done before the run counts on its first start
-        self.declared_end = self.started + job.estimate_seconds - (self.began if self.starts == 1 else 0.0)
+        if not self.endless:  # by its owner's word; what was done before the run counts on its first start
+            end = self.started + job.estimate_seconds - (self.began if self.starts == 1 else 0.0)
+            world.ends[self.number] = (end, self.number, job.trays)
         if first:  # what draws most of its start and its work is still to come
             world.declared.declare(self.trays, max((job.declared_utilisation, *(each.utilisation for each in first))))
         self._power(first[0] if first else job.steady)

@@ -291,7 +291,7 @@ class Scheduler:
         """When enough trays will be free for ``head`` by declared ends, and how many will be over at that time."""
         world = self.world
         free = self._free()
-        ends = [(run.declared_end, run.number, run.job.trays) for run in world.running.values() if not run.endless]
+        ends = list(world.ends.values())
         heapify(ends)  # the first few will do
         while ends:
             end, _, trays = heappop(ends)

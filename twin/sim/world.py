@@ -111,6 +111,8 @@ class World:
     lost_power: dict[str, float] = field(default_factory=dict)  # root → J not drawn
     runs: list[JobRun] = field(default_factory=list)
     running: dict[int, JobRun] = field(default_factory=dict)  # by number; kept by the runs themselves
+    #: of those that end, by number, likewise: declared end [s], number and trays
+    ends: dict[int, tuple[float, int, int]] = field(default_factory=dict)
     tally: Counter[str] = field(default_factory=Counter)  # runs by status; kept likewise
     requeued: list[JobRun] = field(default_factory=list)  # since the scheduler's last look
     telemetry_outages: list[TelemetryOutage] = field(default_factory=list)  # at present
