@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.audit import AuditError, canonical, digest
-from twin.audit.canonical import number, parse
+from twin.audit.canonical import number, parse, spelt
 
 #: RFC 8785, appendix B: bits of an IEEE 754 double, and how it is written
 NUMBERS = {
@@ -78,13 +78,13 @@ def test_the_numbers_of_appendix_b(bits, text):
 @given(value=values)
 def test_the_quick_way_spells_as_the_library_does(value):
     try:
-        spelt = rfc8785.dumps(value)
+        expected = rfc8785.dumps(value)
     except rfc8785.CanonicalizationError:
         with pytest.raises(AuditError):
             canonical(value)
         return
-    assert canonical(value) == spelt
-    assert canonical(parse(spelt)) == spelt
+    assert canonical(value) == expected
+    assert canonical(parse(expected)) == expected
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,16 @@ def test_the_quick_way_spells_as_the_library_does(value):
 def test_what_has_no_json_is_refused(value):
     with pytest.raises(AuditError):
         canonical(value)
+
+
+def test_what_lies_deep_is_spelt_as_well():
+    """orjson ends at 254 values inside one another."""
+    value = 0.5
+    for _ in range(300):
+        value = [value]
+    assert canonical(value) == spelt(value) == b"[" * 300 + b"0.5" + b"]" * 300
+    with pytest.raises(AuditError):
+        spelt("\ud800")
 
 
 def test_a_digest_and_a_number_to_read():

@@ -126,6 +126,25 @@ def test_what_racks_bear_one_by_one_is_never_less_than_what_they_take_together(t
     assert quick == patient
 
 
+def test_a_loop_of_which_nothing_is_known_hides_no_limit_that_is_too_small():
+    """Its racks count as what they would take alone, and the lines above the others still bear what they bear."""
+    look = power(example(), [], 0.0)
+    base = POLICY._grounded(look, look.facility)
+    room = POLICY._left(look, look.facility, np.zeros(16), base.horizon(0.0))
+    asked = Asked.of(replace(GANG, power_watts_per_tray=20_000.0), look, look.facility)
+    known = asked.together(room, look, look.facility, asked.roomy)
+    loops = room.loop_left_watts.copy()
+    loops[0] = np.nan
+    assert known < float(asked.most(room).sum())
+    assert asked.together(replace(room, loop_left_watts=loops), look, look.facility, asked.roomy) >= known
+    limits = np.full_like(room.limit_left_amperes, np.inf)
+    limits[0] = 0.0
+    tight = replace(room, loop_left_watts=loops, limit_left_amperes=limits)
+    free = replace(room, loop_left_watts=loops, limit_left_amperes=np.full_like(limits, np.inf))
+    both = [asked.together(each, look, look.facility, asked.roomy) for each in (tight, free)]
+    assert both[0] < both[1]
+
+
 @given(
     trays=st.integers(1, 80),
     watts=st.floats(0.0, 20_000.0),

@@ -20,6 +20,10 @@ LEAST_REAL, GREATEST_REAL = 1e-4, 1e16  # between which both write reals alike
 PREFIX = "sha256:"
 
 
+class Spellable(dict[str, Any]):
+    """A form in which nothing is left to look for: what :func:`twin.audit.values.encode` made, or text and counts."""
+
+
 class _OddValue(Exception):
     """A value that orjson may not spell as RFC 8785 does."""
 
@@ -78,7 +82,7 @@ def number(value: float) -> float | str:
 def _plain(value: Any) -> Any:
     """The value with whole reals as integers, which is how the scheme writes them; raises where it would be odd."""
     kind = type(value)
-    if kind is str or value is None or kind is bool:
+    if kind is str or value is None or kind is bool or kind is Spellable:
         return value
     if kind is int:
         if -LARGEST <= value <= LARGEST:

@@ -71,11 +71,11 @@ def parts_of(snapshot: FacilitySnapshot) -> Iterator[tuple[str, Any]]:
     Readings (the fields that ``ages`` has) are one bundle, so is each mapping of arrays, and single numbers are one
     value. Histories have one part for each block, whose path is ``field/name`` with the first name.
     """
-    read = snapshot.ages
+    read, held = snapshot.ages, vars(snapshot)
     readings = Bundle()
     numbers = {}
     for name in _SORTED:
-        value = getattr(snapshot, name)
+        value = held[name]
         kind = type(value)
         if kind is np.ndarray and name in read:
             readings[name] = value
@@ -98,11 +98,10 @@ def _entries(name: str, mapping: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]
         for block in mapping.blocks:
             yield f"{name}/{next(iter(block.parts))}", block
         return
-    kinds = set()
-    for key, value in mapping.items():
-        if type(key) is not str:
-            raise AuditError(f"snapshot.{name}: the key {key!r} is no text; use names of fields")
-        kinds.add(type(value))
+    if set(map(type, mapping)) != {str}:
+        key = next(key for key in mapping if type(key) is not str)
+        raise AuditError(f"snapshot.{name}: the key {key!r} is no text; use names of fields")
+    kinds = set(map(type, mapping.values()))
     if kinds == {np.ndarray}:
         yield name, Bundle(sorted(mapping.items(), key=itemgetter(0)))
     elif kinds == {History}:

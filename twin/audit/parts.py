@@ -5,7 +5,6 @@ holds its digest in its place; whoever reads the state gets it whole.
 """
 
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from typing import Any
@@ -46,9 +45,9 @@ def _with(state: Any, change: Callable[[Any], Any]) -> Any:
             changed[name] = new
     if not changed:
         return state
-    other = copy(state)
-    for name, value in changed.items():
-        object.__setattr__(other, name, value)
+    other: Any = object.__new__(kind)
+    for name in _names(kind):
+        object.__setattr__(other, name, changed[name] if name in changed else getattr(state, name))
     return other
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from twin.audit.canonical import digest, number, spelt
+from twin.audit.canonical import Spellable, digest, number, spelt
 from twin.audit.values import encode
 from twin.policy.decisions import Decision, Threshold
 from twin.policy.protocol import JobRequest
@@ -81,17 +81,17 @@ def context_of(decision: Decision) -> Context:
 # ---------------------------------------------------------------- data of a record
 
 
-def decision_form(decision: Decision) -> dict[str, Any]:
+def decision_form(decision: Decision) -> Spellable:
     """A decision to read, and the digest of its encoded form, which a replay must meet."""
     reason = decision.reason
-    return {
-        "kind": type(decision).__name__.lower(),
-        "reason": reason.name,
-        "sentence": reason.value,
-        "detail": getattr(decision, "detail", ""),
-        "racks": [[name, int(trays)] for name, trays in getattr(decision, "racks", ())],
-        "digest": digest(spelt(encode(decision))),
-    }
+    return Spellable(
+        kind=type(decision).__name__.lower(),
+        reason=reason.name,
+        sentence=reason.value,
+        detail=getattr(decision, "detail", ""),
+        racks=[[name, int(trays)] for name, trays in getattr(decision, "racks", ())],
+        digest=digest(spelt(encode(decision))),
+    )
 
 
 def decision_data(
@@ -107,7 +107,7 @@ def decision_data(
 ) -> dict[str, Any]:
     """The data of a decision's record. ``snapshot``, ``before`` and ``after`` (the policy's state) are digests."""
     data: dict[str, Any] = {
-        "request": encode(request),
+        "request": Spellable(encode(request)),
         "decision": decision_form(decision),
         "policy": policy,
         "snapshot": snapshot_form(snapshot, snapshot_seconds),
@@ -118,9 +118,9 @@ def decision_data(
     return data
 
 
-def policy_form(stamp: PolicyStamp, parameters: str) -> dict[str, Any]:
+def policy_form(stamp: PolicyStamp, parameters: str) -> Spellable:
     """A policy in a record; ``parameters`` is the digest under which the store has them."""
-    return {"name": stamp.name, "version": stamp.version, "digest": stamp.digest, "parameters": parameters}
+    return Spellable(name=stamp.name, version=stamp.version, digest=stamp.digest, parameters=parameters)
 
 
 def snapshot_form(digest: str, time_seconds: float) -> dict[str, Any]:

@@ -14,8 +14,6 @@ that lie on in the same memory: rows of the past are written once.
 
 import json
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -175,15 +173,9 @@ class SnapshotStore:
 
     # ------------------------------------------------------------------ put
 
-    @contextmanager
-    def entry(self) -> Iterator[None]:
+    def entry(self) -> "_Entry":
         """What is put inside is one entry of the file, which is written on leaving: wholly or not at all."""
-        self._open = True
-        try:
-            yield
-        finally:
-            self._open = False
-            self._write()
+        return _Entry(self)
 
     def put(self, snapshot: FacilitySnapshot) -> str:
         """Store a snapshot, unless it is the one before, and return its digest."""
@@ -362,3 +354,17 @@ class SnapshotStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Entry:
+    """Holds a store's entry open."""
+
+    def __init__(self, store: SnapshotStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        self._store._open = True
+
+    def __exit__(self, *_: object) -> None:
+        self._store._open = False
+        self._store._write()

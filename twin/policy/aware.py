@@ -56,6 +56,7 @@ class _Memo:
     identity, since snapshots are values that nobody changes; without it every answer would be the same."""
 
     def __init__(self) -> None:
+        self.snapshot: FacilitySnapshot | None = None
         self.inputs: tuple[Any, ...] = ()
         self.profiled: tuple[Profiles, Mapping[str, Floats]] | None = None
         self.read: Readings | None = None
@@ -156,10 +157,13 @@ class ThermalAware:
     def _read(self, snapshot: FacilitySnapshot) -> Readings:
         """The readings of a look, looked through once."""
         memo = self._memo
+        if memo.read is not None and snapshot is memo.snapshot:
+            return memo.read
         inputs = _inputs(snapshot)
         if memo.read is None or len(inputs) != len(memo.inputs) or not all(map(is_, inputs, memo.inputs)):
             memo.inputs, memo.read = inputs, Readings(snapshot)
             memo.sensed = memo.ground = memo.promised_watts = None
+        memo.snapshot = snapshot
         return memo.read
 
     def _sensed(self, snapshot: FacilitySnapshot, facility: Facility) -> Sensed:

@@ -196,16 +196,14 @@ def with_headroom(
 def _ages(snapshot: FacilitySnapshot, racks: int, of_loop: Callable[[Floats], Floats]) -> dict[str, Floats]:
     """Ages [s] of all factors by rack: those of the oldest reading in them; 0 for a field that has none."""
     ages: dict[str, Floats] = {}
+    of_field: dict[str, Floats] = {}
     for fields, names in _BY_FIELDS.items():
-        oldest = np.zeros(racks)
         for field in fields:
-            age = snapshot.ages.get(field)
-            if age is not None and len(age):
-                if field.startswith("loop_"):
-                    age = of_loop(age)
-                elif field == "rack_flow_litres_per_minute":  # a rack without a loop has no meter of it
-                    age = np.where(snapshot.rack_loop >= 0, age, 0.0)
-                np.fmax(oldest, age, out=oldest)
+            if field not in of_field:
+                of_field[field] = _age(field, snapshot, racks, of_loop)
+        oldest = of_field[fields[0]]
+        for field in fields[1:]:
+            oldest = np.maximum(oldest, of_field[field])
         ages |= dict.fromkeys(names, oldest)
     currents = max((float(np.max(snapshot.ages[name], initial=0.0)) for name in _CURRENTS if name in snapshot.ages),
                    default=0.0)  # fmt: skip
@@ -213,3 +211,15 @@ def _ages(snapshot: FacilitySnapshot, racks: int, of_loop: Callable[[Floats], Fl
     ages["utilisation_now"] = ages["utilisation_projected"] = np.full(racks, currents)
     ages["queue_depth"] = np.zeros(racks)
     return ages
+
+
+def _age(field: str, snapshot: FacilitySnapshot, racks: int, of_loop: Callable[[Floats], Floats]) -> Floats:
+    """Age [s] of a field's readings by rack; 0 where it has none."""
+    age = snapshot.ages.get(field)
+    if age is None or not len(age):
+        return np.zeros(racks)
+    if field.startswith("loop_"):
+        age = of_loop(age)
+    elif field == _FLOW:  # a rack without a loop has no meter of it
+        age = np.where(snapshot.rack_loop >= 0, age, 0.0)
+    return np.fmax(age, 0.0)
