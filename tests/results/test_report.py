@@ -267,15 +267,23 @@ def texts(figure) -> list[str]:
 def test_the_hall_map_writes_every_value_and_marks_trouble() -> None:
     racks = pd.DataFrame(
         {
-            "name": ["A-01", "A-02"], "row": "A", "peak_power_watts": [50.0, 90.0], "max_power_watts": 100.0,
-            "device_temperature_celsius_max": [60.4, 88.0], "throttled_gpu_seconds": [0.0, 5.0],
-            "dark_seconds": [7.0, 0.0], "slowdown_celsius": 87.0,
+            "name": ["A-01", "A-02", "A-03"], "row": "A", "peak_power_watts": [50.0, 90.0, 70.0],
+            "device_temperature_celsius_max": [60.4, 88.0, 70.0], "throttled_gpu_seconds": [0.0, 5.0, 0.0],
+            "dark_seconds": [7.0, 0.0, 0.0], "slowdown_celsius": 87.0, "max_power_watts": 100.0,
         }
     )  # fmt: skip
-    figure = hall_map(racks, pd.Series({"A-01": 117.0}))
-    assert texts(figure) == ["60 ×", "88", "50 ×", "90", "117 ×", "air"]
+    values = ["60 ×", "88", "70", "50 ×", "90", "70"]
+    figure = hall_map(racks, pd.Series({"A-01": 117.0, "A-03": 94.0}))
+    assert texts(figure) == [*values, "117 ×", "air", "94"]
     frames = [len(axes.patches) for axes in figure.axes[:3]]
     assert frames == [1, 1, 1]
+    alike = hall_map(racks, pd.Series({"A-01": 94.1, "A-03": 93.9}))
+    assert texts(alike) == values
+    assert alike.axes[1].get_xlabel() == "Lowest coolant flow: 94 L/min in every liquid-cooled rack"
+    every = hall_map(racks, pd.Series(94.0, index=racks["name"]))
+    assert every.axes[1].get_xlabel() == "Lowest coolant flow: 94 L/min in every rack"
+    dry = hall_map(racks, pd.Series(0.0, index=racks["name"]))
+    assert texts(dry) == [*values, "0 ×", "0", "0"]
     without_coolant = hall_map(racks.drop(columns="slowdown_celsius"), None)
     assert [axes.get_title(loc="left") for axes in without_coolant.axes[:2]] == [
         "Hottest device, °C",

@@ -28,11 +28,12 @@ def floor_positions(racks: pd.DataFrame) -> pd.DataFrame:
 
 
 def hall_map(racks: pd.DataFrame, lowest_flow: pd.Series | None = None) -> Figure:
-    """Heat map of the hall, three panels: hottest device, peak power against nameplate, lowest coolant flow.
+    """Heat map of the hall, a panel each: hottest device, peak power against nameplate, lowest coolant flow.
 
     Args:
         racks: the racks table.
-        lowest_flow: lowest flow [L/min] by rack name; None, or racks left out, stay empty (air-cooled).
+        lowest_flow: lowest flow [L/min] by rack name; None, or racks left out, stay empty (air-cooled). Where it would
+            read the same in all racks, and not 0, a sentence says so instead of a panel.
 
     A thick frame marks a rack that throttled, a cross one that was without power.
     """
@@ -46,7 +47,9 @@ def hall_map(racks: pd.DataFrame, lowest_flow: pd.Series | None = None) -> Figur
         (title, heat, "YlOrRd", float(limit) - 30.0 if known else None, float(limit) if known else None),
         ("Peak power, % of the rack's nameplate", power, "YlOrBr", min(40.0, float(power.min())), 110.0),
     ]
-    if flow.notna().any():
+    flows = {f"{each:.0f}" for each in flow.dropna()}
+    alike = len(flows) == 1 and "0" not in flows
+    if flows and not alike:
         panels.append(("Lowest coolant flow, L/min", flow, "GnBu_r", 0.0, None))
     places = floor_positions(racks)
     depth = int(places["row"].max()) + 1 if len(racks) else 1
@@ -56,6 +59,9 @@ def hall_map(racks: pd.DataFrame, lowest_flow: pd.Series | None = None) -> Figur
             figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True
         ):
             panel(axes, racks, places, title, values.astype(float), colours, low, high)
+        if alike:
+            which = "every rack" if flow.notna().all() else "every liquid-cooled rack"
+            axes.set_xlabel(f"Lowest coolant flow: {flows.pop()} L/min in {which}", loc="left", labelpad=8)
     return figure
 
 
