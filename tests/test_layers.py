@@ -58,7 +58,7 @@ LIBRARIES: dict[str, set[str]] = {
     "policy": {"numpy"},
     "workload": {"numpy", "pandas"},
     "results": {"numpy", "pandas", "pyarrow", "matplotlib", "jinja2", "markupsafe"},
-    "audit": {"numpy", "rfc8785"},
+    "audit": {"numpy", "orjson", "rfc8785"},
     "sim": {"numpy", "pandas", "simpy"},
     "setup": {"numpy", "hydra", "omegaconf", "yaml"},
     "studies": {"numpy", "pandas", "scipy", "matplotlib", "joblib", "jinja2", "markupsafe", "pyarrow"},

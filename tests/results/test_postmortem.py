@@ -6,6 +6,9 @@ import pytest
 from tests.results.test_incident import RACKS, events
 from twin.results.postmortem import canaries, classes, compared, flags, shutdowns, summary, workloads
 from twin.results.scorecard import by_outcome, lines, sentence
+from twin.results.troubles import racks_of_service
+
+NOBODY = pd.DataFrame({"id": [], "service": [], "end_seconds": []})
 
 
 def series(**temperatures):
@@ -97,7 +100,7 @@ def test_which_flag_stayed_longer_than_it_was_needed():
     temperatures = series(
         A_01=[70.0] * 5 + [90.0, 90.0, 85.0] + [70.0] * 4, A_02=[70.0] * 12, B_01=[70.0] * 12
     )  # fmt: skip
-    found = {each.about: each for each in flags(log, RACKS, temperatures, 720.0)}
+    found = {each.about: each for each in flags(log, RACKS, NOBODY, temperatures, 720.0)}
     loop, rack = (found[f"scale_back = halved for {place}"] for place in ("loop l1", "rack A-02"))
     idle = found["evacuate = drain for loop l2"]
     assert (loop.answer, loop.figures["condition_over_seconds"], loop.figures["overstay_seconds"]) == (
@@ -106,6 +109,35 @@ def test_which_flag_stayed_longer_than_it_was_needed():
     assert (rack.answer, rack.figures["overstay_seconds"]) == ("in time", 10.0)
     assert idle.answer == "no condition seen"
     assert "still set at the end of the run" in idle.sentence
+
+
+def test_a_flag_of_a_service_is_held_against_the_racks_that_its_replicas_held():
+    """A replica left B-01 long before the flag; one of another service ended there, before its own."""
+    log = events(
+        (0.0, "job_started", "job", "chat-0", "on A-01", None),
+        (0.0, "job_started", "job", "chat-1", "on A-02, B-01", None),
+        (0.0, "job_started", "job", "code-0", "on B-01", None),
+        (100.0, "job_started", "job", "chat-1", "on A-02", None),
+        (1_000.0, "flag_set", "service", "chat", "shed = hard by operator bo; waits", None),
+        (1_000.0, "flag_set", "service", "code", "shed = hard by operator bo; waits", None),
+        (1_150.0, "flag_cleared", "service", "chat", "shed cleared; calm", None),
+        (1_150.0, "flag_cleared", "service", "code", "shed cleared; calm", None),
+    )  # fmt: skip
+    jobs = pd.DataFrame(
+        {"id": ["chat-0", "chat-1", "code-0"], "service": ["chat", "chat", "code"], "end_seconds": [None, None, 650.0]}
+    )
+    warm = [70.0] * 17 + [90.0] + [70.0] * 3  # from 1,020 to 1,080 s
+    temperatures = series(A_01=[70.0] * 21, A_02=[70.0] * 21, B_01=warm)
+    cool = {each.about: each for each in flags(log, RACKS, jobs, temperatures, 1_200.0)}
+    assert {each.answer for each in cool.values()} == {"no condition seen"}
+    hot = flags(log, RACKS, jobs, series(A_01=[70.0] * 21, A_02=warm, B_01=[70.0] * 21), 1_200.0)
+    assert {each.about: each.answer for each in hot} == {
+        "shed = hard for service chat": "too long",
+        "shed = hard for service code": "no condition seen",
+    }
+    assert hot[0].figures["overstay_seconds"] == 70.0
+    assert racks_of_service(log, jobs, "chat", 50.0, 200.0) == {"A-01", "A-02", "B-01"}
+    assert racks_of_service(log, jobs, "code", 650.0, 700.0) == frozenset()
 
 
 def test_classes_and_workloads_share_out_what_jobs_delivered_and_lost():

@@ -26,7 +26,7 @@ def lessons(run: Run) -> dict[str, Any]:
     return {
         "canary": _section(ask.canaries(events, run.table("rollouts"), racks, series), "release"),
         "shutdown": _section(ask.shutdowns(events, racks, series), "rack"),
-        "flags": _section(ask.flags(events, racks, series, ended), "flag"),
+        "flags": _section(ask.flags(events, racks, jobs, series, ended), "flag"),
         "rack_classes": {"summary": ask.compared(rack_classes, "rack classes"), "lines": rack_classes},
         "workloads": {"summary": ask.compared(workloads, "workloads"), "lines": workloads},
     }

@@ -3,7 +3,7 @@
 Pure functions of a run's tables. A finding is an answer, the sentence for it and the figures that the sentence has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from twin.results.incident import NEAR
 from twin.results.kinds import EventKind
-from twin.results.troubles import held_flags, racks_of, troubles
+from twin.results.troubles import held_flags, racks_of, racks_of_service, troubles
 from twin.results.wording import clock, count, duration, gpu_hours, listed, number
 
 DEVICE_MAX, DEVICE_MEAN = "device_temperature_celsius_max", "device_temperature_celsius_mean"
@@ -162,11 +162,14 @@ def _peak(series: pd.DataFrame, name: str, until: float) -> float | None:
     return None if pd.isna(peak) else float(peak)
 
 
-def flags(events: pd.DataFrame, racks: pd.DataFrame, series: pd.DataFrame, ended: float) -> list[Finding]:
+def flags(
+    events: pd.DataFrame, racks: pd.DataFrame, jobs: pd.DataFrame, series: pd.DataFrame, ended: float
+) -> list[Finding]:
     """How long each flag stayed once what it was set for was over, the longest first.
 
     A place's condition is over when its racks have no trouble of cooling or power left and none has a device within
-    NEAR of its slowdown. ``series`` is that of :func:`shutdowns`; ``ended`` [s] is the end of the run.
+    NEAR of its slowdown. A service's racks are those that its replicas held meanwhile. ``series`` is that of
+    :func:`shutdowns`; ``ended`` [s] is the end of the run.
     """
     found = []
     all_troubles = [each for each in troubles(events) if each.kind != EventKind.TELEMETRY_LOST]
@@ -174,9 +177,12 @@ def flags(events: pd.DataFrame, racks: pd.DataFrame, series: pd.DataFrame, ended
     step = float(series["time_seconds"].drop_duplicates().sort_values().diff().min()) if len(series) else 0.0
     hot = series[series[DEVICE_MAX] >= series["name"].map(limits) - NEAR]
     for held in held_flags(events):
-        mine = racks_of(racks, held.level, held.name)
-        places = {*mine, *racks.loc[racks["name"].isin(mine), "loop"], *racks.loc[racks["name"].isin(mine), "row"]}
         until = ended if held.ended is None else held.ended
+        if held.level == "service":
+            mine: Collection[str] = racks_of_service(events, jobs, held.name, held.begun - LATELY, until)
+        else:
+            mine = racks_of(racks, held.level, held.name)
+        places = {*mine, *racks.loc[racks["name"].isin(mine), "loop"], *racks.loc[racks["name"].isin(mine), "row"]}
         near = hot[hot["name"].isin(mine) & (hot["time_seconds"] < until)]["time_seconds"] + step
         ends = [min(float(end), until) for end in near if end > held.begun - LATELY]
         for each in all_troubles:

@@ -140,5 +140,23 @@ def racks_of(racks: pd.DataFrame, level: str, name: str) -> list[str]:
     return list(racks.loc[racks[column] == name, "name"])
 
 
+def started_on(detail: str) -> list[str]:
+    """Racks that the detail of a started job names: ``on A-01, A-02``."""
+    return detail.removeprefix("on ").split(", ")
+
+
+def racks_of_service(
+    events: pd.DataFrame, jobs: pd.DataFrame, service: str, begun: float, ended: float
+) -> frozenset[str]:
+    """Racks that replicas of a service held at some time from ``begun`` to ``ended`` [s]. A replica that waits for its
+    next place is counted where it was."""
+    end = jobs[jobs["service"] == service].set_index("id")["end_seconds"]
+    starts = events[(events["kind"] == K.JOB_STARTED) & events["name"].isin(end.index)]
+    starts = starts.sort_values(["time_seconds", "event"])
+    left = starts.groupby("name")["time_seconds"].shift(-1).fillna(starts["name"].map(end)).fillna(float("inf"))
+    held = starts[(starts["time_seconds"] < ended) & (left > begun)]
+    return frozenset(rack for detail in held["detail"] for rack in started_on(detail))
+
+
 def _rows(events: pd.DataFrame) -> list[dict]:
     return events.sort_values(["time_seconds", "event"]).to_dict("records")

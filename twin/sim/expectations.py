@@ -31,6 +31,7 @@ import numpy as np
 from twin.hall.errors import did_you_mean
 from twin.hall.parts import Hall
 from twin.results.kinds import EventKind
+from twin.results.troubles import started_on
 from twin.sim.actions import Action
 from twin.sim.membership import belongs, names_within, places
 from twin.sim.written import Unfit, clock_of, seconds_of
@@ -58,7 +59,7 @@ EXTREMES: dict[str, tuple[tuple[str, str], ...]] = {
     "thermal_fraction": (("breakers", "thermal_fraction_max"),),
     "current_amperes": (("breakers", "current_amperes_max"),),
 }
-STARTED, RACKS = str(EventKind.JOB_STARTED), "on "  # the one event of a job whose detail says where: "on A-01, A-02"
+STARTED = str(EventKind.JOB_STARTED)  # the one event of a job whose detail says where
 FORMS = (
     "never, 'never between TIME and TIME of EVENT', some, 'each rack in PLACE', 'within TIME of EVENT', "
     "'between TIME and TIME of EVENT', always, 'at end'"
@@ -127,7 +128,7 @@ class Clause:
 
 def _named(kind: str, name: str, detail: str) -> list[str]:
     """What an event names: the racks that a job started on, or else the thing that it happened to."""
-    return detail.removeprefix(RACKS).split(", ") if kind == STARTED else [name]
+    return started_on(detail) if kind == STARTED else [name]
 
 
 @dataclass(frozen=True)
