@@ -236,9 +236,16 @@ MUTATIONS = (
     Mutation(
         "tell a gang to be short of power that it could have",
         "policy/fit.py",
-        r"bound = min\(bound, float\(np\.add\.reduce\(bears\)\) \+ ROUNDING\)",
-        "bound = min(bound, 0.9 * float(np.add.reduce(bears)))",
+        r"float\(np\.fmin\.reduce\(np\.add\.reduce\(bears, axis=1\)\)\) \+ ROUNDING",
+        "0.9 * float(np.fmin.reduce(np.add.reduce(bears, axis=1)))",
         (f"{POLICY}/test_aware.py::test_what_a_gang_is_short_of_is_told_by_rows_and_loops_not_rack_by_rack",),
+    ),
+    Mutation(
+        "take another field's past for the inlet's",
+        "policy/factors.py",
+        r"part = slice\(end, end := end \+ past\.values\.shape\[1\]\)",
+        "part = slice(0, end := past.values.shape[1])",
+        (f"{POLICY}/test_factors.py::test_what_is_looked_through_together_tells_what_each_field_tells_by_itself",),
     ),
     Mutation(
         "bring a rack back as soon as it is cool",
