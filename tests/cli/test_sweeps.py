@@ -116,3 +116,20 @@ def test_submitits_local_executor_makes_the_same_runs(twin, tmp_path):
         assert ended.code == 0, ended.err
     tables = [(tmp_path / name / "sweep.csv").read_bytes() for name in ("basic", "submitit_local")]
     assert tables[0] == tables[1]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("hall=small", "hours=0.02", "policy=thermal_aware", "seed=3", f"{AXIS}=35"),
+        ("scenario=baseline_day", "hall=small", "hours=0.02", "workload.load=0.5", "tolerances=default"),
+    ],
+)
+def test_a_run_by_itself_is_composed_as_the_same_run_in_a_sweep(twin, tmp_path, words):
+    """Hydra composes a sweep's jobs as an application, and a single run without one."""
+    assert twin("run", *words, "out=alone").code == twin("run", "-m", *words, "out=sweep").code
+    (job,) = (tmp_path / "sweep").glob("*/manifest.json")
+    alone, in_sweep = (json.loads(path.read_text()) for path in (tmp_path / "alone" / "manifest.json", job))
+    for key in ("configuration", "digest", "identity", "name"):
+        assert (key, alone.get(key)) == (key, in_sweep.get(key))
+    assert alone["configuration"]["seed"] == (3 if "seed=3" in words else 0)
