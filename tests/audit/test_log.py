@@ -121,6 +121,68 @@ def test_a_policy_that_writes_into_its_state_is_recorded_as_it_was_asked(tmp_pat
     assert one["before"] != one["after"] == two["before"] != two["after"]
 
 
+def record(folder, policy, states, together, jobs=11):
+    """Records decisions, with a flag after the seventh, and says how many were on record after each."""
+    folder.mkdir()
+    seen = []
+    with SnapshotStore(folder / "s") as store, AuditLog(folder / "l", source="/x") as log:
+        place, state = audited(policy, log, store, PolicyStamp("p", "1"), together=together), states
+        for n in range(jobs):
+            _, state = place(full_snapshot(first=n // 3), request(f"job-{n}"), state)
+            seen.append(log.size)
+            if n == 6:
+                place.catch_up()
+                log.append("datahall.flag", "f", 7.0, {"flag": "f"})
+        place.catch_up()
+    return seen, (folder / "l").read_bytes(), (folder / "s").read_bytes()
+
+
+def counted(snapshot, asked, state):
+    return first_fit(snapshot, asked)[0], (0 if state is None else state) + 1
+
+
+def in_place(snapshot, asked, state):
+    state["n"] += 1
+    return first_fit(snapshot, asked)[0], state
+
+
+def test_what_is_recorded_together_is_what_would_be_recorded_one_by_one(tmp_path):
+    one = record(tmp_path / "one", counted, None, 1)
+    four = record(tmp_path / "four", counted, None, 4)
+    assert one[0] == [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]
+    assert four[0] == [0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 12]
+    assert one[1:] == four[1:]
+
+
+def test_a_state_that_may_change_waits_for_nobody(tmp_path):
+    one = record(tmp_path / "one", in_place, {"n": 0}, 1)
+    four = record(tmp_path / "four", in_place, {"n": 0}, 4)
+    assert one == four
+
+    def opens(snapshot, asked, state):  # the third state is a list
+        before = 0 if state is None else len(state)
+        return first_fit(snapshot, asked)[0], [0] * 3 if before == 2 else (0,) * min(before + 1, 2)
+
+    found = record(tmp_path / "opens", opens, None, 4)
+    assert found[0][:4] == [0, 0, 3, 4]
+    assert found[1:] == record(tmp_path / "closed", opens, None, 1)[1:]
+
+
+def test_what_was_decided_before_a_policy_fails_is_on_record_once_it_is_asked_for(tmp_path):
+    def fails(snapshot, asked, state):
+        if asked.id == "job-2":
+            raise ZeroDivisionError
+        return first_fit(snapshot, asked)
+
+    with SnapshotStore(tmp_path / "s") as store, AuditLog(tmp_path / "l", source="/x") as log:
+        place = audited(fails, log, store, PolicyStamp("p", "1"), together=9)
+        with pytest.raises(ZeroDivisionError):
+            for n in range(4):
+                place(full_snapshot(), request(f"job-{n}"), None)
+        place.catch_up()
+    assert [each["subject"] for each in read_records(tmp_path / "l")] == ["job-0", "job-1"]
+
+
 # ---------------------------------------------------------------- time
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.audit.conftest import full_snapshot, request, write_log
 from twin.audit import (
+    ACTION,
     DECISION,
     FLAG,
     AuditLog,
@@ -19,9 +20,11 @@ from twin.audit import (
     flag_data,
     read_records,
 )
+from twin.audit.log import LOG, SNAPSHOTS
 from twin.audit.signing import Ed25519Signer
 from twin.cli.exits import Exit
 from twin.policy import Placement, Reason, first_fit
+from twin.setup import auditing
 
 
 @pytest.fixture
@@ -300,3 +303,17 @@ def test_a_job_that_is_pinned_is_an_override_with_role_and_reason_in_log_answer_
     ]
     shown = twin("audit", "report", "there").out
     assert "Operator overrides" in shown and "the bench is beside it" in shown
+
+
+def test_decisions_that_are_recorded_together_stand_before_what_came_after_them(twin, tmp_path, monkeypatch):
+    """A rehearsal of flags by people and of the ladder: every file as if each decision were recorded by itself."""
+    kept = {}
+    for together in (1, auditing.TOGETHER):
+        monkeypatch.setattr(auditing, "TOGETHER", together)
+        place = tmp_path / f"by-{together}"
+        twin("run", "scenario=gameday_coolant_loss_short", f"out={place}")
+        kept[together] = {name: (place / name).read_bytes() for name in (LOG, SNAPSHOTS)}
+    alone, few = kept.values()
+    assert few == alone
+    kinds = [json.loads(line)["type"] for line in alone[LOG].splitlines()]
+    assert {*kinds} == {DECISION, ACTION, FLAG} and kinds != sorted(kinds)

@@ -539,6 +539,16 @@ def test_a_telemetry_outage_of_a_story_ages_what_is_behind_it_and_ends_with_its_
     assert not after.ages["rack_power_watts"].any()
 
 
+def test_nobody_can_write_to_a_snapshot(bench):
+    """It may be recorded some decisions later."""
+    seen = bench().world.snapshot()
+    arrays = [value for value in vars(seen).values() if isinstance(value, np.ndarray)]
+    arrays += [each for kept in (seen.ages, seen.qualities) for each in kept.values()]
+    arrays += [each for past in seen.histories.values() for each in (past.time_seconds, past.values, past.quality)]
+    assert len(arrays) > 60
+    assert not any(each.flags.writeable for each in arrays)
+
+
 def test_a_telemetry_outage_of_the_world_reaches_the_snapshot(bench):
     stage = bench(settings=Settings(sensors=ideal()))
     world = stage.world

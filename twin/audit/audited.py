@@ -1,4 +1,8 @@
-"""A policy that records what it decides: wraps any policy, and is one itself."""
+"""A policy that records what it decides: wraps any policy, and is one itself.
+
+A record touches much code and memory that nothing else does. Where a decision comes every half minute all of it has to
+come into the processor's caches again, which costs as much as the record; a few recorded together share that.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +10,7 @@ from typing import Any
 from twin.audit.log import AuditLog
 from twin.audit.records import DECISION, Context, PolicyStamp, context_of, decision_data, policy_form
 from twin.audit.store import SnapshotStore
+from twin.audit.values import immutable
 from twin.policy.decisions import Decision
 from twin.policy.protocol import JobRequest, Policy
 from twin.policy.snapshot import FacilitySnapshot
@@ -14,8 +19,14 @@ Around = Callable[[FacilitySnapshot, JobRequest, Decision], Context]
 
 
 def audited(
-    policy: Policy, log: AuditLog, store: SnapshotStore, stamp: PolicyStamp, around: Around | None = None
-) -> Policy:
+    policy: Policy,
+    log: AuditLog,
+    store: SnapshotStore,
+    stamp: PolicyStamp,
+    around: Around | None = None,
+    *,
+    together: int = 1,
+) -> "Audited":
     """A policy that asks ``policy``, appends a record and returns decision and state unchanged.
 
     Args:
@@ -26,30 +37,69 @@ def audited(
         around: says what stands around a decision: approver, override, score. Without it a record has what the
             decision itself carries in fields of those names (:func:`twin.audit.records.context_of`).
 
+        together: how many decisions may be recorded together: with 1 each is on record before it is returned. More is
+            for who can do without the last few of a process that is killed; whoever else writes to ``log`` then calls
+            :meth:`Audited.catch_up` first, as does who is done. Snapshots must not change after they were shown; a
+            decision whose states could change is recorded at once.
+
     The snapshot and the state before are taken before the policy is asked, so that they are as it was given them; all
     that a record refers to is handed to the operating system before the record.
     Raises :class:`twin.audit.errors.AuditError` for what cannot be recorded: no decision goes unrecorded.
     """
-    return _Audited(policy, log, store, policy_form(stamp, store.put_value(dict(stamp.parameters))), around)
+    form = policy_form(stamp, store.put_value(dict(stamp.parameters)))
+    return Audited(policy, log, store, form, around, together)
 
 
-class _Audited:
+class Audited:
     """Records what a policy decides. What else the policy can tell is no decision, and goes through as it is."""
 
     def __init__(
-        self, policy: Policy, log: AuditLog, store: SnapshotStore, form: dict[str, Any], around: Around | None
+        self,
+        policy: Policy,
+        log: AuditLog,
+        store: SnapshotStore,
+        form: dict[str, Any],
+        around: Around | None,
+        together: int,
     ) -> None:
         self._policy, self._log, self._store, self._form, self._around = policy, log, store, form, around
+        self._together = together
+        self._decided: list[tuple[FacilitySnapshot, JobRequest, Any, Decision, Any]] = []  # and not recorded yet
+        self._lasting: Any = None  # a state that cannot change
         if hasattr(policy, "short_of"):
             self.short_of = policy.short_of
 
     def __call__(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
+        if self._together > 1 and (state is self._lasting or immutable(state)):
+            decision, after = self._policy(snapshot, request, state)
+            self._decided.append((snapshot, request, state, decision, after))
+            if immutable(after):
+                self._lasting = after
+            if len(self._decided) >= self._together or after is not self._lasting:
+                self.catch_up()
+            return decision, after
+        self.catch_up()
         store = self._store
         with store.entry():
-            seen = store.put(snapshot)
-            before = store.put_state(state)
+            seen, before = store.put(snapshot), store.put_state(state)
             decision, after = self._policy(snapshot, request, state)
             left = store.put_state(after)
+        self._append(snapshot, request, decision, (seen, before, left))
+        return decision, after
+
+    def catch_up(self) -> None:
+        """Record what was decided and is not on record yet."""
+        decided, self._decided, store = self._decided, [], self._store
+        for snapshot, request, state, decision, after in decided:
+            with store.entry():
+                digests = store.put(snapshot), store.put_state(state), store.put_state(after)
+            self._append(snapshot, request, decision, digests)
+
+    def _append(
+        self, snapshot: FacilitySnapshot, request: JobRequest, decision: Decision, digests: tuple[str, str, str]
+    ) -> None:
+        """The record; ``digests`` are those of the snapshot, and of the state before and after."""
+        seen, before, after = digests
         data = decision_data(
             decision,
             request,
@@ -57,8 +107,7 @@ class _Audited:
             snapshot_seconds=snapshot.time_seconds,
             policy=self._form,
             before=before,
-            after=left,
+            after=after,
             context=context_of(decision) if self._around is None else self._around(snapshot, request, decision),
         )
         self._log.append(DECISION, request.id, snapshot.time_seconds, data)
-        return decision, after

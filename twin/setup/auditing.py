@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import twin
 from twin.audit import (
@@ -22,6 +22,7 @@ from twin.audit import (
     flag_data,
     override_data,
 )
+from twin.audit.audited import Audited
 from twin.audit.log import CHECKPOINTS, LOG, SNAPSHOTS
 from twin.audit.records import Context, context_of, policy_form, snapshot_form
 from twin.policy.causes import Author, Comparison, Role, Trigger
@@ -38,6 +39,8 @@ from twin.sim.response import Told as Response
 from twin.sim.runner import Pin
 from twin.sim.world import Settings
 
+TOGETHER = 16  # decisions that are recorded together: a run that is killed is lost, whatever its audit holds
+Words = ParamSpec("Words")
 DOCUMENT, SEED = "document", "seed"  # parameters of a stamp, from which the policy is made again
 DEFAULT_VARIANT = "not set"
 LADDER = Person("response ladder", "policy")
@@ -60,13 +63,29 @@ def audited_run(parts: Parts, directory: Path) -> Iterator[tuple[Policy, Setting
             before_checkpoint=store.sync,
         ) as log,
     ):
-        settings, stamp = replace(parts.settings, pinned=_overridden(log)), stamp_of(parts)
+        stamp = stamp_of(parts)
+        policy = audited(parts.policy, log, store, stamp, _approved(stamp), together=TOGETHER)
+        settings = replace(parts.settings, pinned=_after(policy, _overridden(log)))
         if settings.response is not None:
-            told = _recorder(log, store, stamp, settings.response.flags)
+            told = _after(policy, _recorder(log, store, stamp, settings.response.flags))
             settings = replace(settings, response=replace(settings.response, told=told))
         if settings.rollout is not None:
-            settings = replace(settings, rollout=replace(settings.rollout, told=_rollout_recorder(log)))
-        yield audited(parts.policy, log, store, stamp, _approved(stamp)), settings
+            told_of_rollouts = _after(policy, _rollout_recorder(log))
+            settings = replace(settings, rollout=replace(settings.rollout, told=told_of_rollouts))
+        try:
+            yield policy, settings
+        finally:
+            policy.catch_up()
+
+
+def _after(policy: Audited, tell: Callable[Words, None]) -> Callable[Words, None]:
+    """Tells of what happened after the decisions before it are on record."""
+
+    def tell_after(*told: Words.args, **more: Words.kwargs) -> None:
+        policy.catch_up()
+        tell(*told, **more)
+
+    return tell_after
 
 
 def stamp_of(parts: Parts) -> PolicyStamp:

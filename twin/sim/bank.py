@@ -233,10 +233,12 @@ class Bank:
         self.serial += 1
 
     def show(self, now: float) -> tuple[Floats, Floats, Codes]:
-        """Values, ages [s] and qualities at ``now``, each of its own."""
+        """Values, ages [s] and qualities at ``now``, each of its own, that nobody can write to."""
         size = len(self._names)
         value, age, quality = np.empty(size), np.empty(size), np.empty(size, dtype=np.int8)
         show(float(now), self.limits, self._ends, self.value, self.code, self.measured, value, age, quality)
+        for each in (value, age, quality):
+            each.setflags(write=False)
         return value, age, quality
 
     def is_calm(self, now: float, oldest: float, lowest: Floats, highest: Floats) -> bool:

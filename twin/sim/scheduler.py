@@ -272,6 +272,7 @@ class Scheduler:
                 )
             chosen.append(usable[:count])
             free[world.rack_index[name]] -= count
+        free.setflags(write=False)  # as everything in a snapshot
         self._seen = self._snapshot().with_free_trays(free)
         run.reason = ""
         run.start(np.concatenate(chosen), tuple(name for name, _ in racks))

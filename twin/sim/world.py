@@ -372,7 +372,10 @@ class World:
         return np.where(self.in_service, self.free_trays(), 0)
 
     def snapshot(self) -> FacilitySnapshot:
-        """The hall as a policy sees it now: allocation and health as software knows them, the rest through sensors."""
+        """The hall as a policy sees it now: allocation and health as software knows them, the rest through sensors.
+
+        Nobody can write to it: it may be recorded later than it was shown.
+        """
         self.env.read()
         topology = self.topology
         self.looks += 1
@@ -380,12 +383,12 @@ class World:
         declared, ahead = self.declared.watts(self.env.now)
         readings: dict[str, Any] = {
             **sensed.values,
-            "breaker_closed": sensed.values["breaker_closed"] > 0.5,
+            "breaker_closed": _closed(sensed.values["breaker_closed"] > 0.5),
             "time_seconds": self.env.now,
-            "rack_free_trays": self.open_trays(),
-            "rack_healthy": self.in_service.copy(),
-            "rack_admitting": self.admitting.copy(),
-            "rack_kind_trays": self.kind_trays.copy(),
+            "rack_free_trays": _closed(self.open_trays()),
+            "rack_healthy": _fixed(self.in_service),
+            "rack_admitting": _fixed(self.admitting),
+            "rack_kind_trays": _fixed(self.kind_trays),
             "rack_declared_power_watts": declared,
             "rack_declared_ahead_watts": ahead,
             "queue_depth": self.tally["queued"],
@@ -422,6 +425,10 @@ def _those(value: Any, mine: NDArray[np.bool_]) -> Any:
 
 def _fixed(array: NDArray[Any]) -> NDArray[Any]:
     """A copy that nobody can write to: who records looks need not compare it with that of the look before."""
-    copy = array.copy()
-    copy.setflags(write=False)
-    return copy
+    return _closed(array.copy())
+
+
+def _closed(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, closed for writing."""
+    array.setflags(write=False)
+    return array
