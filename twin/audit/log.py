@@ -2,8 +2,8 @@
 
 A record has the attributes of CloudEvents 1.0 and two extensions: ``hash``, SHA-256 of the record's canonical JSON
 without that attribute, and ``previoushash``, the hash of the record before (of nothing: 64 zeros). ``id`` counts the
-records of a log from 0. Every record is handed to the operating system when it is appended, so a stopped process loses none; a
-stopped machine may lose what came after the last checkpoint, which is when the disk is waited for.
+records of a log from 0. Every record is handed to the operating system when it is appended, so a stopped process loses
+none; a stopped machine may lose what came after the last checkpoint, which is when the disk is waited for.
 """
 
 import hashlib
