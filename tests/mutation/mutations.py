@@ -243,8 +243,8 @@ MUTATIONS = (
     Mutation(
         "take another field's past for the inlet's",
         "policy/factors.py",
-        r"part = slice\(end, end := end \+ past\.values\.shape\[1\]\)",
-        "part = slice(0, end := past.values.shape[1])",
+        r"shared, slice\(end, end := end \+ past\.values\.shape\[1\]\)",
+        "shared, slice(0, end := past.values.shape[1])",
         (f"{POLICY}/test_factors.py::test_what_is_looked_through_together_tells_what_each_field_tells_by_itself",),
     ),
     Mutation(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from twin.policy import signals
+from twin.policy import factors, signals
 from twin.policy.check import example
 from twin.policy.factors import sense
 from twin.policy.snapshot import History, Quality
@@ -30,8 +30,9 @@ def restless(*, together):
     return replace(look, histories=histories)
 
 
-@pytest.mark.parametrize("together", [True, False])
-def test_what_is_looked_through_together_tells_what_each_field_tells_by_itself(together):
+@pytest.mark.parametrize(("together", "narrow"), [(True, 512), (False, 512), (True, 3)])
+def test_what_is_looked_through_together_tells_what_each_field_tells_by_itself(together, narrow, monkeypatch):
+    monkeypatch.setattr(factors, "NARROW", narrow)
     look = restless(together=together)
     power, inlet, flow, pumps = (
         (past.time_seconds, past.values, past.quality) for past in (look.histories[name] for name in FIELDS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from twin.places import conf_dir
@@ -459,6 +459,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
+@example({"if": [None, []]})  # a result that is no text, and nothing to look up either
 def test_any_document_is_read_or_refused(document: Any) -> None:
     for given_document in (
         document,

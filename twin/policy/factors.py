@@ -3,8 +3,9 @@
 Every factor is an array over racks, NaN where it is not known, and has an age: that of the oldest reading in it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ Floats = NDArray[np.float64]
 DUTY_SECONDS = 900.0  # that the duty cycle looks back
 PER_MINUTE = 60.0
 HORIZON_MINUTES = 15.0  # to which coolant is projected
+NARROW = 512  # things of which histories are looked through together: 15 minutes of them fit into a core's cache
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,21 @@ def sense(snapshot: FacilitySnapshot, facility: Facility, read: Readings | None 
             return np.full(racks, np.nan)
         return np.where(cooled, values[loop], np.nan)
 
+    def told(name: str, what: str) -> Floats:
+        if name not in pasts:
+            return np.full(len(read[name]), np.nan)
+        past, part = pasts[name]
+        return np.asarray(getattr(past, what)[part])
+
     def steady(name: str) -> Floats:
         # steady until it was last heard of is not steady
-        return np.where(np.isnan(read[name]), np.nan, past[name].stability)
+        return np.where(np.isnan(read[name]), np.nan, told(name, "stability"))
 
-    past = _look_back(snapshot)
-    inlet, slope = read[_INLET], past[_INLET].slope * PER_MINUTE
+    pasts = _look_back(snapshot)
+    inlet, slope = read[_INLET], told(_INLET, "slope") * PER_MINUTE
     pumps, flow = of_loop(steady(_PUMPS)), steady(_FLOW)
     power, nameplate = read[_POWER], read["rack_max_power_watts"]
-    ratio, mean = power / nameplate, past[_POWER].mean
+    ratio = power / nameplate
     has, beside, neighbours = facility.beside
     values = {
         "inlet_celsius": inlet,
@@ -138,44 +146,65 @@ def sense(snapshot: FacilitySnapshot, facility: Facility, read: Readings | None 
         "cooling_stability": np.where(cooled, np.minimum(pumps, flow), 1.0),
         "cooling_reserve": np.where(cooled, 1.0 - of_loop(read["loop_valve_ratio"]), 1.0),
         "power_ratio": ratio,
-        "duty_cycle": (power if mean is None else mean) / nameplate,
+        "duty_cycle": (told(_POWER, "mean") if _POWER in pasts else power) / nameplate,
         "neighbour_intensity": np.where(has, ratio[beside], 0.0).sum(axis=1) / neighbours,
-        "power_rise_watts": rise_watts(snapshot, read, past[_POWER].slope),
+        "power_rise_watts": rise_watts(snapshot, read, told(_POWER, "slope")),
     }
     return Sensed(values, _ages(snapshot, racks, of_loop), nameplate)
 
 
-@dataclass(frozen=True)
 class _Past:
-    """What the history of one field tells, arrays over its things."""
+    """What the histories of some fields tell that were sampled at the same times, arrays over all of their things."""
 
-    slope: Floats  # unit/s, over the last 10 minutes
-    stability: Floats  # likewise
-    mean: Floats | None  # of the last 15 minutes; None without a history
+    def __init__(self, histories: Sequence[History]) -> None:
+        self._alone = len(histories) == 1
+        values, quality = [past.values for past in histories], [past.quality for past in histories]
+        self._readings = (
+            histories[0].time_seconds,
+            values[0] if self._alone else np.concatenate(values, axis=1),
+            quality[0] if self._alone else np.concatenate(quality, axis=1),
+        )
+
+    @cached_property
+    def _long(self) -> signals.Window:
+        return signals.window(*self._readings, DUTY_SECONDS)
+
+    @cached_property
+    def _late(self) -> signals.Window:
+        return signals.window(*self._readings, signals.WINDOW) if self._alone else self._long.within(signals.WINDOW)
+
+    @cached_property
+    def slope(self) -> Floats:
+        """unit/s, over the last 10 minutes"""
+        return self._late.slope()
+
+    @cached_property
+    def stability(self) -> Floats:
+        """1, likewise"""
+        return self._late.stability()
+
+    @cached_property
+    def mean(self) -> Floats:
+        """Of the last 15 minutes."""
+        return self._long.mean()
 
 
-def _look_back(snapshot: FacilitySnapshot) -> dict[str, _Past]:
-    """The pasts of the fields above: those that were sampled together are looked through together, since most of the
-    time goes into calls."""
-    found: dict[str, _Past] = {}
-    together: dict[int, dict[str, History]] = {}
-    for name in _PAST:
-        past = snapshot.histories.get(name)
-        if past is None or not len(past.time_seconds):
-            unknown = np.full(len(getattr(snapshot, name)), np.nan)
-            found[name] = _Past(unknown, unknown, None)
-        else:
-            together.setdefault(id(past.time_seconds), {})[name] = past
+def _look_back(snapshot: FacilitySnapshot) -> dict[str, tuple[_Past, slice]]:
+    """The pasts of the fields above that have one, and which of their things are a field's.
+
+    Fields that were sampled together are looked through together, since most of the time goes into calls; in large
+    halls it goes into numbers, of which nobody looks at more than has to be.
+    """
+    together: dict[tuple[int, str], dict[str, History]] = {}
+    pasts = {name: past for name in _PAST if (past := snapshot.histories.get(name)) and len(past.time_seconds)}
+    narrow = sum(past.values.shape[1] for past in pasts.values()) <= NARROW
+    for name, past in pasts.items():
+        together.setdefault((id(past.time_seconds), "" if narrow else name), {})[name] = past
+    found: dict[str, tuple[_Past, slice]] = {}
     for members in together.values():
-        pasts = list(members.values())
-        values = np.concatenate([past.values for past in pasts], axis=1)
-        quality = np.concatenate([past.quality for past in pasts], axis=1)
-        long = signals.window(pasts[0].time_seconds, values, quality, DUTY_SECONDS)
-        late, end = long.within(signals.WINDOW), 0
-        slope, stability, mean = late.slope(), late.stability(), long.mean()
+        shared, end = _Past(list(members.values())), 0
         for name, past in members.items():
-            part = slice(end, end := end + past.values.shape[1])
-            found[name] = _Past(slope[part], stability[part], mean[part])
+            found[name] = shared, slice(end, end := end + past.values.shape[1])
     return found
 
 

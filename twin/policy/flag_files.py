@@ -131,7 +131,8 @@ def _targeting(
     seen: list[str] = []
     for found in targeting.results(rule):
         name = variant_name(found)
-        if found is not None and name not in variants and str(name) not in seen:
+        known = isinstance(name, str) and name in variants
+        if found is not None and not known and str(name) not in seen:
             seen.append(str(name))
             faults.add(where, found, "a result that is no variant of the flag", nearest(str(name), variants))
     if kind in set(Kind) - {Kind.ROLLOUT}:

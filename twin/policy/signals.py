@@ -229,9 +229,8 @@ class Window:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.add.reduce(self.values, axis=0) / self.count)
 
-    @cached_property
     def _off(self) -> Floats:
-        """Distances from the mean, shape (K, N); something where nothing counts."""
+        """Distances from the mean, shape (K, N), to be written to; something where nothing counts."""
         return self.values - self._middle
 
     def mean(self) -> Floats:
@@ -240,22 +239,25 @@ class Window:
     def slope(self) -> Floats:
         late = self.time - self.time[-1:]  # small numbers, whatever the hour
         if len(late) and not len(self.gaps):
-            dt = late - np.add.reduce(late) / len(late)
+            dt, off = late - np.add.reduce(late) / len(late), self._off()
+            off *= dt[:, None]
             with np.errstate(invalid="ignore", divide="ignore"):
                 # added one after another, as rows are below: a gap of one thing leaves the others' slopes as they are
-                return self._said(np.add.reduce(self._off * dt[:, None], axis=0) / np.add.accumulate(dt * dt)[-1:])
+                return self._said(np.add.reduce(off, axis=0) / np.add.accumulate(dt * dt)[-1:])
         rows, things = np.divmod(self.gaps, max(len(self.count), 1))
         missed = np.bincount(things, late[rows], len(self.count))
         with np.errstate(invalid="ignore", divide="ignore"):
             dt = self._without_gaps(late[:, None] - (late.sum() - missed) / self.count)
-            rise = np.add.reduce(self._off * dt, axis=0)
+            off = self._off()
+            off *= dt
             dt *= dt
-            return self._said(rise / np.add.reduce(dt, axis=0))
+            return self._said(np.add.reduce(off, axis=0) / np.add.reduce(dt, axis=0))
 
     def stability(self, unstable_fraction: float = 0.1) -> Floats:
         with np.errstate(invalid="ignore", divide="ignore"):
-            squares = self._without_gaps(self._off * self._off)
-            deviation = np.sqrt(np.add.reduce(squares, axis=0) / self.count)
+            off = self._without_gaps(self._off())
+            off *= off
+            deviation = np.sqrt(np.add.reduce(off, axis=0) / self.count)
             share = np.where(deviation > 0.0, deviation / (unstable_fraction * np.abs(self._middle)), 0.0)
         return self._said(1.0 - np.minimum(1.0, share))
 
