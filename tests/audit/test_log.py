@@ -1,6 +1,7 @@
 """The log: what a record looks like, how a log goes on, and what it refuses."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -179,6 +180,21 @@ def test_what_was_decided_before_a_policy_fails_is_on_record_once_it_is_asked_fo
         with pytest.raises(ZeroDivisionError):
             for n in range(4):
                 place(full_snapshot(), request(f"job-{n}"), None)
+        place.catch_up()
+    assert [each["subject"] for each in read_records(tmp_path / "l")] == ["job-0", "job-1"]
+
+
+def test_a_log_ends_before_a_fault_of_what_was_to_be_recorded_together(tmp_path):
+    def odd(snapshot, asked, state):
+        decision = first_fit(snapshot, asked)[0]
+        return (replace(decision, detail=object()) if asked.id == "job-2" else decision), None
+
+    with SnapshotStore(tmp_path / "s") as store, AuditLog(tmp_path / "l", source="/x") as log:
+        place = audited(odd, log, store, PolicyStamp("p", "1"), together=5)
+        for n in range(4):
+            place(full_snapshot(), request(f"job-{n}"), None)
+        with pytest.raises(AuditError, match="detail"):
+            place(full_snapshot(), request("job-4"), None)
         place.catch_up()
     assert [each["subject"] for each in read_records(tmp_path / "l")] == ["job-0", "job-1"]
 

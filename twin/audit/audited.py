@@ -36,7 +36,6 @@ def audited(
         stamp: what the record calls the policy, and what a replay needs to make it again.
         around: says what stands around a decision: approver, override, score. Without it a record has what the
             decision itself carries in fields of those names (:func:`twin.audit.records.context_of`).
-
         together: how many decisions may be recorded together: with 1 each is on record before it is returned. More is
             for who can do without the last few of a process that is killed; whoever else writes to ``log`` then calls
             :meth:`Audited.catch_up` first, as does who is done. Snapshots must not change after they were shown; a
@@ -44,7 +43,9 @@ def audited(
 
     The snapshot and the state before are taken before the policy is asked, so that they are as it was given them; all
     that a record refers to is handed to the operating system before the record.
-    Raises :class:`twin.audit.errors.AuditError` for what cannot be recorded: no decision goes unrecorded.
+    Raises :class:`twin.audit.errors.AuditError` for what cannot be recorded: no decision goes unrecorded in silence.
+    Where some are recorded together it comes up to ``together`` − 1 decisions late, and the log ends before the fault:
+    what followed it is left out, so that no log looks whole that has a gap.
     """
     form = policy_form(stamp, store.put_value(dict(stamp.parameters)))
     return Audited(policy, log, store, form, around, together)
@@ -88,7 +89,7 @@ class Audited:
         return decision, after
 
     def catch_up(self) -> None:
-        """Record what was decided and is not on record yet."""
+        """Record what was decided and is not on record yet; after a fault nothing of it."""
         decided, self._decided, store = self._decided, [], self._store
         for snapshot, request, state, decision, after in decided:
             with store.entry():
