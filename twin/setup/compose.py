@@ -9,7 +9,7 @@ from typing import Any, cast
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from twin.hall.errors import Fault
 from twin.places import conf_dir, scenarios_dir
@@ -56,8 +56,9 @@ def compose_run(words: Sequence[str], configuration: Path | None = None, scenari
     with initialize_config_dir(version_base="1.3", config_dir=str(folder.resolve())):
         config = compose("config", overrides=given, return_hydra_config=True)
     hydra = config.hydra
-    with_own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return composed(with_own, hydra.runtime.choices, hydra.overrides.task, folder)
+    with open_dict(config):
+        del config["hydra"]  # as Hydra does where nobody asks for it
+    return composed(config, hydra.runtime.choices, hydra.overrides.task, folder)
 
 
 def composed(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str], folder: Path) -> Composed:

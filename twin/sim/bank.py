@@ -189,6 +189,12 @@ class Bank:
             self._measure(self._exact(truth), newest)
         self._arrive(now)
 
+    def has_caught_up(self, now: float) -> bool:
+        """Whether the sample that is due at ``now`` was taken, and all that have arrived were let in."""
+        if self.number is None or math.floor(now / self.period + NOT_LATE) > self.number:
+            return False
+        return self._end == self._next or float(self._times[self._end]) + self.latency > now + NOT_LATE
+
     def read(self, truth: Truth, now: float) -> None:
         """Take a sample and show it at once; it enters no history."""
         if self.number is None:

@@ -92,6 +92,8 @@ class Sensors:
             due = (math.floor(env.now / bank.period + NOT_LATE) + 1) * bank.period
             env.schedule(tick, priority=AFTER_ALL, delay=due - env.now)
             yield tick
+            if bank.has_caught_up(env.now):
+                continue  # somebody looked at this very moment
             env.read()
             self._heed(outages)
             bank.catch_up(self.truth, env.now)

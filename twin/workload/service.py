@@ -40,7 +40,7 @@ The mean time in queue follows from Little's law: ``queued_request_seconds ÷ se
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numba import njit
@@ -60,8 +60,7 @@ _NO_BOUNDS: NDArray[np.float64] = np.zeros((0, 2))
 BATCH_POWER = 0.5  # γ: part of busy power that follows the batch
 
 
-@dataclass(frozen=True)
-class Queue:
+class Queue(NamedTuple):
     """What waits at a service, in whole tokens and requests; and what of those turned away rounding has left over."""
 
     prompt_tokens: float = 0.0
@@ -70,8 +69,7 @@ class Queue:
     left_over: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of each, −½ to ½: still to be turned away
 
 
-@dataclass(frozen=True)
-class Served:
+class Served(NamedTuple):
     """What happened at a service from one second to another."""
 
     seconds: int
