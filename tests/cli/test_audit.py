@@ -306,14 +306,16 @@ def test_a_job_that_is_pinned_is_an_override_with_role_and_reason_in_log_answer_
 
 
 def test_decisions_that_are_recorded_together_stand_before_what_came_after_them(twin, tmp_path, monkeypatch):
-    """A rehearsal of flags by people and of the ladder: every file as if each decision were recorded by itself."""
-    kept = {}
-    for together in (1, auditing.TOGETHER):
+    """A rehearsal of flags by people and of the ladder: every file as if each decision were recorded by itself, and as
+    if no other process recorded them."""
+    kept = []
+    for together, other_process in ((1, False), (auditing.TOGETHER, False), (auditing.TOGETHER, True)):
         monkeypatch.setattr(auditing, "TOGETHER", together)
-        place = tmp_path / f"by-{together}"
+        monkeypatch.setattr(auditing, "is_possible", lambda possible=other_process: possible)
+        place = tmp_path / f"by-{together}-{other_process}"
         twin("run", "scenario=gameday_coolant_loss_short", f"out={place}")
-        kept[together] = {name: (place / name).read_bytes() for name in (LOG, SNAPSHOTS)}
-    alone, few = kept.values()
-    assert few == alone
+        kept.append({name: (place / name).read_bytes() for name in (LOG, SNAPSHOTS)})
+    alone, few, apart = kept
+    assert few == alone and apart == alone
     kinds = [json.loads(line)["type"] for line in alone[LOG].splitlines()]
     assert {*kinds} == {DECISION, ACTION, FLAG} and kinds != sorted(kinds)

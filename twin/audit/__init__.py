@@ -1,6 +1,6 @@
 """What was decided: records that cannot be changed unseen, and from which every decision can be taken again."""
 
-from twin.audit.audited import audited
+from twin.audit.audited import Audited, Recorder, audited
 from twin.audit.canonical import canonical, digest
 from twin.audit.checkpoints import Checkpoint, read_checkpoints
 from twin.audit.errors import AuditError
@@ -35,6 +35,7 @@ __all__ = [
     "Answer",
     "AuditError",
     "AuditLog",
+    "Audited",
     "Checkpoint",
     "Context",
     "Finding",
@@ -44,6 +45,7 @@ __all__ = [
     "Person",
     "PolicyStamp",
     "Problem",
+    "Recorder",
     "Replayed",
     "SnapshotStore",
     "StoredSnapshots",

@@ -4,7 +4,8 @@ A record touches much code and memory that nothing else does. Where a decision c
 come into the processor's caches again, which costs as much as the record; a few recorded together share that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 from twin.audit.log import AuditLog
@@ -16,6 +17,8 @@ from twin.policy.protocol import JobRequest, Policy
 from twin.policy.snapshot import FacilitySnapshot
 
 Around = Callable[[FacilitySnapshot, JobRequest, Decision], Context]
+#: snapshot and request, the state before, the decision, and the state after it
+Decided = tuple[FacilitySnapshot, JobRequest, Any, Decision, Any]
 
 
 def audited(
@@ -47,54 +50,34 @@ def audited(
     Where some are recorded together it comes up to ``together`` − 1 decisions late, and the log ends before the fault:
     what followed it is left out, so that no log looks whole that has a gap.
     """
-    form = policy_form(stamp, store.put_value(dict(stamp.parameters)))
-    return Audited(policy, log, store, form, around, together)
+    recorder = Recorder(log, store, stamp, around)
+    return Audited(policy, recorder.record, together) if together > 1 else Audited(policy, recorder.record, 1, recorder)
 
 
-class Audited:
-    """Records what a policy decides. What else the policy can tell is no decision, and goes through as it is."""
+class Recorder:
+    """Writes what was decided into a log and a store."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        log: AuditLog,
-        store: SnapshotStore,
-        form: dict[str, Any],
-        around: Around | None,
-        together: int,
-    ) -> None:
-        self._policy, self._log, self._store, self._form, self._around = policy, log, store, form, around
-        self._together = together
-        self._decided: list[tuple[FacilitySnapshot, JobRequest, Any, Decision, Any]] = []  # and not recorded yet
-        self._lasting: Any = None  # a state that cannot change
-        if hasattr(policy, "short_of"):
-            self.short_of = policy.short_of
+    def __init__(self, log: AuditLog, store: SnapshotStore, stamp: PolicyStamp, around: Around | None = None) -> None:
+        self._log, self._store, self._around = log, store, around
+        self._form = policy_form(stamp, store.put_value(dict(stamp.parameters)))
 
-    def __call__(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
-        if self._together > 1 and (state is self._lasting or immutable(state)):
-            decision, after = self._policy(snapshot, request, state)
-            self._decided.append((snapshot, request, state, decision, after))
-            if immutable(after):
-                self._lasting = after
-            if len(self._decided) >= self._together or after is not self._lasting:
-                self.catch_up()
-            return decision, after
-        self.catch_up()
+    def record(self, decided: Sequence[Decided]) -> None:
+        """Append a record of each; after a fault of none that follows."""
         store = self._store
-        with store.entry():
-            seen, before = store.put(snapshot), store.put_state(state)
-            decision, after = self._policy(snapshot, request, state)
-            left = store.put_state(after)
-        self._append(snapshot, request, decision, (seen, before, left))
-        return decision, after
-
-    def catch_up(self) -> None:
-        """Record what was decided and is not on record yet; after a fault nothing of it."""
-        decided, self._decided, store = self._decided, [], self._store
         for snapshot, request, state, decision, after in decided:
             with store.entry():
                 digests = store.put(snapshot), store.put_state(state), store.put_state(after)
             self._append(snapshot, request, decision, digests)
+
+    def ask(self, policy: Policy, snapshot: FacilitySnapshot, request: JobRequest, state: Any) -> tuple[Decision, Any]:
+        """Ask a policy between what it was given and what came of it."""
+        store = self._store
+        with store.entry():
+            seen, before = store.put(snapshot), store.put_state(state)
+            decision, after = policy(snapshot, request, state)
+            left = store.put_state(after)
+        self._append(snapshot, request, decision, (seen, before, left))
+        return decision, after
 
     def _append(
         self, snapshot: FacilitySnapshot, request: JobRequest, decision: Decision, digests: tuple[str, str, str]
@@ -112,3 +95,41 @@ class Audited:
             context=context_of(decision) if self._around is None else self._around(snapshot, request, decision),
         )
         self._log.append(DECISION, request.id, snapshot.time_seconds, data)
+
+
+class Audited:
+    """Has what a policy decides recorded. What else the policy can tell is no decision, and goes through as it is.
+
+    ``record`` takes what was decided, some decisions at a time; ``at_once`` is for who records each by itself.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        record: Callable[[Sequence[Decided]], None],
+        together: int,
+        at_once: Recorder | None = None,
+    ) -> None:
+        self._policy, self._record, self._together, self._at_once = policy, record, together, at_once
+        self._decided: list[Decided] = []  # and not recorded yet
+        self._lasting: Any = None  # a state that cannot change
+        if hasattr(policy, "short_of"):
+            self.short_of = policy.short_of
+
+    def __call__(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
+        if self._at_once is not None:
+            return self._at_once.ask(self._policy, snapshot, request, state)
+        before = state if state is self._lasting or immutable(state) else deepcopy(state)
+        decision, after = self._policy(snapshot, request, state)
+        self._decided.append((snapshot, request, before, decision, after))
+        if immutable(after):
+            self._lasting = after
+        if len(self._decided) >= self._together or before is not state or after is not self._lasting:
+            self.catch_up()
+        return decision, after
+
+    def catch_up(self) -> None:
+        """Record what was decided and is not on record yet; after a fault nothing of it."""
+        decided, self._decided = self._decided, []
+        if decided:
+            self._record(decided)

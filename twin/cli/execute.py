@@ -47,13 +47,13 @@ def execute(
         raise unwritable(directory, fault) from fault
 
 
-def _recording(parts: Parts, directory: Path) -> AbstractContextManager[tuple[Policy, Settings]]:
+def _recording(parts: Parts, directory: Path, alone: bool) -> AbstractContextManager[tuple[Policy, Settings]]:
     """Policy and settings of a run, which record into ``directory`` if the policy's document asks for it."""
     if not parts.configuration.policy.get("audit", False):
         return nullcontext((parts.policy, parts.settings))
     from twin.setup.auditing import audited_run  # takes a while to load, and few runs ask for it
 
-    return audited_run(parts, directory)
+    return audited_run(parts, directory, other_process=alone)  # runs of a sweep have a process each already
 
 
 def place_of(configuration: Configuration, name: str, parent: Path, folder: str | None) -> Path:
@@ -85,7 +85,7 @@ def _carry_out(parts: Parts, directory: Path, draw: Draw, *, name: str, alone: b
     with RunStore(directory) as store:
         with progress(name if alone else directory.name, seconds) as moved:
             ensure_compiled()
-            with _recording(parts, directory) as (policy, settings):
+            with _recording(parts, directory, alone) as (policy, settings):
                 result = simulate(
                     parts.hall,
                     parts.workload,

@@ -64,6 +64,18 @@ class Histories(Mapping[str, History]):
         return sum(len(block.parts) for block in self.blocks)
 
 
+class Columns(dict[str, NDArray[Any]]):
+    """Arrays by the name of their field, each a part of one of a few arrays: ``blocks`` has these, and the columns of
+    their fields."""
+
+    def __init__(self, blocks: tuple[tuple[NDArray[Any], Mapping[str, slice]], ...]) -> None:
+        super().__init__()
+        self.blocks = blocks
+        for array, parts in blocks:
+            for name, part in parts.items():
+                self[name] = array[part]
+
+
 def _unknown() -> Floats:
     return np.zeros(0)
 

@@ -3,26 +3,28 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 import twin
 from twin.audit import (
     ACTION,
     FLAG,
     OVERRIDE,
+    Audited,
     AuditLog,
     Override,
     Person,
     PolicyStamp,
+    Recorder,
     SnapshotStore,
     Threshold,
     action_data,
-    audited,
     flag_data,
     override_data,
 )
-from twin.audit.audited import Audited
+from twin.audit.apart import apart, is_possible
 from twin.audit.log import CHECKPOINTS, LOG, SNAPSHOTS
 from twin.audit.records import Context, context_of, policy_form, snapshot_form
 from twin.policy.causes import Author, Comparison, Role, Trigger
@@ -40,7 +42,6 @@ from twin.sim.runner import Pin
 from twin.sim.world import Settings
 
 TOGETHER = 16  # decisions that are recorded together: a run that is killed is lost, whatever its audit holds
-Words = ParamSpec("Words")
 DOCUMENT, SEED = "document", "seed"  # parameters of a stamp, from which the policy is made again
 DEFAULT_VARIANT = "not set"
 LADDER = Person("response ladder", "policy")
@@ -49,11 +50,39 @@ UNITS = {"celsius": "°C", "kelvin": "K", "watts": "W", "ratio": "1", "minute": 
 
 
 @contextmanager
-def audited_run(parts: Parts, directory: Path) -> Iterator[tuple[Policy, Settings]]:
-    """Policy and settings of a run that record into ``directory``.
+def audited_run(parts: Parts, directory: Path, *, other_process: bool = False) -> Iterator[tuple[Policy, Settings]]:
+    """Policy and settings of a run that record into ``directory``; ``other_process`` has another one write, where there
+    is a core for it.
 
     Raises :class:`twin.audit.errors.AuditError` for what cannot be recorded or written.
     """
+    begin = partial(_recording, parts, directory)
+    with apart(begin) if other_process and is_possible() else begin() as do:
+        policy = Audited(parts.policy, partial(do, "decided"), TOGETHER)
+
+        def after(name: str) -> Callable[..., None]:
+            """Tells of what happened after the decisions before it were handed over."""
+
+            def tell(*told: Any) -> None:
+                policy.catch_up()
+                do(name, *told)
+
+            return tell
+
+        settings = replace(parts.settings, pinned=after("pinned"))
+        if settings.response is not None:
+            settings = replace(settings, response=replace(settings.response, told=after("responded")))
+        if settings.rollout is not None:
+            settings = replace(settings, rollout=replace(settings.rollout, told=after("rolled_out")))
+        try:
+            yield policy, settings
+        finally:
+            policy.catch_up()
+
+
+@contextmanager
+def _recording(parts: Parts, directory: Path) -> Iterator[Callable[..., None]]:
+    """Records by name what a run tells: what was decided, pinned, responded or rolled out."""
     with (
         SnapshotStore(directory / SNAPSHOTS) as store,
         AuditLog(
@@ -63,29 +92,15 @@ def audited_run(parts: Parts, directory: Path) -> Iterator[tuple[Policy, Setting
             before_checkpoint=store.sync,
         ) as log,
     ):
-        stamp = stamp_of(parts)
-        policy = audited(parts.policy, log, store, stamp, _approved(stamp), together=TOGETHER)
-        settings = replace(parts.settings, pinned=_after(policy, _overridden(log)))
+        stamp, settings = stamp_of(parts), parts.settings
+        records: dict[str, Callable[..., None]] = {
+            "decided": Recorder(log, store, stamp, _approved(stamp)).record,
+            "pinned": _overridden(log),
+            "rolled_out": _rollout_recorder(log),
+        }
         if settings.response is not None:
-            told = _after(policy, _recorder(log, store, stamp, settings.response.flags))
-            settings = replace(settings, response=replace(settings.response, told=told))
-        if settings.rollout is not None:
-            told_of_rollouts = _after(policy, _rollout_recorder(log))
-            settings = replace(settings, rollout=replace(settings.rollout, told=told_of_rollouts))
-        try:
-            yield policy, settings
-        finally:
-            policy.catch_up()
-
-
-def _after(policy: Audited, tell: Callable[Words, None]) -> Callable[Words, None]:
-    """Tells of what happened after the decisions before it are on record."""
-
-    def tell_after(*told: Words.args, **more: Words.kwargs) -> None:
-        policy.catch_up()
-        tell(*told, **more)
-
-    return tell_after
+            records["responded"] = _recorder(log, store, stamp, settings.response.flags)
+        yield lambda name, *told: records[name](*told)
 
 
 def stamp_of(parts: Parts) -> PolicyStamp:

@@ -17,7 +17,7 @@ from simpy.events import EventPriority
 
 from twin.hall.topology import Topology
 from twin.plant.plant import Plant
-from twin.policy.snapshot import Block, Histories
+from twin.policy.snapshot import Block, Columns, Histories
 from twin.sim.bank import Bank, Floats, SensorFault
 from twin.sim.clock import HybridEnvironment
 from twin.sim.measured import SIGNALS
@@ -116,13 +116,10 @@ class Sensors:
         return self._seen[1]
 
     def _sensed(self, now: float) -> Sensed:
-        values: dict[str, Floats] = {}
-        ages: dict[str, Floats] = {}
-        qualities: dict[str, NDArray[np.int8]] = {}
-        for bank in self.banks:
-            value, age, quality = bank.show(now)
-            for name, part in bank.fields.items():
-                values[name], ages[name], qualities[name] = value[part], age[part], quality[part]
+        shown = [(bank.show(now), bank.fields) for bank in self.banks]
+        values, ages, qualities = (
+            Columns(tuple([(arrays[kind], fields) for arrays, fields in shown])) for kind in range(3)
+        )
         histories = tuple([Block(bank.history(), bank.fields) for bank in self.banks])
         return Sensed(values, ages, qualities, Histories(histories))
 
