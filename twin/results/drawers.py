@@ -23,7 +23,7 @@ from twin.results.rundir import PICTURES
 Draw = Callable[[Path], Callable[[], dict[str, str]]]
 
 CORES = 2  # with fewer there is nothing to be won
-ABREAST = 3  # figures that take long: on two cores the processes share them evenly
+ABREAST = 2  # figures at a time: the timeline takes as long as the two after it
 
 
 def draw_here(directory: Path) -> Callable[[], dict[str, str]]:
@@ -87,6 +87,7 @@ def _serve() -> None:
     """Draw the figures of the directory that the input names, as soon as it is there."""
     from twin.results.pictures import draw
 
+    gc.disable()  # its processes end with a few figures, too soon for what those leave to matter
     named = sys.stdin.buffer.read()
     if not named:
         return  # nothing is to be drawn
