@@ -20,6 +20,8 @@ from twin.audit import (
     flag_data,
     read_records,
 )
+from twin.audit.errors import AuditError
+from twin.audit.frames import write_all
 from twin.audit.log import LOG, SNAPSHOTS
 from twin.audit.signing import Ed25519Signer
 from twin.cli.exits import Exit
@@ -319,3 +321,20 @@ def test_decisions_that_are_recorded_together_stand_before_what_came_after_them(
     assert few == alone and apart == alone
     kinds = [json.loads(line)["type"] for line in alone[LOG].splitlines()]
     assert {*kinds} == {DECISION, ACTION, FLAG} and kinds != sorted(kinds)
+
+
+@pytest.mark.parametrize("other_process", [False, True])
+def test_an_audit_that_cannot_be_written_ends_the_run_with_a_sentence(twin, tmp_path, monkeypatch, other_process):
+    def full(file, data, path):
+        if path.name == LOG and path.stat().st_size > 5_000:
+            raise AuditError(f"{path}: cannot be written (No space left on device); free some space")
+        return write_all(file, data, path)
+
+    monkeypatch.setattr("twin.audit.log.write_all", full)
+    monkeypatch.setattr(auditing, "is_possible", lambda: other_process)
+    ended = twin("run", "hall=small", "hours=4", "policy=thermal_aware", f"out={tmp_path / 'full'}")
+    assert ended.code == Exit.REFUSED
+    assert "audit.jsonl: cannot be written (No space left on device); free some space" in ended.err
+    assert len(ended.err.splitlines()) == 2  # "twin: refused", and this
+    assert json.loads((tmp_path / "full" / "manifest.json").read_text())["status"] == "failed"
+    assert twin("audit", "verify", tmp_path / "full").code == Exit.FINE  # what is there is whole

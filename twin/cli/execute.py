@@ -2,8 +2,8 @@
 
 import gc
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from twin.policy.protocol import Policy
 from twin.results.drawers import Draw, draw_here, drawers
 from twin.results.read import read_run
 from twin.results.report import traces_of, write_report
-from twin.results.rundir import unwritable
+from twin.results.rundir import RunError, unwritable
 from twin.results.store import RunStore
 from twin.setup.assembly import Parts, read_parts
 from twin.setup.configuration import Configuration
@@ -47,13 +47,24 @@ def execute(
         raise unwritable(directory, fault) from fault
 
 
-def _recording(parts: Parts, directory: Path, alone: bool) -> AbstractContextManager[tuple[Policy, Settings]]:
-    """Policy and settings of a run, which record into ``directory`` if the policy's document asks for it."""
-    if not parts.configuration.policy.get("audit", False):
-        return nullcontext((parts.policy, parts.settings))
-    from twin.setup.auditing import audited_run  # takes a while to load, and few runs ask for it
+@contextmanager
+def _recording(parts: Parts, directory: Path, alone: bool) -> Iterator[tuple[Policy, Settings]]:
+    """Policy and settings of a run, which record into ``directory`` if the policy's document asks for it.
 
-    return audited_run(parts, directory, other_process=alone)  # runs of a sweep have a process each already
+    Raises RunError for what cannot be recorded or written.
+    """
+    if not parts.configuration.policy.get("audit", False):
+        yield parts.policy, parts.settings
+        return
+    from twin.audit.errors import AuditError  # with all of the audit, which takes a while to load
+    from twin.setup.auditing import audited_run
+
+    try:
+        # runs of a sweep have a process each already
+        with audited_run(parts, directory, other_process=alone) as recorded:
+            yield recorded
+    except AuditError as fault:
+        raise RunError(str(fault)) from fault
 
 
 def place_of(configuration: Configuration, name: str, parent: Path, folder: str | None) -> Path:
