@@ -1,6 +1,7 @@
 """The log: what a record looks like, how a log goes on, and what it refuses."""
 
 import json
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -167,6 +168,13 @@ def test_a_state_that_may_change_waits_for_nobody(tmp_path):
     found = record(tmp_path / "opens", opens, None, 4)
     assert found[0][:4] == [0, 0, 3, 4]
     assert found[1:] == record(tmp_path / "closed", opens, None, 1)[1:]
+
+
+def test_a_state_that_cannot_be_kept_is_refused(tmp_path):
+    with SnapshotStore(tmp_path / "s") as store, AuditLog(tmp_path / "l", source="/x") as log:
+        place = audited(counted, log, store, PolicyStamp("p", "1"), together=4)
+        with pytest.raises(AuditError, match=r"state: list cannot be kept .* make it of numbers"):
+            place(full_snapshot(), request("a"), [threading.Lock()])
 
 
 def test_what_was_decided_before_a_policy_fails_is_on_record_once_it_is_asked_for(tmp_path):

@@ -8,6 +8,7 @@ comes about: what was handed over until then is recorded.
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -23,8 +24,8 @@ ENDED = "the process that records was ended by somebody else: the audit lacks wh
 
 
 def is_possible() -> bool:
-    """Whether there is a second core, and processes that begin as copies of this one."""
-    return (os.cpu_count() or 1) >= CORES and "fork" in multiprocessing.get_all_start_methods()
+    """Whether there is a second core, and a system on which a process may safely begin as a copy of this one."""
+    return (os.cpu_count() or 1) >= CORES and sys.platform == "linux"
 
 
 @contextmanager
@@ -41,9 +42,6 @@ def apart(begin: Callable[[], AbstractContextManager[Do]]) -> Iterator[Do]:
 
         fcntl.fcntl(here.fileno(), fcntl.F_SETPIPE_SZ, WAITING_BYTES)
     other = context.Process(target=_serve, args=(begin, there, answer, (here, answers)), daemon=True)
-    other.start()
-    there.close()
-    answer.close()
     packed = Packer()
 
     def do(*message: Any) -> None:
@@ -61,7 +59,10 @@ def apart(begin: Callable[[], AbstractContextManager[Do]]) -> Iterator[Do]:
             here.close()  # nothing may follow what was handed over in part, or could not be recorded
             raise
 
+    other.start()
     try:
+        there.close()
+        answer.close()
         _heard(answers)  # it has begun
         yield do
     finally:

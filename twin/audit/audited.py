@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
+from twin.audit.errors import AuditError
 from twin.audit.log import AuditLog
 from twin.audit.records import DECISION, Context, PolicyStamp, context_of, decision_data, policy_form
 from twin.audit.store import SnapshotStore
@@ -119,7 +120,7 @@ class Audited:
     def __call__(self, snapshot: FacilitySnapshot, request: JobRequest, state: Any = None) -> tuple[Decision, Any]:
         if self._at_once is not None:
             return self._at_once.ask(self._policy, snapshot, request, state)
-        before = state if state is self._lasting or immutable(state) else deepcopy(state)
+        before = state if state is self._lasting or immutable(state) else _kept(state)
         decision, after = self._policy(snapshot, request, state)
         self._decided.append((snapshot, request, before, decision, after))
         if immutable(after):
@@ -133,3 +134,12 @@ class Audited:
         decided, self._decided = self._decided, []
         if decided:
             self._record(decided)
+
+
+def _kept(state: Any) -> Any:
+    """A state as it is now, whatever is written into it later."""
+    try:
+        return deepcopy(state)
+    except Exception as error:
+        made_of = "make it of numbers, text, arrays and containers of such"
+        raise AuditError(f"state: {type(state).__name__} cannot be kept as it is ({error}); {made_of}") from error

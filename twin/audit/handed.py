@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin.audit.errors import AuditError
+from twin.audit.objects import rows_on
 from twin.policy.snapshot import Block, Columns, FacilitySnapshot, Histories, History
 
 ROOM = 4  # times the length of the histories that come first is kept room for, before they are moved
@@ -75,22 +76,11 @@ def _block_since(old: Block, new: Block) -> Block | _Later:
     before, now = old.past, new.past
     if old.parts is not new.parts:
         return new
-    gone = {_rows_on(getattr(before, name), getattr(now, name)) for name in ("time_seconds", "values", "quality")}
+    gone = {rows_on(getattr(before, name), getattr(now, name)) for name in ("time_seconds", "values", "quality")}
     known = len(before.time_seconds) - max(gone)
     if len(gone) > 1 or min(gone) < 0 or not 0 < known <= len(now.time_seconds):
         return new
     return _Later(gone.pop(), History(now.time_seconds[known:], now.values[known:], now.quality[known:]))
-
-
-def _rows_on(old: Any, new: Any) -> int:
-    """How many rows later ``new`` begins in the very array that ``old`` is a part of; −1 where it is part of another.
-
-    Rows of a history are written once, so what both have is the same.
-    """
-    if new.base is None or new.base is not old.base or new.strides != old.strides or new.shape[1:] != old.shape[1:]:
-        return -1
-    bytes_on = new.__array_interface__["data"][0] - old.__array_interface__["data"][0]
-    return int(bytes_on // old.strides[0]) if bytes_on >= 0 else -1
 
 
 def _next_snapshot(changed: dict[str, Any]) -> FacilitySnapshot:

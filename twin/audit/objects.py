@@ -227,6 +227,17 @@ def _row_header(
     return "row " + json.dumps([time.str, values.str, quality.str, columns, parts], separators=(",", ":"))
 
 
+def rows_on(old: AnyArray, new: AnyArray) -> int:
+    """How many rows later ``new`` begins in the very array that ``old`` is a part of; −1 where it is no later part.
+
+    Rows of a history are written once (:class:`twin.policy.snapshot.History`), so what both have is the same.
+    """
+    if new.base is None or new.base is not old.base or new.strides != old.strides or new.shape[1:] != old.shape[1:]:
+        return -1
+    bytes_on = int(new.__array_interface__["data"][0]) - int(old.__array_interface__["data"][0])
+    return bytes_on // old.strides[0] if bytes_on >= 0 and bytes_on % old.strides[0] == 0 else -1
+
+
 def row_bytes(past: History, row: int) -> bytes:
     """One sample: its time, then its values, then its qualities."""
     return past.time_seconds[row].tobytes() + past.values[row].tobytes() + past.quality[row].tobytes()

@@ -34,6 +34,7 @@ from twin.audit.objects import (
     piece_digest,
     row_bytes,
     row_header,
+    rows_on,
     snapshot_digest,
     value_bytes,
 )
@@ -81,7 +82,9 @@ class _Lane:
             return len(old), 0
         news: tuple[NDArray[Any], ...] = (past.values, past.quality)
         for mine, copy, theirs in zip(self.arrays, self.copies, news, strict=True):
-            if not _goes_on(mine, theirs, gone) and not _same_bits(copy[gone:], theirs[:known]):
+            # a record that is moved up in one place lies where it lay, and is compared
+            goes_on = gone > 0 and rows_on(mine, theirs) == gone
+            if not goes_on and not _same_bits(copy[gone:], theirs[:known]):
                 return len(old), 0
         return gone, known
 
@@ -98,26 +101,6 @@ class _Lane:
         self.copies = tuple([array.copy() if array.flags.writeable else array for array in self.arrays])
         self.rows = rows
         self.digest = history_digest(self.header, rows)
-
-
-def _goes_on(old: NDArray[Any], new: NDArray[Any], gone: int) -> bool:
-    """Whether ``new`` is a later part of the very array that ``old`` is a part of, so many rows on.
-
-    Rows of a history are written once (:class:`twin.policy.snapshot.History`), so what both have is the same. A record
-    that is moved up in one place does not go on like this: its parts lie where they lay.
-    """
-    return (
-        gone > 0
-        and new.base is not None
-        and new.base is old.base
-        and new.strides == old.strides
-        and new.shape[1:] == old.shape[1:]
-        and _place(new) - _place(old) == gone * old.strides[0]
-    )
-
-
-def _place(array: NDArray[Any]) -> int:
-    return int(array.__array_interface__["data"][0])
 
 
 def _same_bits(one: NDArray[Any], other: NDArray[Any]) -> bool:

@@ -83,15 +83,17 @@ def carry_out(parts: Parts, directory: Path, *, name: str, alone: bool) -> Exit:
     """Simulate, write and, for a run that is ``alone``, tell."""
     # runs of a sweep have a process each already
     with drawers() if alone else nullcontext(draw_here) as draw:
-        return _carry_out(parts, directory, draw, name=name, alone=alone)
+        gc.freeze()  # a search for cycles among all that was loaded until now would take a tenth of a second
+        try:
+            return _carry_out(parts, directory, draw, name=name, alone=alone)
+        finally:
+            gc.unfreeze()
 
 
 def _carry_out(parts: Parts, directory: Path, draw: Draw, *, name: str, alone: bool) -> Exit:
     started = datetime.now(UTC)
     seconds = parts.configuration.hours * SECONDS_PER_HOUR
     before = time.perf_counter()
-    if alone:
-        gc.freeze()  # what was loaded until now stays: a search for cycles among it would take a tenth of a second
     same = identity(parts.configuration)  # of the files as the run finds them
     with RunStore(directory) as store:
         with progress(name if alone else directory.name, seconds) as moved:
