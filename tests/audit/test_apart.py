@@ -2,12 +2,14 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing import Pipe
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,8 +18,9 @@ import pytest
 
 from tests.audit.conftest import full_snapshot, request
 from twin.audit import Audited, AuditError, AuditLog, PolicyStamp, Recorder, SnapshotStore, read_records, register
-from twin.audit.apart import apart
+from twin.audit.apart import _serve, apart
 from twin.audit.handed import ROOM, Packer, Unpacker
+from twin.audit.objects import rows_on
 from twin.policy.baselines import first_fit
 from twin.policy.snapshot import Block, Columns, Histories, History
 
@@ -71,6 +74,27 @@ def test_a_fault_of_what_cannot_be_recorded_is_raised_here_and_ends_the_log(tmp_
     assert [each["subject"] for each in read_records(tmp_path / "l")] == [f"job-{n}" for n in range(4)]
 
 
+def test_a_fault_is_told_by_name_also_to_who_comes_once_nobody_listens(tmp_path):
+    with pytest.raises(AuditError, match="detail"), apart(partial(recording, tmp_path)) as do:
+        decision = replace(first_fit(full_snapshot(), request("a"))[0], detail=1j)
+        do("decided", [(full_snapshot(), request("a"), None, decision, None)])
+        time.sleep(0.3)
+        decide(do, counted, None)
+
+
+def test_half_a_message_is_the_end_and_no_fault(tmp_path, monkeypatch):
+    """As a process that is killed in the middle of handing something over leaves it."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # it runs in this process here
+    (there, here), (answers, answer) = Pipe(duplex=False), Pipe(duplex=False)
+    os.write(here.fileno(), struct.pack("!i", 100) + b"half")
+    here.close()
+    _serve(partial(recording, tmp_path), there, answer, ())
+    answer.close()
+    assert answers.recv() is None  # it had begun
+    with pytest.raises(EOFError):
+        answers.recv()
+
+
 def test_a_beginning_that_fails_is_told_before_anything_is_handed_over(tmp_path):
     (tmp_path / "s").write_bytes(b"something else")
     with pytest.raises(AuditError, match="no audit store"), apart(partial(recording, tmp_path)):
@@ -109,19 +133,31 @@ def test_a_fault_in_the_midst_leaves_what_was_handed_over_on_record(tmp_path):
     assert len(read_records(tmp_path / "l")) == TOGETHER
 
 
-def test_what_was_handed_over_by_a_process_that_is_killed_is_recorded(tmp_path):
+@pytest.mark.parametrize("how", ["os.kill(os.getpid(), signal.SIGKILL)", "os.killpg(0, signal.SIGINT)"])
+def test_what_was_handed_over_by_a_process_that_is_ended_is_recorded(tmp_path, how):
+    """Killed by itself, or interrupted with all of its group, as by Ctrl-C."""
     script = f"""
-import os, signal
+import os, signal, time
 from functools import partial
 from pathlib import Path
 from tests.audit.test_apart import apart, counted, decide, recording
 with apart(partial(recording, Path({str(tmp_path)!r}))) as do:
     decide(do, counted, None, jobs=7)
-    os.kill(os.getpid(), signal.SIGKILL)
+    {how}
+    time.sleep(9)
 """
     root = Path(__file__).parents[2]
-    ended = subprocess.run([sys.executable, "-c", script], cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
-    assert ended.returncode == -signal.SIGKILL
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode in (-signal.SIGKILL, -signal.SIGINT)
+    assert "AuditError" not in ended.stderr
     for _ in range(100):  # the other process goes on until it has done what it was told
         if len(read_records(tmp_path / "l")) == 7:
             break
@@ -164,6 +200,7 @@ def test_histories_that_go_on_come_as_new_rows_and_any_others_whole():
     looks = [(one, 0, 9), (one, 2, 10), (one, 2, 10), (one, 3, 12), (other, 0, 6), (other, 4, 5), (one, 4, 12)]
     looks += [(one, n, n + 9) for n in range(5, 40 * ROOM - 9)]  # more than there is room for
     looks += [(one, 90, 95), (one, 80, 99), (anew, 0, 4), (anew, 9, 12), (anew, 9, 9), (anew, 9, 12)]
+    looks += [((one[0], other[1], one[2]), 0, 4), ((one[0], anew[1], one[2]), 1, 5), (one, 2, 6)]
     sizes = []
     for arrays, begin, end in looks:
         sent = replace(base, histories=Histories((block(arrays, begin, end),)))
@@ -174,6 +211,14 @@ def test_histories_that_go_on_come_as_new_rows_and_any_others_whole():
         same(got, sent)
     whole, new = sizes[6], sizes[20]
     assert new < whole  # one row, not nine
+
+
+def test_a_later_part_is_one_of_the_same_array():
+    memory = bytearray(8 * 6)
+    one, other = np.frombuffer(memory), np.frombuffer(memory)
+    assert rows_on(one[:3], one[2:5]) == 2 and rows_on(one[:3], one[:4]) == 0
+    assert rows_on(one[2:5], one[:3]) == rows_on(one[:3], other[2:5]) == rows_on(one[:3], one[::2]) == -1
+    assert rows_on(one[:3], np.zeros(3)) == rows_on(one.reshape(3, 2)[:1], one[2:4]) == -1
 
 
 def test_a_snapshot_comes_whole_with_what_it_shares_with_the_one_before():

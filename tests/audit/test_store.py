@@ -222,6 +222,23 @@ def test_a_block_of_histories_comes_back_as_one(tmp_path):
         assert stored(tmp_path / f"t{digest[7:]}", again) == [digest]
 
 
+def test_rows_that_are_written_anew_where_they_lie_are_seen(tmp_path):
+    """As long as they are not closed for writing, whatever History asks for."""
+    rows, parts = history(0, 5, samples=8), {"a": slice(0, 5)}
+
+    def look():
+        cut = [each[:5] for each in (rows.time_seconds, rows.values, rows.quality)]
+        return replace(full_snapshot(), histories=Histories((Block(History(*cut), parts),)))
+
+    with SnapshotStore(tmp_path / "s") as store:
+        first = store.put(look())
+        rows.values[1, 0] = 99.0
+        second = store.put(look())
+    reader = StoredSnapshots(tmp_path / "s")
+    assert reader.snapshot(first).histories["a"].values[1, 0] != 99.0
+    assert reader.snapshot(second).histories["a"].values[1, 0] == 99.0
+
+
 def test_a_history_that_is_added_to_the_same_mapping_is_seen(tmp_path):
     past = {"a": history(0, 2)}
     snapshot = replace(full_snapshot(), histories=past)
