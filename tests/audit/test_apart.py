@@ -201,9 +201,13 @@ def test_histories_that_go_on_come_as_new_rows_and_any_others_whole():
     looks += [(one, n, n + 9) for n in range(5, 40 * ROOM - 9)]  # more than there is room for
     looks += [(one, 90, 95), (one, 80, 99), (anew, 0, 4), (anew, 9, 12), (anew, 9, 9), (anew, 9, 12)]
     looks += [((one[0], other[1], one[2]), 0, 4), ((one[0], anew[1], one[2]), 1, 5), (one, 2, 6)]
+    blocks = [block(*look) for look in looks]
+    last = blocks[-1].past
+    uneven = Block(History(one[0][3:7], last.values, last.quality), PARTS)  # times are a row further on than values
+    blocks += [uneven, block(one, 3, 7), block(one, 4, 9)]
     sizes = []
-    for arrays, begin, end in looks:
-        sent = replace(base, histories=Histories((block(arrays, begin, end),)))
+    for each in blocks:
+        sent = replace(base, histories=Histories((each,)))
         data = bytes(packed(("x", sent)))
         sizes.append(len(data))
         word, got = unpacked(data)

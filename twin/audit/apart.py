@@ -53,8 +53,7 @@ def apart(begin: Callable[[], AbstractContextManager[Do]]) -> Iterator[Do]:
                 _heard(answers)
         except BrokenPipeError:
             here.close()
-            _heard(answers)
-            raise AuditError(ENDED) from None
+            raise AuditError(ENDED) from None  # on leaving, what the other process says of it comes instead
         except BaseException:
             here.close()  # nothing may follow what was handed over in part, or could not be recorded
             raise
