@@ -195,7 +195,8 @@ def _jobs(axes: Axes, hall: Grid) -> None:
 
 
 def _events(axes: Axes, events: pd.DataFrame) -> None:
-    axes.set_title("Events")
+    shown = [kind for _, kinds, _ in LANES for kind in kinds]
+    axes.set_title("Events" if events["kind"].isin(shown).any() else "Events: none of these")
     for lane, (_, kinds, marker) in enumerate(LANES):
         times = events.loc[events["kind"].isin(kinds), "time_seconds"].to_numpy()
         axes.axhline(lane, color=PALE, lw=0.6, zorder=0)
