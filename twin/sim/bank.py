@@ -182,18 +182,17 @@ class Bank:
             self._measure(exact, number)
             self._arrive(now)
 
+    def due(self, now: float) -> int | None:
+        """The number of the sample that is due at ``now``; None where it was taken, and what had arrived let in."""
+        newest = math.floor(now / self.period + NOT_LATE)
+        return newest if self.number is None or newest > self.number else None
+
     def catch_up(self, truth: Truth, now: float) -> None:
         """Take the sample that is due at ``now``, unless it was taken, and let in those that have arrived."""
-        newest = math.floor(now / self.period + NOT_LATE)
-        if self.number is None or newest > self.number:
-            self._measure(self._exact(truth), newest)
+        number = self.due(now)
+        if number is not None:
+            self._measure(self._exact(truth), number)
         self._arrive(now)
-
-    def has_caught_up(self, now: float) -> bool:
-        """Whether the sample that is due at ``now`` was taken, and all that have arrived were let in."""
-        if self.number is None or math.floor(now / self.period + NOT_LATE) > self.number:
-            return False
-        return self._end == self._next or float(self._times[self._end]) + self.latency > now + NOT_LATE
 
     def read(self, truth: Truth, now: float) -> None:
         """Take a sample and show it at once; it enters no history."""

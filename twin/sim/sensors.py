@@ -92,7 +92,7 @@ class Sensors:
             due = (math.floor(env.now / bank.period + NOT_LATE) + 1) * bank.period
             env.schedule(tick, priority=AFTER_ALL, delay=due - env.now)
             yield tick
-            if bank.has_caught_up(env.now):
+            if bank.due(env.now) is None:
                 continue  # somebody looked at this very moment
             env.read()
             self._heed(outages)
